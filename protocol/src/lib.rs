@@ -1,1 +1,23 @@
-//! Being laid out.
+//! The words that Rillcast's programs share, and nothing else: what signaling, browsers and seed nodes must
+//! agree on byte for byte.
+//!
+//! - [`id`]: who and what is spoken of
+//! - [`coding`]: the bounded binary codec; every length is checked before anything is allocated
+//! - [`digest`]: what a publisher signs about a segment
+//! - [`session`]: a WebRTC session description as its few essential fields
+//! - [`settings`]: what a site allows its viewers
+//! - [`signal`]: the messages between a peer and the signaling server
+//!
+//! Messages between *peers* are the engine's own (`peer-core`, `wire/message.rs`); signaling never sees them.
+
+pub mod coding;
+pub mod digest;
+pub mod id;
+pub mod session;
+pub mod settings;
+pub mod signal;
+
+/// Version of everything on the wire. Peers of version N and N-1 share a swarm.
+pub const VERSION: u8 = 1;
+/// The oldest version still spoken.
+pub const OLDEST_VERSION: u8 = 1;

@@ -1,0 +1,161 @@
+//! Who and what is spoken of: peers, swarms, tracks, segments, blocks.
+
+use core::fmt;
+
+use crate::coding::{DecodeError, Reader, Wire, Writer};
+use crate::wire_struct;
+
+macro_rules! byte_id {
+    ($(#[$meta:meta])* $name:ident, $n:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub [u8; $n]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().take(4).try_for_each(|b| write!(f, "{b:02x}"))
+            }
+        }
+        impl Wire for $name {
+            fn encode(&self, w: &mut Writer) {
+                w.raw(&self.0);
+            }
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Wire::decode(r).map(Self)
+            }
+        }
+    };
+}
+
+byte_id!(
+    /// One visit of one viewer, or one run of a seed. Chosen by the server on joining, so that it can't be ground.
+    PeerId, 16
+);
+byte_id!(
+    /// One presentation: all renditions, audio and subtitles of one manifest under one protocol.
+    SwarmId, 16
+);
+byte_id!(
+    /// A publisher's Ed25519 public key.
+    PublisherKey, 32
+);
+
+/// One rendition's media: the first 8 bytes (big-endian) of the BLAKE3 hash of its canonical playlist path
+/// (see [`canonical_path`]) or of the site's own name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u64);
+
+impl Wire for TrackId {
+    fn encode(&self, w: &mut Writer) {
+        w.raw(&self.0.to_be_bytes());
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(u64::from_be_bytes(Wire::decode(r)?)))
+    }
+}
+
+/// What of a URL makes its identity: the path alone. Scheme, host (multi-CDN), query and fragment (tokens) don't count.
+pub fn canonical_path(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(url, |at| {
+        let rest = &url[at + 3..];
+        rest.find('/').map_or("/", |slash| &rest[slash..])
+    });
+    let end = after_scheme.find(['?', '#']).unwrap_or(after_scheme.len());
+    &after_scheme[..end]
+}
+
+wire_struct! {
+    /// One segment of one track, as the manifest names it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub struct SegmentKey {
+        /// The rendition.
+        pub track: TrackId,
+        /// HLS media sequence number, or DASH segment number (or time, where there are no numbers).
+        pub number: u64,
+        /// HLS discontinuity sequence, or DASH period.
+        pub discontinuity: u32,
+        /// 0 for a whole segment; 1, 2, ... for the LL-HLS parts of it.
+        pub part: u16,
+    }
+}
+
+/// A block's place in its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockIndex(pub u16);
+
+impl Wire for BlockIndex {
+    fn encode(&self, w: &mut Writer) {
+        self.0.encode(w);
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Wire::decode(r).map(Self)
+    }
+}
+
+/// What a peer is in its swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Plays the stream.
+    Viewer,
+    /// A native node that serves and may publish digests.
+    Seed,
+}
+
+impl Wire for Role {
+    fn encode(&self, w: &mut Writer) {
+        w.byte(match self {
+            Self::Viewer => 0,
+            Self::Seed => 1,
+        });
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.byte()? {
+            0 => Ok(Self::Viewer),
+            1 => Ok(Self::Seed),
+            tag => Err(DecodeError::Tag(tag)),
+        }
+    }
+}
+
+/// The delivery protocol. HLS and DASH of one video are different bytes, so they never share a swarm (H10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// HTTP Live Streaming, RFC 8216.
+    Hls,
+    /// ISO/IEC 23009-1.
+    Dash,
+}
+
+impl Wire for Delivery {
+    fn encode(&self, w: &mut Writer) {
+        w.byte(match self {
+            Self::Hls => 0,
+            Self::Dash => 1,
+        });
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.byte()? {
+            0 => Ok(Self::Hls),
+            1 => Ok(Self::Dash),
+            tag => Err(DecodeError::Tag(tag)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_tokens_do_not_change_identity() {
+        for url in ["https://a.example/v/1.m3u8", "http://b.example:81/v/1.m3u8?token=x#t", "/v/1.m3u8"] {
+            assert_eq!(canonical_path(url), "/v/1.m3u8");
+        }
+        assert_eq!(canonical_path("https://a.example"), "/");
+    }
+}

@@ -1,0 +1,52 @@
+//! What a site allows its viewers. Sent on joining and again whenever the operator changes something.
+
+use crate::coding::{List, Text};
+use crate::wire_struct;
+
+wire_struct! {
+    /// One STUN or TURN server.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct IceServer {
+        /// `stun:host:port` or `turn:host:port?transport=udp`.
+        pub url: Text<256>,
+        /// Empty for STUN.
+        pub username: Text<256>,
+        /// Empty for STUN.
+        pub credential: Text<256>,
+    }
+}
+
+wire_struct! {
+    /// A site's settings as one peer gets them.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Settings {
+        /// Off is the remote kill switch: drop every link at once, play from the source alone.
+        pub enabled: bool,
+        /// This viewer is in the holdout group: counted, but left without peers.
+        pub holdout: bool,
+        /// Upload allowed per byte downloaded, in hundredths (200 = ratio 2.0); 0 shares nothing.
+        pub ratio_percent: u16,
+        /// Upload rate cap in bytes/s; 0 is no cap.
+        pub upload_cap: u32,
+        /// Open links a browser may have.
+        pub max_links: u8,
+        /// STUN and TURN.
+        pub ice: List<IceServer, 8>,
+        /// Seconds between two reports of a viewer's counters; 0 is never.
+        pub report_secs: u16,
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            holdout: false,
+            ratio_percent: 200,
+            upload_cap: 0,
+            max_links: 16,
+            ice: List::clipped([]),
+            report_secs: 10,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Messages between a peer and the signaling server: one binary WebSocket message each.
+//!
+//! Join first; the answer is `Welcome` or `Refused`. Afterwards either side speaks when it has something to say.
+
+use crate::coding::{Blob, DecodeError, List, Reader, Text, Wire, Writer};
+use crate::digest::SegmentDigest;
+use crate::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use crate::settings::Settings;
+use crate::{wire_enum, wire_struct};
+
+/// Longest message either side takes.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+/// Longest relayed payload.
+pub const MAX_RELAY: usize = 4096;
+
+wire_struct! {
+    /// A peer as the server describes it to another.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct PeerDescriptor {
+        /// The peer.
+        pub id: PeerId,
+        /// What it is.
+        pub role: Role,
+        /// Its place in source elections; chosen by the server.
+        pub nonce: u64,
+        /// Its weight in source elections; 100 is an ordinary viewer.
+        pub weight: u16,
+        /// The receiver of this descriptor is to open the link (makes the offer); otherwise it waits for one.
+        pub initiate: bool,
+    }
+}
+
+wire_struct! {
+    /// A rendition that somebody plays, and where its playlist is.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct TrackSource {
+        /// The rendition.
+        pub track: TrackId,
+        /// Absolute URL of its media playlist, for a publisher to follow.
+        pub playlist: Text<2048>,
+    }
+}
+
+wire_struct! {
+    /// What a peer wants to take part in.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Join {
+        /// [`crate::VERSION`] of the sender.
+        pub version: u8,
+        /// The site's name in the operator's settings.
+        pub site: Text<64>,
+        /// Canonical manifest URL, or the site's own content id. The swarm follows from it.
+        pub content: Text<2048>,
+        /// HLS or DASH.
+        pub delivery: Delivery,
+        /// Viewer or seed.
+        pub role: Role,
+        /// Proof of authorisation; empty where none is asked for.
+        pub token: Blob<4096>,
+        /// The key that a publishing seed signs with.
+        pub publisher: Option<PublisherKey>,
+    }
+}
+
+wire_struct! {
+    /// A viewer's counters since it joined.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Report {
+        /// Media bytes from the origin or CDN.
+        pub source_bytes: u64,
+        /// Media bytes from the publisher built into signaling.
+        pub publisher_bytes: u64,
+        /// Media bytes from viewers.
+        pub peer_bytes: u64,
+        /// Media bytes from seed nodes.
+        pub seed_bytes: u64,
+        /// Media bytes given to others.
+        pub uploaded_bytes: u64,
+        /// Media bytes handed to the player.
+        pub played_bytes: u64,
+        /// Stalls seen at the media element.
+        pub stalls: u32,
+        /// Their total, in milliseconds.
+        pub stall_ms: u32,
+        /// Milliseconds played.
+        pub played_ms: u64,
+        /// Open links.
+        pub links: u16,
+    }
+}
+
+wire_enum! {
+    /// From a peer to the server.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ClientMessage {
+        /// Asks to take part. Once, first.
+        0 => Join { /// What and who.
+                    join: Join },
+        /// Asks for introductions.
+        1 => WantPeers { /// At most this many.
+                         count: u8 },
+        /// To be handed to a peer that this one was introduced to.
+        2 => Relay { /// To whom.
+                     to: PeerId, /// Opaque to the server.
+                     payload: Blob<MAX_RELAY> },
+        /// The renditions that this peer plays now; replaces what it said before.
+        3 => Playing { /// Usually one, with separate audio two.
+                       tracks: List<TrackSource, 8> },
+        /// A digest from a publishing seed.
+        4 => Publish { /// Signed by the key given on joining.
+                       digest: SegmentDigest },
+        /// Keeps the connection open and asks for the time.
+        5 => Ping { /// Comes back.
+                    nonce: u64 },
+        /// Counters for the operator.
+        6 => Report { /// Since joining.
+                      report: Report },
+    }
+}
+
+/// Why the server refuses or ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedCode {
+    /// The message couldn't be read, or came at the wrong time.
+    Malformed,
+    /// No common version.
+    Version,
+    /// Site unknown, or page's origin not on its list.
+    Site,
+    /// Not authorised.
+    Unauthorised,
+    /// Too many connections or messages.
+    RateLimited,
+    /// The server is full or shutting down; come back later.
+    Unavailable,
+}
+
+impl Wire for RefusedCode {
+    fn encode(&self, w: &mut Writer) {
+        w.byte(*self as u8);
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.byte()? {
+            0 => Self::Malformed,
+            1 => Self::Version,
+            2 => Self::Site,
+            3 => Self::Unauthorised,
+            4 => Self::RateLimited,
+            5 => Self::Unavailable,
+            tag => return Err(DecodeError::Tag(tag)),
+        })
+    }
+}
+
+wire_struct! {
+    /// The server's answer to a join.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Welcome {
+        /// The version that both will speak.
+        pub version: u8,
+        /// Who the joiner is from now on.
+        pub peer: PeerId,
+        /// Keyed hash of site, content and delivery: can't be derived from public data.
+        pub swarm: SwarmId,
+        /// As in [`PeerDescriptor`].
+        pub nonce: u64,
+        /// As in [`PeerDescriptor`].
+        pub weight: u16,
+        /// Milliseconds since 1970, by the server's clock.
+        pub server_time_ms: u64,
+        /// What the site allows.
+        pub settings: Settings,
+        /// Whose digests count.
+        pub publishers: List<PublisherKey, 16>,
+        /// Where hosted segments are fetched: `{base}/{swarm}/{key}`; empty if nowhere. Absolute path or URL.
+        pub publisher_base: Text<256>,
+    }
+}
+
+wire_enum! {
+    /// From the server to a peer.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum ServerMessage {
+        /// The join is accepted.
+        0 => Welcome { /// Everything to start with.
+                       welcome: Welcome },
+        /// Peers to link with; the others hear of it at the same time.
+        1 => Introduce { /// Few: never the whole swarm.
+                         peers: List<PeerDescriptor, 32> },
+        /// From a peer that was introduced.
+        2 => Relayed { /// Who sent it.
+                       from: PeerId, /// Opaque to the server.
+                       payload: Blob<MAX_RELAY> },
+        /// News from a publisher.
+        3 => Digest { /// Signed.
+                      digest: SegmentDigest },
+        /// The operator changed something.
+        4 => Settings { /// In whole.
+                        settings: Settings },
+        /// Publishers have come or gone.
+        5 => Publishers { /// In whole.
+                          keys: List<PublisherKey, 16> },
+        /// Answer to a ping.
+        6 => Pong { /// As in the ping.
+                    nonce: u64, /// Milliseconds since 1970.
+                    server_time_ms: u64 },
+        /// No, and why. The server closes afterwards.
+        7 => Refused { /// For programs.
+                       code: RefusedCode, /// For people: says what to do.
+                       message: Text<512> },
+        /// An introduced peer has left.
+        8 => Gone { /// Who.
+                    peer: PeerId },
+    }
+}
+
+/// The path of a hosted segment below the publisher's base: swarm and key in hex, told apart by `/`.
+pub fn hosted_path(swarm: SwarmId, key: SegmentKey) -> String {
+    let mut path = String::with_capacity(96);
+    push_hex(&mut path, &swarm.0);
+    path.push('/');
+    push_hex(&mut path, &key.to_bytes());
+    path
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for b in bytes {
+        text.push(char::from(HEX[usize::from(b >> 4)]));
+        text.push(char::from(HEX[usize::from(b & 15)]));
+    }
+}
