@@ -1,0 +1,392 @@
+//! The engine's whole surface: what a shell tells it and what it asks of the shell.
+//!
+//! One law: after every input, drain [`poll_output`](super::Engine::poll_output) to `None`, then arm one timer for
+//! [`poll_timeout`](super::Engine::poll_timeout).
+
+use rillcast_protocol::digest::{BlockHash, SegmentDigest};
+use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
+use rillcast_protocol::settings::Settings;
+use rillcast_protocol::signal::{PeerDescriptor, Welcome};
+
+use crate::time::{Duration, Instant, Rate};
+
+/// A link's number, chosen by the shell and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u32);
+
+/// A source fetch's number, chosen by the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FetchId(pub u32);
+
+/// A verification's number, chosen by the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckId(pub u32);
+
+/// Bytes of the header that opens every message of the bulk channel; the payload follows it directly.
+pub const BULK_HEADER: usize = 8;
+/// Most payload bytes in one bulk message.
+pub const BULK_PAYLOAD: usize = 16 * 1024 - BULK_HEADER;
+/// Longest control message.
+pub const MAX_CONTROL: usize = 16 * 1024;
+
+/// One segment of a playlist, on the player's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Which.
+    pub key: SegmentKey,
+    /// Where it starts on the media element's timeline, in milliseconds.
+    pub start_ms: i64,
+    /// How long it plays, in milliseconds.
+    pub duration_ms: u32,
+}
+
+/// Where the player is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Playhead {
+    /// `currentTime`, in milliseconds.
+    pub position_ms: i64,
+    /// Hundredths of normal speed; 0 before playback has begun and while paused.
+    pub rate_percent: u16,
+    /// End of the buffered range that holds the position, in milliseconds; the position itself if nothing is buffered.
+    pub buffered_ms: i64,
+    /// The player wants to play but has nothing to: every demand is late.
+    pub starving: bool,
+}
+
+/// What the device and its owner allow now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// May give bytes to others: consent, no off switch, not on cellular or `saveData`.
+    pub may_upload: bool,
+    /// May take bytes from others: consent, no off switch.
+    pub may_download: bool,
+    /// The page is hidden or about to be frozen: no promises, no elections.
+    pub hidden: bool,
+    /// The viewer's own cap in bytes/s, below the site's; 0 is none.
+    pub upload_cap: u32,
+}
+
+/// How the engine learnt what the source can do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceHead {
+    /// 206: the bytes asked for follow; the resource has `total` bytes if the answer said so.
+    Partial {
+        /// From Content-Range, where it may be read.
+        total: Option<u32>,
+    },
+    /// 200: the whole resource follows, whatever was asked.
+    Whole {
+        /// From Content-Length, where it may be read.
+        total: Option<u32>,
+    },
+}
+
+/// Why a source fetch failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceError {
+    /// The answer's HTTP status.
+    Status(u16),
+    /// No answer: network, DNS, CORS.
+    Network,
+    /// The shell doesn't know the segment's URL (its playlist hasn't been seen yet).
+    Unknown,
+}
+
+/// Where a fetch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// The site's origin or CDN, by the segment's own URL.
+    Origin,
+    /// The publisher built into signaling, which hands its copy on once.
+    Publisher,
+}
+
+/// What a shell tells the engine.
+#[derive(Clone, Debug)]
+pub enum Input<P> {
+    /// The server let us in.
+    Welcome(Welcome),
+    /// The operator changed something.
+    Settings(Settings),
+    /// Publishers have come or gone.
+    Publishers(Vec<PublisherKey>),
+    /// Peers we may link with.
+    Introduced(Vec<PeerDescriptor>),
+    /// An introduced peer has left.
+    Gone(PeerId),
+    /// A publisher's news by way of signaling.
+    Digest(SegmentDigest),
+    /// Both channels of a link are open.
+    LinkOpen {
+        /// Its number.
+        link: LinkId,
+        /// Who is at the other end.
+        peer: PeerId,
+    },
+    /// A link is gone, or an attempt at one failed.
+    LinkClosed {
+        /// Who was, or would have been, at the other end.
+        peer: PeerId,
+        /// Its number, if it had been open.
+        link: Option<LinkId>,
+    },
+    /// A message on the control channel.
+    Control {
+        /// The link.
+        link: LinkId,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A message on the bulk channel.
+    Bulk {
+        /// The link.
+        link: LinkId,
+        /// Its first bytes.
+        header: [u8; BULK_HEADER],
+        /// The rest.
+        payload: P,
+    },
+    /// The link's bulk buffer (`bufferedAmount`) has changed.
+    Drained {
+        /// The link.
+        link: LinkId,
+        /// Bytes that wait in it.
+        buffered: u32,
+    },
+    /// A playlist as the player sees it now; replaces what was known of the track.
+    Timeline {
+        /// The rendition.
+        track: TrackId,
+        /// Its segments, oldest first.
+        segments: Vec<SegmentEntry>,
+        /// More will come.
+        live: bool,
+    },
+    /// Where the player is.
+    Playhead(Playhead),
+    /// The player asks for a segment.
+    Demand {
+        /// Which.
+        key: SegmentKey,
+        /// The player gives up after this time.
+        patience: Duration,
+    },
+    /// The player no longer wants it.
+    Cancel {
+        /// Which.
+        key: SegmentKey,
+    },
+    /// A fetch got its answer's head.
+    SourceHead {
+        /// The fetch.
+        fetch: FetchId,
+        /// What it says.
+        head: SourceHead,
+    },
+    /// Bytes of a fetch, in order.
+    SourceData {
+        /// The fetch.
+        fetch: FetchId,
+        /// The next bytes.
+        data: P,
+    },
+    /// A fetch is complete.
+    SourceEnd {
+        /// The fetch.
+        fetch: FetchId,
+    },
+    /// A fetch failed.
+    SourceFailed {
+        /// The fetch.
+        fetch: FetchId,
+        /// Why.
+        error: SourceError,
+    },
+    /// The outcome of a verification.
+    Verdict {
+        /// The verification.
+        check: CheckId,
+        /// Whether it holds.
+        ok: bool,
+    },
+    /// A whole segment that this node itself fetched and signed for.
+    Published {
+        /// Its digest.
+        digest: SegmentDigest,
+        /// Its bytes.
+        body: P,
+    },
+    /// What is allowed now.
+    Conditions(Conditions),
+    /// Nothing but time has passed.
+    Timeout,
+}
+
+/// A message for the bulk channel: the header, then the payload, in one message.
+#[derive(Clone, Debug)]
+pub struct BulkFrame<P> {
+    /// Goes first.
+    pub header: [u8; BULK_HEADER],
+    /// Goes behind it.
+    pub payload: P,
+}
+
+/// What to verify.
+#[derive(Clone, Debug)]
+pub enum Check<P> {
+    /// BLAKE3 of the payload equals the hash.
+    Block {
+        /// The bytes.
+        payload: P,
+        /// What they must hash to.
+        hash: BlockHash,
+    },
+    /// Ed25519.
+    Signature {
+        /// Signer.
+        key: PublisherKey,
+        /// What is signed.
+        message: Vec<u8>,
+        /// The signature.
+        signature: [u8; 64],
+    },
+}
+
+/// A segment for the player.
+#[derive(Clone, Debug)]
+pub struct Delivery<P> {
+    /// Which.
+    pub key: SegmentKey,
+    /// Its bytes in order.
+    pub parts: Vec<P>,
+    /// When its first byte was here.
+    pub first_byte: Instant,
+    /// The throughput that the player's ABR may believe in: what the source gives us, or less where peers and
+    /// source together were slower than the play-out needs. `None` until something was measured.
+    pub throughput: Option<Rate>,
+    /// Who brought it.
+    pub share: Share,
+}
+
+/// Bytes of one segment by who brought them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Origin or CDN.
+    pub source: u32,
+    /// The publisher built into signaling.
+    pub publisher: u32,
+    /// Viewers.
+    pub peers: u32,
+    /// Seed nodes.
+    pub seeds: u32,
+}
+
+/// What the engine asks of its shell.
+#[derive(Clone, Debug)]
+pub enum Output<P> {
+    /// Open a link: make the offer if `initiate`, else wait for one.
+    Connect {
+        /// With whom.
+        peer: PeerId,
+        /// We make the offer.
+        initiate: bool,
+    },
+    /// Close the link or the attempt at one.
+    Close {
+        /// With whom.
+        peer: PeerId,
+    },
+    /// Send on the control channel.
+    Control {
+        /// The link.
+        link: LinkId,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Send on the bulk channel; then report [`Input::Drained`] as the buffer empties.
+    Bulk {
+        /// The link.
+        link: LinkId,
+        /// The message.
+        frame: BulkFrame<P>,
+    },
+    /// Ask the server for introductions.
+    WantPeers {
+        /// At most so many.
+        count: u8,
+    },
+    /// Fetch from the source.
+    Fetch {
+        /// Its number.
+        fetch: FetchId,
+        /// The segment.
+        key: SegmentKey,
+        /// Bytes of the segment; `None` is all of it, without a Range header.
+        range: Option<core::ops::Range<u32>>,
+        /// Where.
+        via: Via,
+        /// The player waits for it now.
+        urgent: bool,
+    },
+    /// Stop a fetch. Nothing more of it may come in.
+    CancelFetch {
+        /// The fetch.
+        fetch: FetchId,
+    },
+    /// Verify, then answer with [`Input::Verdict`].
+    Verify {
+        /// Its number.
+        check: CheckId,
+        /// What.
+        what: Check<P>,
+    },
+    /// Hand a segment to the player.
+    Deliver(Delivery<P>),
+    /// So much of a demanded segment is here.
+    Progress {
+        /// Which.
+        key: SegmentKey,
+        /// Bytes here.
+        loaded: u32,
+        /// Bytes in all, once known.
+        total: Option<u32>,
+    },
+    /// A demanded segment can't be had.
+    Failed {
+        /// Which.
+        key: SegmentKey,
+        /// The source's last word.
+        error: SourceError,
+    },
+    /// The renditions now played have changed; tell signaling so that a publisher follows them.
+    Playing {
+        /// All of them.
+        tracks: Vec<TrackId>,
+    },
+    /// For statistics and pages; carries no duty.
+    Event(Event),
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A peer broke the protocol or sent a false block; its link is closed.
+    Liar {
+        /// Who.
+        peer: PeerId,
+        /// What it did.
+        why: &'static str,
+    },
+    /// The source's bytes disagree with the publisher's digest: played, not shared.
+    SourceMismatch {
+        /// Which segment.
+        key: SegmentKey,
+    },
+    /// The guard stepped in.
+    Rescue {
+        /// For which segment.
+        key: SegmentKey,
+        /// Bytes asked of the source.
+        bytes: u32,
+    },
+}
