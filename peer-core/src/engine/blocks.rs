@@ -241,10 +241,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             if !only_source {
                 self.sources.drift_up(now);
             }
-            self.sources.throughput()
+            self.sources.throughput(now)
         };
         self.demands.remove(&key);
-        self.timeline.delivered(key);
+        self.timeline.delivered(key, now);
         self.counters.delivered_bytes += bytes;
         self.scheduler.delivered(key, late);
         self.outputs.push_back(Output::Deliver(Delivery { key, parts, first_byte, throughput, share }));

@@ -9,7 +9,7 @@ use crate::media::Bringer;
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
-use crate::transfer::upload::Press;
+use crate::transfer::upload::{Press, Promise};
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -198,8 +198,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let why = match len {
             None => No::NotHeld,
             Some(_) if !self.may_upload() => No::Busy,
-            Some(len) if self.uploads.queue(link, transfer, name, len as u32, press) => return,
-            Some(_) => No::Busy,
+            Some(len) => {
+                let promise = Promise { link, transfer, name, len: len as u32, press };
+                if self.uploads.queue(promise, self.pacer.rate()) {
+                    return;
+                }
+                No::Busy
+            }
         };
         self.send(link, Message::Refuse { transfer, why });
     }

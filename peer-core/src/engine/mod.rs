@@ -214,7 +214,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         Stats {
             stored_bytes: self.store.bytes(),
             upload_rate: self.pacer.rate().map_or(0, |r| r.bytes_per_second()),
-            source_rate: self.sources.throughput().map_or(0, |r| r.bytes_per_second()),
+            source_rate: self.sources.throughput(self.thought_at).map_or(0, |r| r.bytes_per_second()),
             links: links.collect(),
             ..self.counters.clone()
         }

@@ -158,7 +158,7 @@ impl Hybrid {
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
         let latest =
-            self.guard.latest(want.deadline, missing_bytes, view.sources.throughput(), view.sources.first_byte());
+            self.guard.latest(want.deadline, missing_bytes, view.sources.throughput(now), view.sources.first_byte());
 
         let listed = view.timeline.is_listed(&want.key);
         let starting = waits && !absent.is_empty();
@@ -175,7 +175,8 @@ impl Hybrid {
         }
 
         let mut again = latest.min(now + TICK);
-        if want.live && !view.hidden {
+        let fresh = want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
+        if fresh && !view.hidden {
             again = again.min(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
         let left = want.deadline.since(now);
@@ -185,11 +186,13 @@ impl Hybrid {
                 pulls.request(view, name, actions);
             }
         }
-        if !want.live && want.demanded && listed {
+        if !fresh && want.demanded && listed {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.
             let orphans: Vec<u16> =
-                absent.iter().copied().filter(|b| !coming(*b) && !pulls.has_hope(view, &want.key, *b)).collect();
-            self.fetch(view, want.key, segment, &orphans, (Via::Origin, true, false), actions);
+                absent.iter().copied().filter(|b| !coming(*b) && !has_hope(view, &want.key, *b)).collect();
+            let spent = orphans.iter().any(|b| self.spent.contains_key(&(want.key, b / GROUP)));
+            let via = if digest.hosted && !spent { Via::Publisher } else { Via::Origin };
+            self.fetch(view, want.key, segment, &orphans, (via, via == Via::Origin, false), actions);
         }
         again
     }
@@ -210,7 +213,7 @@ impl Hybrid {
         let patience = demand.since + DIGEST_PATIENCE;
         // Its length isn't known; what a megabyte takes is a fair guess.
         let latest =
-            self.guard.latest(want.deadline, 1_000_000, view.sources.throughput(), view.sources.first_byte());
+            self.guard.latest(want.deadline, 1_000_000, view.sources.throughput(view.now), view.sources.first_byte());
         let until = patience.min(latest);
         if waits || hopeless || view.now >= until {
             actions.push(Action::Fetch { key: want.key, blocks: None, via: Via::Origin, urgent: waits, rescue: false });
@@ -343,11 +346,13 @@ impl Pulls {
             actions.push(Action::Request { link, name, urgent: false });
         }
     }
+}
 
-    /// Whether some neighbour holds the block or is fetching it.
-    fn has_hope<P: Payload>(&self, view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
-        view.members.links().any(|(_, l)| {
-            (l.holds(key, block) && !l.passive && !l.has_declined(key, block, view.now)) || l.claims(key, block, view.now)
-        })
-    }
+/// Whether some neighbour holds the block (be it busy), is fetching it, or may turn up with it.
+fn has_hope<P: Payload>(view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
+    view.members.expects_company()
+        || view
+            .members
+            .links()
+            .any(|(_, l)| !l.greeted || (l.holds(key, block) && !l.passive) || l.claims(key, block, view.now))
 }

@@ -11,7 +11,7 @@ use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
 /// A transfer that brings nothing for so long is given up.
-pub const LEASE: Duration = Duration::from_millis(1800);
+pub const LEASE: Duration = Duration::from_millis(2500);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
 

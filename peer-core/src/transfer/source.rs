@@ -149,9 +149,13 @@ impl<P: Payload> Sources<P> {
         self.ranges = ranges;
     }
 
-    /// What the source gives us, from its latest transfers.
-    pub fn throughput(&self) -> Option<Rate> {
-        self.meter.rate.map(|r| Rate::new(r as u64))
+    /// What the source gives us, from its latest transfers; from the running one while there is no other.
+    pub fn throughput(&self, now: Instant) -> Option<Rate> {
+        let running = || {
+            let since = self.meter.since.filter(|_| self.meter.bytes >= MIN_SAMPLE)?;
+            Some(Rate::of(self.meter.bytes, now.since(since).max(Duration::from_millis(5))))
+        };
+        self.meter.rate.map(|r| Rate::new(r as u64)).or_else(running)
     }
 
     /// How long it lets us wait for a first byte.

@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
-/// Blocks waiting to be sent; one more is refused as busy.
-pub const MAX_QUEUE: usize = 48;
-/// Blocks waiting for one receiver.
-pub const MAX_PER_LINK: usize = 6;
+/// Blocks waiting to be sent; one more is refused as busy. A slow uplink refuses sooner: see [`Uploads::queue`].
+pub const MAX_QUEUE: usize = 64;
+/// Blocks that may always wait, however slow the uplink.
+pub const MIN_QUEUE: usize = 4;
+/// What waits is to be sent within this time, or its receiver is better off asking elsewhere.
+const QUEUE_TIME: Duration = Duration::from_millis(1200);
 /// An offer that isn't answered counts as declined after this time.
 pub const OFFER: Duration = Duration::from_millis(1200);
 /// Sent bytes that aren't reported as arrived count as lost after this time.
@@ -28,6 +30,21 @@ pub enum Press {
     Requested,
     /// We offered.
     Offered,
+}
+
+/// A block that a receiver is to get.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// To whom.
+    pub link: LinkId,
+    /// Its number.
+    pub transfer: TransferId,
+    /// The block.
+    pub name: BlockName,
+    /// Its bytes.
+    pub len: u32,
+    /// How pressing it is.
+    pub press: Press,
 }
 
 #[derive(Clone, Debug)]
@@ -109,9 +126,13 @@ impl Uploads {
         self.offers.remove(&(link, transfer)).map(|(name, _)| name)
     }
 
-    /// Queues a block. False if the queue is full.
-    pub fn queue(&mut self, link: LinkId, transfer: TransferId, name: BlockName, len: u32, press: Press) -> bool {
-        if self.queue.len() >= MAX_QUEUE || self.queue.iter().filter(|u| u.link == link).count() >= MAX_PER_LINK {
+    /// Queues a block. False if the queue is full: more than the uplink, as last measured, sends in a little over a second.
+    pub fn queue(&mut self, promise: Promise, uplink: Option<Rate>) -> bool {
+        let Promise { link, transfer, name, len, press } = promise;
+        let waiting: u64 = self.queue.iter().map(|u| u64::from(u.len - u.sent)).sum();
+        let slow = uplink.is_some_and(|rate| rate.time_for(waiting) > QUEUE_TIME);
+        let full = self.queue.len() >= if slow { MIN_QUEUE } else { MAX_QUEUE };
+        if full && press != Press::Offered {
             return false;
         }
         let upload = Upload { link, transfer, name, press, len, sent: 0 };

@@ -170,7 +170,15 @@ pub fn key(number: u64) -> SegmentKey {
     SegmentKey { track: track(), number, discontinuity: 0, part: 0 }
 }
 
+thread_local! {
+    static BODIES: std::cell::RefCell<BTreeMap<(u64, u64), Bytes>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+}
+
 pub fn body(setup: &Setup, number: u64) -> Bytes {
+    BODIES.with_borrow_mut(|b| b.entry((setup.bitrate, number)).or_insert_with(|| make_body(setup, number)).clone())
+}
+
+fn make_body(setup: &Setup, number: u64) -> Bytes {
     let len = (setup.bitrate * 4) as usize - (number as usize * 131) % 9000;
     let mut state = mix(number);
     (0..len.div_ceil(8))
@@ -183,6 +191,15 @@ pub fn body(setup: &Setup, number: u64) -> Bytes {
 }
 
 pub fn digest(setup: &Setup, number: u64, hosted: bool) -> SegmentDigest {
+    thread_local! {
+        static DIGESTS: std::cell::RefCell<BTreeMap<(u64, u64, bool), SegmentDigest>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+    }
+    DIGESTS.with_borrow_mut(|d| {
+        d.entry((setup.bitrate, number, hosted)).or_insert_with(|| make_digest(setup, number, hosted)).clone()
+    })
+}
+
+fn make_digest(setup: &Setup, number: u64, hosted: bool) -> SegmentDigest {
     let body = body(setup, number);
     let size = block_size(body.len() as u32) as usize;
     SegmentDigest {
@@ -365,7 +382,13 @@ impl Net {
             Output::Control { link, bytes } => self.send(n, link, Packet::Control(bytes)),
             Output::Bulk { link, frame } => self.send(n, link, Packet::Bulk(frame)),
             Output::WantPeers { .. } | Output::Playing { .. } | Output::Progress { .. } => {}
-            Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
+            Output::Fetch { fetch, key, range, via, urgent } => {
+                if std::env::var_os("SWARM_TRACE").is_some() {
+                    let t = self.now.as_micros() as f64 / 1e6;
+                    eprintln!("{t:.2} node {n} fetch {} {range:?} {via:?} urgent {urgent}", key.number);
+                }
+                self.fetch(n, fetch, key, range, via);
+            }
             Output::CancelFetch { fetch } => {
                 self.nodes[n].fetches.remove(&fetch);
             }
@@ -392,8 +415,12 @@ impl Net {
                 self.nodes[n].player.asked = None;
             }
             Output::Event(event) => {
-                if let rillcast_core::engine::Event::Liar { peer, .. } = event {
-                    self.liars_caught.push((n, peer));
+                match event {
+                    rillcast_core::engine::Event::Liar { peer, .. } => self.liars_caught.push((n, peer)),
+                    other if std::env::var_os("SWARM_TRACE").is_some() => {
+                        eprintln!("{:.2} node {n} {other:?}", self.now.as_micros() as f64 / 1e6);
+                    }
+                    _ => {}
                 }
             }
         }
