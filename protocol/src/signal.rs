@@ -115,6 +115,10 @@ wire_enum! {
         /// Counters for the operator.
         6 => Report { /// Since joining.
                       report: Report },
+        /// Asks for digests, soonest needed first: of a stream on demand nobody can know beforehand where a viewer will be. A
+        /// publisher makes those that aren't there yet.
+        7 => WantDigests { /// Of these segments.
+                           keys: List<SegmentKey, 16> },
     }
 }
 

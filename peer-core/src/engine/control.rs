@@ -9,7 +9,7 @@ use crate::media::Bringer;
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
-use crate::transfer::upload::{Press, Promise};
+use crate::transfer::upload::Promise;
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -57,7 +57,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     });
                 }
             }
-            Message::Request { transfer, name, urgent } => self.requested(link, transfer, name, urgent, now),
+            Message::Request { transfer, name, need_ms } => {
+                self.requested(link, transfer, name, need_ms, now)
+            }
             Message::Refuse { transfer, why } => {
                 if let Some(name) = self.downloads.end(link, transfer) {
                     self.with(link, |l| {
@@ -182,31 +184,26 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn granted(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
         let Some(name) = self.uploads.take_offer(link, transfer) else { return };
-        self.promise(link, transfer, name, Press::Offered, now);
+        self.promise(link, transfer, name, Instant::NEVER);
     }
 
-    fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, urgent: bool, now: Instant) {
+    fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, need_ms: u32, now: Instant) {
         if !transfer.is_requested() {
             return self.expel(link, "asked under an offer's number", now);
         }
-        let press = if urgent { Press::Urgent } else { Press::Requested };
-        self.promise(link, transfer, name, press, now);
+        self.promise(link, transfer, name, now + Duration::from_millis(u64::from(need_ms)));
     }
 
-    fn promise(&mut self, link: LinkId, transfer: TransferId, name: BlockName, press: Press, _now: Instant) {
+    fn promise(&mut self, link: LinkId, transfer: TransferId, name: BlockName, due: Instant) {
         let len = self.store.segment(&name.key).and_then(|s| s.block(name.block.0)).map(Payload::len);
-        let why = match len {
-            None => No::NotHeld,
-            Some(_) if !self.may_upload() => No::Busy,
-            Some(len) => {
-                let promise = Promise { link, transfer, name, len: len as u32, press };
-                if self.uploads.queue(promise, self.pacer.rate()) {
-                    return;
-                }
-                No::Busy
-            }
-        };
-        self.send(link, Message::Refuse { transfer, why });
+        let Some(len) = len else { return self.send(link, Message::Refuse { transfer, why: No::NotHeld }) };
+        if !self.may_upload() {
+            return self.send(link, Message::Refuse { transfer, why: No::Busy });
+        }
+        let promise = Promise { link, transfer, name, len: len as u32, due };
+        if let Some((link, transfer)) = self.uploads.queue(promise, self.pacer.rate()) {
+            self.send(link, Message::Refuse { transfer, why: No::Busy });
+        }
     }
 
     fn arrived(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
@@ -246,8 +243,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(digest) = self.store.segment(&key).and_then(|s| s.digest()).map(Arc::clone) else { return };
         let held = self.store.segment(&key).map_or_else(Default::default, |s| s.held().clone());
         let seed = self.config.role == Role::Seed;
-        let unaware: Vec<_> =
-            self.members.links().filter(|(_, l)| l.held_of(&key).is_none()).map(|(id, l)| (id, l.plays(key.track))).collect();
+        let unaware: Vec<_> = self
+            .members
+            .links()
+            .filter(|(_, l)| l.held_of(&key).is_none())
+            .map(|(id, l)| (id, l.plays(key.track)))
+            .collect();
         for (link, plays) in unaware {
             // A seed speaks first-hand: the digest itself. A viewer's neighbours have mostly heard already: its name.
             if seed && plays {

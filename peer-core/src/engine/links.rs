@@ -120,7 +120,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.membership.is_some() {
             for want in self.members.maintain(max, now) {
                 match want {
-                    Want::Connect(peer, initiate) => self.outputs.push_back(Output::Connect { peer, initiate }),
+                    Want::Connect(peer, initiate) => {
+                        self.outputs.push_back(Output::Connect { peer, initiate })
+                    }
                     Want::Peers(count) => self.outputs.push_back(Output::WantPeers { count }),
                     Want::Close(peer) => {
                         let link = self.members.link_to(peer);
@@ -130,8 +132,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
         }
-        let quiet: Vec<_> =
-            self.members.links().filter(|(_, l)| now.since(l.pinged) >= PING_EVERY).map(|(id, _)| id).collect();
+        let quiet: Vec<_> = self
+            .members
+            .links()
+            .filter(|(_, l)| now.since(l.pinged) >= PING_EVERY)
+            .map(|(id, _)| id)
+            .collect();
         for link in quiet {
             self.ping(link, now);
         }

@@ -161,7 +161,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     l.buffered = buffered;
                 }
             }
-            Input::Timeline { track, kind, segments, live } => self.timeline.update(track, kind, segments, live),
+            Input::Timeline { track, kind, segments, live } => {
+                self.timeline.update(track, kind, segments, live)
+            }
             Input::Playhead(playhead) => self.timeline.set_playhead(playhead, now),
             Input::Demand { key, patience } => self.demand(key, patience, now),
             Input::Cancel { key } => self.cancel(key, now),

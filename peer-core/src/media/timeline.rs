@@ -113,7 +113,8 @@ impl Timeline {
             && let Some(start) = self.start_ms(&key)
         {
             let end = start + i64::from(self.duration_ms(&key).unwrap_or(0));
-            let playhead = Playhead { position_ms: start, rate_percent: 100, buffered_ms: end, starving: false };
+            let playhead =
+                Playhead { position_ms: start, rate_percent: 100, buffered_ms: end, starving: false };
             self.playhead = Some((playhead, now));
             self.fed = Some(now);
         }
@@ -141,9 +142,7 @@ impl Timeline {
 
     /// Whether the player's playlist holds the segment, so that its URL is known.
     pub fn is_listed(&self, key: &SegmentKey) -> bool {
-        self.tracks
-            .get(&key.track)
-            .is_some_and(|t| t.entries.binary_search_by_key(key, |e| e.key).is_ok())
+        self.tracks.get(&key.track).is_some_and(|t| t.entries.binary_search_by_key(key, |e| e.key).is_ok())
     }
 
     /// The listed segments of a track from a number on.
@@ -159,7 +158,8 @@ impl Timeline {
     pub fn is_wanted(&self, key: &SegmentKey) -> bool {
         let Some(current) = self.playing(key.track) else { return false };
         let newest = self.newest(key.track).unwrap_or(current.next);
-        key.number >= current.next && key.number <= (newest.max(current.next) + MAX_AHEAD_OF_PLAYLIST).min(current.next + MAX_AHEAD)
+        key.number >= current.next
+            && key.number <= (newest.max(current.next) + MAX_AHEAD_OF_PLAYLIST).min(current.next + MAX_AHEAD)
     }
 
     /// The player has begun to play.
@@ -174,8 +174,9 @@ impl Timeline {
 
     /// Seconds of media in the player's buffer.
     pub fn buffered(&self) -> Duration {
-        self.playhead
-            .map_or(Duration::ZERO, |(p, _)| Duration::from_millis((p.buffered_ms - p.position_ms).max(0) as u64))
+        self.playhead.map_or(Duration::ZERO, |(p, _)| {
+            Duration::from_millis((p.buffered_ms - p.position_ms).max(0) as u64)
+        })
     }
 
     /// When the player runs into the start of a segment; `now` if it waits for it, and if nothing better is known.

@@ -75,11 +75,28 @@ impl<P> Default for Sources<P> {
 
 impl<P: Payload> Sources<P> {
     /// Begins a fetch whose first byte is byte `at` of the segment.
-    pub fn begin(&mut self, key: SegmentKey, blocks: Option<Range<u16>>, at: u32, via: Via, now: Instant) -> FetchId {
+    pub fn begin(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        at: u32,
+        via: Via,
+        now: Instant,
+    ) -> FetchId {
         self.next = self.next.wrapping_add(1);
         let id = FetchId(self.next);
         let whole = blocks.is_none();
-        let fetch = Fetch { key, blocks, at, buffer: Cutter::default(), via, began: now, whole, moved: now, metered: false };
+        let fetch = Fetch {
+            key,
+            blocks,
+            at,
+            buffer: Cutter::default(),
+            via,
+            began: now,
+            whole,
+            moved: now,
+            metered: false,
+        };
         self.fetches.insert(id, fetch);
         id
     }
@@ -126,7 +143,9 @@ impl<P: Payload> Sources<P> {
 
     /// Whether a fetch is to bring the block.
     pub fn covers(&self, key: &SegmentKey, block: u16) -> bool {
-        self.fetches.values().any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
+        self.fetches
+            .values()
+            .any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
     }
 
     /// Whether any fetch is for the segment.

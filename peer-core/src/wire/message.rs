@@ -155,8 +155,8 @@ wire_enum! {
         /// Asks for a block.
         9 => Request { /// Its number, a request's.
                        transfer: TransferId, /// The block.
-                       name: BlockName, /// The player is about to run dry.
-                       urgent: bool },
+                       name: BlockName, /// Milliseconds until its player needs it.
+                       need_ms: u32 },
         /// No to a request, or to a grant that can't be kept.
         10 => Refuse { /// The number.
                        transfer: TransferId, /// Why.
