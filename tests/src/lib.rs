@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod media;
+pub mod netlab;
 pub mod origin;
 pub mod progress;
 pub mod site;
