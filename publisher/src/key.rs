@@ -78,6 +78,11 @@ impl PublishingKey {
         PublisherKey(self.0.verifying_key().to_bytes())
     }
 
+    /// Its secret, for deriving other secrets from.
+    pub fn secret(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }

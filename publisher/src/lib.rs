@@ -30,4 +30,5 @@ pub mod vod;
 pub use allow::AllowList;
 pub use key::PublishingKey;
 pub use publisher::{Config, Event, FollowError, Published, Publisher};
+pub use reqwest::Url;
 pub use track::track_id;
