@@ -1,6 +1,9 @@
 //! What the link tests share: an endpoint on loopback and bytes that can be checked.
 #![allow(dead_code)]
 
+
+pub(crate) mod browser;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,9 +13,9 @@ use rillcast_seed::rtc::{Endpoint, EndpointConfig, Happening, Link, LinkEvent};
 use tokio::sync::mpsc;
 
 /// Queue that a test keeps filled, as the engine would.
-pub const AHEAD: u32 = 64 * 1024;
+pub(crate) const AHEAD: u32 = 64 * 1024;
 
-pub fn endpoint() -> Arc<Endpoint> {
+pub(crate) fn endpoint() -> Arc<Endpoint> {
     let config = EndpointConfig {
         udp: SocketAddr::from(([127, 0, 0, 1], 0)),
         advertise: Vec::new(),
@@ -22,13 +25,13 @@ pub fn endpoint() -> Arc<Endpoint> {
 }
 
 /// The byte at a place of the stream that a seed stands for.
-pub fn byte(seed: u32, at: usize) -> u8 {
+pub(crate) fn byte(seed: u32, at: usize) -> u8 {
     let x = (at as u32).wrapping_mul(2_654_435_761) ^ seed.wrapping_mul(40_503);
     (x >> 13) as u8
 }
 
 /// The frame that starts at a place of the stream; its header is the place.
-pub fn frame(seed: u32, at: usize, total: usize) -> BulkFrame<Media> {
+pub(crate) fn frame(seed: u32, at: usize, total: usize) -> BulkFrame<Media> {
     let end = (at + BULK_PAYLOAD).min(total);
     let payload: Vec<u8> = (at..end).map(|i| byte(seed, i)).collect();
     BulkFrame { header: (at as u64).to_be_bytes(), payload: Media(payload.into()) }
@@ -36,13 +39,13 @@ pub fn frame(seed: u32, at: usize, total: usize) -> BulkFrame<Media> {
 
 /// Takes frames in any order and counts those that hold what they should.
 #[derive(Default)]
-pub struct Check {
-    pub good: usize,
+pub(crate) struct Check {
+    pub(crate) good: usize,
     seen: std::collections::HashSet<u64>,
 }
 
 impl Check {
-    pub fn take(&mut self, seed: u32, header: [u8; BULK_HEADER], payload: &[u8]) {
+    pub(crate) fn take(&mut self, seed: u32, header: [u8; BULK_HEADER], payload: &[u8]) {
         let at = u64::from_be_bytes(header);
         assert!(self.seen.insert(at), "the frame at {at} came twice");
         for (i, b) in payload.iter().enumerate() {
@@ -53,14 +56,14 @@ impl Check {
 }
 
 /// A stream being sent as fast as the link takes it.
-pub struct Sending {
-    pub seed: u32,
-    pub at: usize,
-    pub total: usize,
+pub(crate) struct Sending {
+    pub(crate) seed: u32,
+    pub(crate) at: usize,
+    pub(crate) total: usize,
 }
 
 impl Sending {
-    pub fn fill(&mut self, link: &Link) {
+    pub(crate) fn fill(&mut self, link: &Link) {
         while self.at < self.total && link.queued() < AHEAD {
             let next = frame(self.seed, self.at, self.total);
             self.at += next.payload.0.len();
@@ -70,7 +73,7 @@ impl Sending {
 }
 
 /// The next event; panics when the links' tasks are gone.
-pub async fn next(events: &mut mpsc::Receiver<LinkEvent>) -> (u32, Happening) {
+pub(crate) async fn next(events: &mut mpsc::Receiver<LinkEvent>) -> (u32, Happening) {
     let event = events.recv().await.expect("the links' tasks are running");
     (event.link, event.what)
 }
