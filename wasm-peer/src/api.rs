@@ -32,6 +32,14 @@ extern "C" {
         urgent: bool,
         signal: &AbortSignal,
     ) -> Result<Promise, JsValue>;
+    /// Checks an Ed25519 signature. The promise gives a boolean.
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn verify(
+        this: &Host,
+        key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<Promise, JsValue>;
     #[wasm_bindgen(method, catch, js_name = absolute)]
     fn absolute_url(this: &Host, url: &str) -> Result<String, JsValue>;
     #[wasm_bindgen(method, catch, js_name = deliver)]

@@ -8,6 +8,7 @@ use js_sys::Array;
 use rillcast_core::engine::{Check, CheckId, Config, Delivery, Engine, Event, Input, Output, SourceError};
 use rillcast_core::time::Duration;
 use rillcast_protocol::id::{Role, SegmentKey};
+use wasm_bindgen_futures::JsFuture;
 
 use crate::api::Host;
 use crate::check;
@@ -179,8 +180,23 @@ impl Shell {
     }
 
     fn verify(self: &Rc<Self>, check: CheckId, what: &Check<JsBytes>) {
-        let ok = check::verify(what, &mut self.scratch.borrow_mut());
-        self.input(Input::Verdict { check, ok });
+        match what {
+            Check::Block { payload, hash } => {
+                let ok = check::block(payload, hash, &mut self.scratch.borrow_mut());
+                self.input(Input::Verdict { check, ok });
+            }
+            Check::Signature { key, message, signature } => {
+                let answer = self.host.verify(&key.0, message, signature);
+                let shell = self.clone();
+                wasm_bindgen_futures::spawn_local(async move {
+                    let ok = match answer {
+                        Ok(answer) => JsFuture::from(answer).await.is_ok_and(|ok| ok.is_truthy()),
+                        Err(_) => false,
+                    };
+                    shell.input(Input::Verdict { check, ok });
+                });
+            }
+        }
     }
 
     fn deliver(&self, delivery: &Delivery<JsBytes>) {

@@ -6,7 +6,7 @@
 //! - `rtc`: one `RTCPeerConnection` per link
 //! - `signaling`: the WebSocket to the rendezvous server
 //! - `source`: fetches from the origin, the CDN or a publisher
-//! - `check`: hashes and signatures
+//! - `check`: hashes
 //! - `api`: what the page's script calls, and what it is told
 
 // Browser objects belong to one thread, and so does everything here: `Rc`, `Cell` and `RefCell` throughout.
@@ -18,5 +18,6 @@ mod payload;
 mod rtc;
 mod signaling;
 mod source;
+mod table;
 
 pub use api::{Peer, start_up, track_name};

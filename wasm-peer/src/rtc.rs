@@ -4,7 +4,6 @@
 //! candidates travel through signaling, each marked with the attempt it belongs to.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
@@ -27,6 +26,7 @@ use web_sys::{
 use crate::driver::Shell;
 use crate::js::{self, Handlers};
 use crate::payload::JsBytes;
+use crate::table::Table;
 
 /// An attempt that hasn't opened by then has failed. Milliseconds.
 const ATTEMPT: u32 = 15_000;
@@ -44,8 +44,8 @@ const MAX_OFFERS: usize = 32;
 /// All links and attempts, by peer; the engine bounds them (`max_links`).
 #[derive(Default)]
 pub(crate) struct Links {
-    by_peer: RefCell<BTreeMap<PeerId, Rc<Link>>>,
-    open: RefCell<BTreeMap<LinkId, Rc<Link>>>,
+    by_peer: RefCell<Table<PeerId, Rc<Link>>>,
+    open: RefCell<Table<LinkId, Rc<Link>>>,
     /// Offers that came before the engine asked for the link: at most [`MAX_OFFERS`], the oldest goes.
     offers: RefCell<Vec<(PeerId, Offer)>>,
     ice: RefCell<Vec<RtcIceServer>>,
@@ -155,7 +155,7 @@ impl Links {
     /// Ends all links at once.
     pub(crate) fn close_all(&self) {
         self.open.take();
-        for link in self.by_peer.take().into_values() {
+        for (_, link) in self.by_peer.take().iter() {
             link.wire.take();
         }
         self.offers.take();
@@ -204,7 +204,7 @@ impl Links {
 
     /// A signal from a peer that we were introduced to.
     pub(crate) fn signal(&self, shell: &Rc<Shell>, from: PeerId, signal: SessionSignal) {
-        let link = self.by_peer.borrow().get(&from).cloned();
+        let link = self.by_peer.borrow().get(from).cloned();
         match signal {
             SessionSignal::Offer { attempt, description } => match link {
                 // Two offers never cross; whoever sends one against the rule isn't answered.
@@ -272,16 +272,16 @@ impl Links {
     }
 
     fn get(&self, id: LinkId) -> Option<(Rc<Link>, Rc<Wire>)> {
-        let link = self.open.borrow().get(&id)?.clone();
+        let link = self.open.borrow().get(id)?.clone();
         let wire = link.wire.borrow().clone()?;
         Some((link, wire))
     }
 
     /// Takes the link down without a word.
     fn forget(&self, peer: PeerId) -> Option<Rc<Link>> {
-        let link = self.by_peer.borrow_mut().remove(&peer)?;
+        let link = self.by_peer.borrow_mut().remove(peer)?;
         if let Some(id) = link.id.get() {
-            self.open.borrow_mut().remove(&id);
+            self.open.borrow_mut().remove(id);
         }
         link.wire.take();
         Some(link)
@@ -289,7 +289,7 @@ impl Links {
 
     /// Takes the link down and tells the engine.
     fn fail(&self, shell: &Rc<Shell>, link: &Rc<Link>) {
-        let current = self.by_peer.borrow().get(&link.peer).is_some_and(|l| Rc::ptr_eq(l, link));
+        let current = self.by_peer.borrow().get(link.peer).is_some_and(|l| Rc::ptr_eq(l, link));
         if current {
             self.forget(link.peer);
             shell.input(Input::LinkClosed { peer: link.peer, link: link.id.get() });

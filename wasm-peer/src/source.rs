@@ -4,7 +4,6 @@
 //! the offset is added here, and what a server sends beyond the segment is cut away.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -20,6 +19,7 @@ use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
 use crate::driver::Shell;
 use crate::payload::JsBytes;
+use crate::table::Table;
 
 /// How far behind a live playlist's oldest segment its URLs are kept, in segments: a rescue may still run.
 const GRACE: u64 = 16;
@@ -36,11 +36,11 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Source {
     /// One entry per segment of the playlists seen last, and a few that have just left them.
-    places: RefCell<BTreeMap<SegmentKey, Place>>,
+    places: RefCell<Table<SegmentKey, Place>>,
     /// Playlist URLs by track: as many as the presentation has.
-    playlists: RefCell<BTreeMap<TrackId, String>>,
+    playlists: RefCell<Table<TrackId, String>>,
     /// As many as the engine has asked for and not cancelled.
-    running: RefCell<BTreeMap<FetchId, AbortController>>,
+    running: RefCell<Table<FetchId, AbortController>>,
     /// Where hosted segments are, and the swarm that their paths name.
     publisher: RefCell<Option<(String, SwarmId)>>,
     closed: Cell<bool>,
@@ -51,9 +51,11 @@ impl Source {
     pub(crate) fn timeline(&self, track: TrackId, playlist: &str, places: Vec<(SegmentKey, Place)>) {
         let oldest = places.iter().map(|p| p.0.number).min().unwrap_or(0).saturating_sub(GRACE);
         let mut known = self.places.borrow_mut();
-        known.retain(|key, _| key.track != track || key.number >= oldest);
-        known.extend(places);
-        self.playlists.borrow_mut().entry(track).or_insert_with(|| playlist.to_owned());
+        known.retain(|key| key.track != track || key.number >= oldest);
+        for (key, place) in places {
+            known.insert(key, place);
+        }
+        self.playlists.borrow_mut().insert(track, playlist.to_owned());
     }
 
     /// Takes in where one segment is.
@@ -65,7 +67,7 @@ impl Source {
     pub(crate) fn playlists(&self, tracks: &[TrackId]) -> Vec<TrackSource> {
         let known = self.playlists.borrow();
         let source = |track: &TrackId| {
-            let playlist = Text::new(known.get(track)?.as_str())?;
+            let playlist = Text::new(known.get(*track)?.as_str())?;
             Some(TrackSource { track: *track, playlist })
         };
         tracks.iter().filter_map(source).collect()
@@ -87,7 +89,7 @@ impl Source {
         urgent: bool,
     ) {
         let place = match via {
-            Via::Origin => self.places.borrow().get(&key).cloned(),
+            Via::Origin => self.places.borrow().get(key).cloned(),
             Via::Publisher => self.publisher.borrow().as_ref().map(|(base, swarm)| {
                 let mut url = base.clone();
                 url.push('/');
@@ -104,7 +106,7 @@ impl Source {
             let cut = Cut::new(&place, range);
             let end = run(&shell, fetch, &place.url, &cut, via, urgent, &abort).await;
             // A cancelled fetch is no longer in the list, and nothing more may be said of it.
-            if shell.source.running.borrow_mut().remove(&fetch).is_none() {
+            if shell.source.running.borrow_mut().remove(fetch).is_none() {
                 return;
             }
             shell.input(match end {
@@ -119,7 +121,7 @@ impl Source {
 
     /// Stops a fetch; nothing more of it comes in.
     pub(crate) fn cancel(&self, fetch: FetchId) {
-        if let Some(abort) = self.running.borrow_mut().remove(&fetch) {
+        if let Some(abort) = self.running.borrow_mut().remove(fetch) {
             abort.abort();
         }
     }
@@ -127,13 +129,13 @@ impl Source {
     /// Stops all of them.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        for (_, abort) in self.running.take() {
+        for (_, abort) in self.running.take().iter() {
             abort.abort();
         }
     }
 
     fn is_running(&self, fetch: FetchId) -> bool {
-        self.running.borrow().contains_key(&fetch)
+        self.running.borrow().get(fetch).is_some()
     }
 }
 
