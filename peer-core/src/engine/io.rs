@@ -8,6 +8,7 @@ use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 
+pub use crate::media::timeline::MediaKind;
 use crate::time::{Duration, Instant, Rate};
 
 /// A link's number, chosen by the shell and never used again.
@@ -157,6 +158,8 @@ pub enum Input<P> {
     Timeline {
         /// The rendition.
         track: TrackId,
+        /// What it is for: an ABR switch replaces the track of the same kind.
+        kind: MediaKind,
         /// Its segments, oldest first.
         segments: Vec<SegmentEntry>,
         /// More will come.
