@@ -45,7 +45,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.digest_offered(digest, Some(link), now);
             }
             Message::Offer { transfer, name } => self.offered(link, transfer, name, now),
-            Message::Grant { transfer } => self.granted(link, transfer, now),
+            Message::Grant { transfer } => self.granted(link, transfer),
             Message::Decline { transfer, why } => {
                 if let Some(name) = self.uploads.take_offer(link, transfer) {
                     self.with(link, |l| {
@@ -182,7 +182,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn granted(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
+    fn granted(&mut self, link: LinkId, transfer: TransferId) {
         let Some(name) = self.uploads.take_offer(link, transfer) else { return };
         self.promise(link, transfer, name, Instant::NEVER);
     }
