@@ -13,6 +13,9 @@ use crate::time::{Duration, Instant, Rate};
 /// Shorter transfers say nothing about throughput.
 const MIN_SAMPLE: u64 = 48 * 1024;
 
+/// A fetch that has brought nothing for so long isn't relied on.
+const STALLED: Duration = Duration::from_millis(2500);
+
 /// Whether the source answers Range requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranges {
