@@ -144,11 +144,13 @@ impl<P: Payload> Sources<P> {
         }
     }
 
-    /// Whether a fetch is to bring the block.
-    pub fn covers(&self, key: &SegmentKey, block: u16) -> bool {
-        self.fetches
-            .values()
-            .any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
+    /// Whether a fetch is about to bring the block. One that hasn't moved for a while doesn't count: others may bring it first.
+    pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
+        self.fetches.values().any(|f| {
+            f.key == *key
+                && now.since(f.moved) < STALLED
+                && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block)))
+        })
     }
 
     /// Whether any fetch is for the segment.
