@@ -10,7 +10,7 @@
 //! their origin serves them from where they lie, and no server carries them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -100,7 +100,9 @@ fn bundle_demo(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
         match role(&file) {
             Role::Entry => {
                 let script = to.join(&file).with_extension("js");
-                proc::run(esbuild(workspace).arg("--format=esm").arg(from.join(&file)).arg(outfile(&script)))?;
+                proc::run(
+                    esbuild(workspace).arg("--format=esm").arg(from.join(&file)).arg(outfile(&script)),
+                )?;
             }
             Role::Imported => {}
             Role::Copied => copy(&from.join(&file), &to.join(&file))?,
