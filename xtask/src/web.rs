@@ -28,6 +28,8 @@ const MODULE: &str = "rillcast.mjs";
 const STAMP_FILE: &str = ".stamp";
 /// What the oldest browsers with the APIs that we need understand.
 const LANGUAGE: &str = "--target=es2020";
+/// p2p-media-loader, which the benches compare with, has its stand-ins for Node's modules under this condition.
+const PAGE_CONDITIONS: &str = "--conditions=module,p2pml:core-as-bundle";
 
 /// Brings `web/dist` up to date and prints what a viewer downloads; fails if that is too much.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
@@ -52,7 +54,7 @@ fn pages(workspace: &Workspace) -> [(PathBuf, &'static str); 2] {
 
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 1").text(LANGUAGE);
+    let mut inputs = Inputs::of("browser bundle 1").text(LANGUAGE).text(PAGE_CONDITIONS);
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
@@ -115,9 +117,9 @@ fn bundle_pages(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
         match role(&file) {
             Role::Entry => {
                 let script = to.join(&file).with_extension("js");
-                proc::run(
-                    esbuild(workspace).arg("--format=esm").arg(from.join(&file)).arg(outfile(&script)),
-                )?;
+                let mut esbuild = esbuild(workspace);
+                esbuild.args(["--format=esm", PAGE_CONDITIONS]).arg(from.join(&file)).arg(outfile(&script));
+                proc::run(&mut esbuild)?;
             }
             Role::Imported => {}
             Role::Copied => copy(&from.join(&file), &to.join(&file))?,

@@ -56,7 +56,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match self.checks.remove(&check) {
             Some(Pending::Block(key, block)) => self.block_checked(key, block, ok, now),
             Some(Pending::Digest(digest, _)) if ok => self.accept_digest(*digest, now),
-            Some(Pending::Digest(_, Some(link))) => self.expel(link, "showed a digest with a false signature", now),
+            Some(Pending::Digest(_, Some(link))) => {
+                self.expel(link, "showed a digest with a false signature", now)
+            }
             Some(Pending::Digest(_, None)) | None => {}
         }
     }
@@ -82,8 +84,17 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// Cuts whole blocks off the front of a buffer whose first byte is byte `at` of the segment; told back: the new `at`.
-    pub(super) fn cut(&mut self, key: SegmentKey, mut at: u32, buffer: &mut Cutter<P>, from: Bringer, now: Instant) -> u32 {
-        let Some(digest) = self.store.segment(&key).and_then(|s| s.digest()).map(Arc::clone) else { return at };
+    pub(super) fn cut(
+        &mut self,
+        key: SegmentKey,
+        mut at: u32,
+        buffer: &mut Cutter<P>,
+        from: Bringer,
+        now: Instant,
+    ) -> u32 {
+        let Some(digest) = self.store.segment(&key).and_then(|s| s.digest()).map(Arc::clone) else {
+            return at;
+        };
         while at < digest.length {
             let block = BlockIndex((at / digest.block_size()) as u16);
             let range = digest.range(block);
@@ -95,7 +106,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// A whole block is here; it counts once it is verified.
-    pub(super) fn take_block(&mut self, key: SegmentKey, block: u16, payload: P, from: Bringer, now: Instant) {
+    pub(super) fn take_block(
+        &mut self,
+        key: SegmentKey,
+        block: u16,
+        payload: P,
+        from: Bringer,
+        now: Instant,
+    ) {
         let bytes = payload.len() as u64;
         let Some(segment) = self.store.segment_mut(&key) else { return };
         let Some(digest) = segment.digest().map(Arc::clone) else { return };
@@ -241,10 +259,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             if !only_source {
                 self.sources.drift_up(now);
             }
-            self.sources.throughput()
+            self.sources.throughput(now)
         };
         self.demands.remove(&key);
-        self.timeline.delivered(key);
+        self.timeline.delivered(key, now);
         self.counters.delivered_bytes += bytes;
         self.scheduler.delivered(key, late);
         self.outputs.push_back(Output::Deliver(Delivery { key, parts, first_byte, throughput, share }));

@@ -9,11 +9,11 @@ use crate::media::Bringer;
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
-use crate::transfer::upload::Press;
+use crate::transfer::upload::Promise;
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
-use super::{BULK_HEADER, Engine, LinkId};
+use super::{BULK_HEADER, Engine, LinkId, Output};
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn control(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
@@ -28,7 +28,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return self.expel(link, "spoke before its hello", now);
         }
         match message {
-            Message::Hello { .. } => self.with(link, |l| l.greeted = true),
+            Message::Hello { session, .. } => self.greeted(link, session, now),
             Message::Profile { playing, passive } => self.with(link, |l| {
                 l.playing = playing.to_vec();
                 l.passive = passive;
@@ -45,7 +45,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.digest_offered(digest, Some(link), now);
             }
             Message::Offer { transfer, name } => self.offered(link, transfer, name, now),
-            Message::Grant { transfer } => self.granted(link, transfer, now),
+            Message::Grant { transfer } => self.granted(link, transfer),
             Message::Decline { transfer, why } => {
                 if let Some(name) = self.uploads.take_offer(link, transfer) {
                     self.with(link, |l| {
@@ -57,7 +57,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     });
                 }
             }
-            Message::Request { transfer, name, urgent } => self.requested(link, transfer, name, urgent, now),
+            Message::Request { transfer, name, need_ms } => {
+                self.requested(link, transfer, name, need_ms, now)
+            }
             Message::Refuse { transfer, why } => {
                 if let Some(name) = self.downloads.end(link, transfer) {
                     self.with(link, |l| {
@@ -90,6 +92,24 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn with(&mut self, link: LinkId, act: impl FnOnce(&mut crate::overlay::Link)) {
         if let Some(l) = self.members.link_mut(link) {
             act(l);
+        }
+    }
+
+    /// A peer that came back to the server has a new id there, while its old links still work: of two links to one visit the newer
+    /// is closed, at both ends alike.
+    fn greeted(&mut self, link: LinkId, session: u64, now: Instant) {
+        let twin = self
+            .members
+            .links()
+            .find(|(id, l)| *id != link && l.greeted && l.session == session)
+            .map(|(id, _)| id);
+        self.with(link, |l| (l.greeted, l.session) = (true, session));
+        let Some(twin) = twin else { return };
+        let newer = link.max(twin);
+        if let Some(peer) = self.members.link(newer).map(|l| l.peer) {
+            self.link_closed(peer, Some(newer), now);
+            self.members.forget(peer);
+            self.outputs.push_back(Output::Close { peer });
         }
     }
 
@@ -138,7 +158,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, now: Instant) {
         self.with(link, |l| l.add_block(name.key, name.block.0));
-        let no = self.why_not(&name);
+        let no = self.why_not(&name, now);
         let why = match no {
             None => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
@@ -157,7 +177,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// Why an offered block isn't wanted.
-    fn why_not(&self, name: &BlockName) -> Option<No> {
+    fn why_not(&self, name: &BlockName, now: Instant) -> Option<No> {
         if !self.may_download() || self.config.role == Role::Seed {
             return Some(No::Unwanted);
         }
@@ -174,34 +194,34 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Some(_) if !segment.is_missing(name.block.0) => Some(No::Held),
             Some(_) => {
                 let busy = self.downloads.is_coming(&name.key, name.block.0)
-                    || self.sources.covers(&name.key, name.block.0);
+                    || self.sources.covers(&name.key, name.block.0, now);
                 busy.then_some(No::InFlight)
             }
         }
     }
 
-    fn granted(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
+    fn granted(&mut self, link: LinkId, transfer: TransferId) {
         let Some(name) = self.uploads.take_offer(link, transfer) else { return };
-        self.promise(link, transfer, name, Press::Offered, now);
+        self.promise(link, transfer, name, Instant::NEVER);
     }
 
-    fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, urgent: bool, now: Instant) {
+    fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, need_ms: u32, now: Instant) {
         if !transfer.is_requested() {
             return self.expel(link, "asked under an offer's number", now);
         }
-        let press = if urgent { Press::Urgent } else { Press::Requested };
-        self.promise(link, transfer, name, press, now);
+        self.promise(link, transfer, name, now + Duration::from_millis(u64::from(need_ms)));
     }
 
-    fn promise(&mut self, link: LinkId, transfer: TransferId, name: BlockName, press: Press, _now: Instant) {
+    fn promise(&mut self, link: LinkId, transfer: TransferId, name: BlockName, due: Instant) {
         let len = self.store.segment(&name.key).and_then(|s| s.block(name.block.0)).map(Payload::len);
-        let why = match len {
-            None => No::NotHeld,
-            Some(_) if !self.may_upload() => No::Busy,
-            Some(len) if self.uploads.queue(link, transfer, name, len as u32, press) => return,
-            Some(_) => No::Busy,
-        };
-        self.send(link, Message::Refuse { transfer, why });
+        let Some(len) = len else { return self.send(link, Message::Refuse { transfer, why: No::NotHeld }) };
+        if !self.may_upload() {
+            return self.send(link, Message::Refuse { transfer, why: No::Busy });
+        }
+        let promise = Promise { link, transfer, name, len: len as u32, due };
+        if let Some((link, transfer)) = self.uploads.queue(promise, self.pacer.rate()) {
+            self.send(link, Message::Refuse { transfer, why: No::Busy });
+        }
     }
 
     fn arrived(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
@@ -241,8 +261,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(digest) = self.store.segment(&key).and_then(|s| s.digest()).map(Arc::clone) else { return };
         let held = self.store.segment(&key).map_or_else(Default::default, |s| s.held().clone());
         let seed = self.config.role == Role::Seed;
-        let unaware: Vec<_> =
-            self.members.links().filter(|(_, l)| l.held_of(&key).is_none()).map(|(id, l)| (id, l.plays(key.track))).collect();
+        let unaware: Vec<_> = self
+            .members
+            .links()
+            .filter(|(_, l)| l.held_of(&key).is_none())
+            .map(|(id, l)| (id, l.plays(key.track)))
+            .collect();
         for (link, plays) in unaware {
             // A seed speaks first-hand: the digest itself. A viewer's neighbours have mostly heard already: its name.
             if seed && plays {

@@ -366,6 +366,11 @@ pub enum Output<P> {
         /// All of them.
         tracks: Vec<TrackId>,
     },
+    /// Ask signaling for digests that the player will need.
+    WantDigests {
+        /// Of these segments, soonest needed first.
+        keys: Vec<SegmentKey>,
+    },
     /// For statistics and pages; carries no duty.
     Event(Event),
 }

@@ -48,8 +48,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let mut actions = Vec::new();
         let plan = self.scheduler.plan(&view, &mut self.rng, &mut actions);
         self.think_at = plan.again;
+        let mut digests = Vec::new();
         for action in actions {
-            self.act(action, now);
+            match action {
+                Action::WantDigest { key } => digests.push(key),
+                action => self.act(action, now),
+            }
+        }
+        if !digests.is_empty() {
+            self.outputs.push_back(Output::WantDigests { keys: digests });
         }
     }
 
@@ -77,14 +84,16 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let fetch = self.sources.begin(key, blocks, at, via, now);
                 self.outputs.push_back(Output::Fetch { fetch, key, range, via, urgent });
             }
-            Action::Request { link, name, urgent } => {
+            Action::Request { link, name, due } => {
                 self.next_request = self.next_request.wrapping_add(1);
                 let transfer = TransferId::request(self.next_request);
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 if len > 0 && self.downloads.begin(link, transfer, name, len, now) {
-                    self.send(link, Message::Request { transfer, name, urgent });
+                    let need_ms = due.since(now).as_millis().min(600_000) as u32;
+                    self.send(link, Message::Request { transfer, name, need_ms });
                 }
             }
+            Action::WantDigest { .. } => {}
             Action::Offer { link, name } => {
                 let transfer = self.uploads.offer(link, name, now);
                 // Its receiver can't take it without the digest; better sent with the first offer than asked for.
@@ -107,12 +116,17 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
             let room = |link| members.link(link).is_some_and(|l| l.buffered < LINK_BUFFER);
-            let Some(slice) = self.uploads.next_slice(room, |bytes| pacer.admits(bytes, now), now) else { break };
+            let Some(slice) = self.uploads.next_slice(room, |bytes| pacer.admits(bytes, now), now) else {
+                break;
+            };
             let block = self.store.segment(&slice.name.key).and_then(|s| s.block(slice.name.block.0));
             let Some(block) = block else {
                 let sent = self.uploads.cancel(slice.link, slice.transfer);
                 self.pacer.lost(u64::from(sent.saturating_sub(slice.len)));
-                self.send(slice.link, Message::Refuse { transfer: slice.transfer, why: crate::wire::message::No::NotHeld });
+                self.send(
+                    slice.link,
+                    Message::Refuse { transfer: slice.transfer, why: crate::wire::message::No::NotHeld },
+                );
                 continue;
             };
             let payload = block.slice(slice.offset as usize..(slice.offset + slice.len) as usize);

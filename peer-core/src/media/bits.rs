@@ -61,8 +61,7 @@ impl Wire for Bits {
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let n = r.length(MAX_BLOCKS.div_ceil(64))?;
-        let words =
-            (0..n).map(|_| Wire::decode(r).map(u64::from_le_bytes)).collect::<Result<Vec<_>, _>>()?;
+        let words = (0..n).map(|_| Wire::decode(r).map(u64::from_le_bytes)).collect::<Result<Vec<_>, _>>()?;
         match words.last() {
             Some(0) => Err(DecodeError::NotCanonical),
             _ => Ok(Self { words }),

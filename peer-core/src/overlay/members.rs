@@ -142,9 +142,9 @@ impl Members {
         self.links.iter_mut().map(|(id, l)| (*id, l))
     }
 
-    /// Whether somebody is, or is about to be, at the other end of a link.
-    pub fn has_company(&self) -> bool {
-        !self.links.is_empty() || self.known.values().any(|k| k.state == State::Connecting)
+    /// Whether a link is being made for the first time: its other end may hold what we lack.
+    pub fn expects_company(&self) -> bool {
+        self.known.values().any(|k| k.state == State::Connecting && k.attempts == 0)
     }
 
     /// Drops everything: the kill switch.

@@ -26,7 +26,10 @@ pub fn rank(key: &SegmentKey, group: u16, own: Ballot, others: impl Iterator<Ite
 /// Smaller is sooner: -log2(u) / weight for a uniform u, in 2^-32ths, and the nonce against ties.
 fn score(key: &SegmentKey, group: u16, (nonce, weight): Ballot) -> (u64, u64) {
     let name = key.track.0
-        ^ mix(key.number.wrapping_add(u64::from(key.discontinuity) << 40).wrapping_add(u64::from(key.part) << 20));
+        ^ mix(key
+            .number
+            .wrapping_add(u64::from(key.discontinuity) << 40)
+            .wrapping_add(u64::from(key.part) << 20));
     let u = mix(mix(nonce ^ mix(name)).wrapping_add(u64::from(group)));
     (minus_log2(u) / u64::from(weight.max(1)), nonce)
 }
@@ -54,7 +57,14 @@ mod tests {
         let all: Vec<Ballot> = (0..20).map(|i| (mix(i), 100)).collect();
         for group in 0..6 {
             let mut ranks: Vec<_> = (0..all.len())
-                .map(|me| rank(&key(5), group, all[me], all.iter().enumerate().filter(|(i, _)| *i != me).map(|(_, b)| *b)))
+                .map(|me| {
+                    rank(
+                        &key(5),
+                        group,
+                        all[me],
+                        all.iter().enumerate().filter(|(i, _)| *i != me).map(|(_, b)| *b),
+                    )
+                })
                 .collect();
             ranks.sort_unstable();
             assert_eq!(ranks, (0..20).collect::<Vec<_>>());
@@ -64,7 +74,9 @@ mod tests {
     #[test]
     fn weight_wins_elections_in_proportion() {
         let others: Vec<Ballot> = (1..10).map(|i| (mix(i), 100)).collect();
-        let wins = |weight| (0..4000).filter(|n| rank(&key(*n), 0, (mix(99), weight), others.iter().copied()) == 0).count();
+        let wins = |weight| {
+            (0..4000).filter(|n| rank(&key(*n), 0, (mix(99), weight), others.iter().copied()) == 0).count()
+        };
         let (one, three) = (wins(100) as f64, wins(300) as f64);
         assert!((330.0..480.0).contains(&one), "{one} of 4000, expected a tenth");
         assert!((2.0..3.2).contains(&(three / one)), "three times the weight: {}", three / one);

@@ -22,7 +22,13 @@ impl Default for Guard {
 
 impl Guard {
     /// The latest moment to ask the source for `bytes` that are needed at `deadline`.
-    pub fn latest(&self, deadline: Instant, bytes: u64, rate: Option<Rate>, first_byte: Option<Duration>) -> Instant {
+    pub fn latest(
+        &self,
+        deadline: Instant,
+        bytes: u64,
+        rate: Option<Rate>,
+        first_byte: Option<Duration>,
+    ) -> Instant {
         let rate = rate.unwrap_or(UNKNOWN_SOURCE);
         // Sources have hiccups; half of what was measured is relied on.
         let transfer = rate.time_for(bytes.saturating_mul(2)).min(Duration::from_secs(10));
@@ -32,7 +38,8 @@ impl Guard {
 
     /// A segment came: too late doubles the caution, in time lets go of a little of it.
     pub fn learn(&mut self, late: bool) {
-        self.margin = if late { self.margin * 3 / 2 } else { self.margin * 49 / 50 }.clamp(MIN_MARGIN, MAX_MARGIN);
+        self.margin =
+            if late { self.margin * 3 / 2 } else { self.margin * 49 / 50 }.clamp(MIN_MARGIN, MAX_MARGIN);
     }
 
     /// The margin now.

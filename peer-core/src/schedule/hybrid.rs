@@ -13,6 +13,7 @@ use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 use crate::engine::io::{LinkId, SourceError, Via};
 use crate::media::Segment;
 use crate::media::timeline::Current;
+use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
@@ -35,8 +36,12 @@ const VOD_AHEAD: usize = 3;
 const DIGEST_PATIENCE: Duration = Duration::from_millis(1500);
 /// After the publisher's copy of a group turned out to be spent, its receiver has so long to offer it.
 const SPENT: Duration = Duration::from_millis(1500);
+/// A digest that hasn't come is asked for again after this time.
+const ASK_AGAIN: Duration = Duration::from_millis(3000);
 /// After a failure the source is left alone for so long, unless the player waits.
 const BACKOFF: Duration = Duration::from_millis(1000);
+/// When the guard's moment comes, a block on its way counts as stuck after so much silence.
+const STUCK: Duration = Duration::from_millis(1000);
 /// Thoughts are never further apart than this while something is missing.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -46,6 +51,7 @@ pub struct Hybrid {
     guard: Guard,
     spent: BTreeMap<(SegmentKey, u16), Instant>,
     backoff: BTreeMap<SegmentKey, Instant>,
+    asked: BTreeMap<SegmentKey, Instant>,
 }
 
 /// One wanted segment, looked at.
@@ -65,6 +71,7 @@ impl<P: Payload> Scheduler<P> for Hybrid {
         let mut pulls = Pulls::new(view);
         for want in &wanted {
             again = again.min(self.get(view, want, &mut pulls, actions));
+            self.ask_digest(view, want, actions);
         }
         if view.may_upload {
             offers::plan(view, rng, actions);
@@ -72,7 +79,14 @@ impl<P: Payload> Scheduler<P> for Hybrid {
         Plan { again }
     }
 
-    fn source_failed(&mut self, key: SegmentKey, blocks: Option<Range<u16>>, via: Via, _: SourceError, now: Instant) {
+    fn source_failed(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        via: Via,
+        _: SourceError,
+        now: Instant,
+    ) {
         match (via, blocks) {
             (Via::Publisher, Some(blocks)) => {
                 for group in blocks.start / GROUP..=blocks.end.saturating_sub(1) / GROUP {
@@ -106,7 +120,13 @@ fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
         if demand.is_none() && segment.is_some_and(|s| s.is_complete() || s.is_whole() || s.delivered) {
             return;
         }
-        list.push(Wanted { key, segment, demanded: demand.is_some(), live: current.is_some_and(|c| c.live), deadline });
+        list.push(Wanted {
+            key,
+            segment,
+            demanded: demand.is_some(),
+            live: current.is_some_and(|c| c.live),
+            deadline,
+        });
     };
     for key in view.demands.keys() {
         add(*key, view.timeline.playing(key.track));
@@ -131,7 +151,24 @@ fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
 impl Hybrid {
     fn forget_old(&mut self, now: Instant) {
         self.backoff.retain(|_, until| *until > now);
+        self.asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
         self.spent.retain(|_, at| now.since(*at) < Duration::from_secs(30));
+    }
+
+    /// Asks for a digest that won't come by itself: on demand there's no live edge that a publisher could follow.
+    fn ask_digest<P: Payload>(
+        &mut self,
+        view: &View<'_, P>,
+        want: &Wanted<'_, P>,
+        actions: &mut Vec<Action>,
+    ) {
+        let lacking = want.segment.is_none_or(|s| s.digest().is_none() && !s.conflict);
+        let asked = self.asked.get(&want.key).is_some_and(|at| view.now.since(*at) < ASK_AGAIN);
+        if want.live || !lacking || asked || !view.has_publisher || !view.may_download {
+            return;
+        }
+        self.asked.insert(want.key, view.now);
+        actions.push(Action::WantDigest { key: want.key });
     }
 
     /// Gets what is missing of one segment; told back: when to look again.
@@ -154,20 +191,28 @@ impl Hybrid {
         if segment.is_complete() || segment.is_whole() {
             return Instant::NEVER;
         }
-        let absent: Vec<u16> = segment.missing().filter(|b| !view.sources.covers(&want.key, *b)).collect();
+        let absent: Vec<u16> =
+            segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
-        let latest =
-            self.guard.latest(want.deadline, missing_bytes, view.sources.throughput(), view.sources.first_byte());
+        let latest = self.guard.latest(
+            want.deadline,
+            missing_bytes,
+            view.sources.throughput(now),
+            view.sources.first_byte(),
+        );
 
         let listed = view.timeline.is_listed(&want.key);
         let starting = waits && !absent.is_empty();
-        if listed && (starting || now >= latest) && !absent.is_empty() && (want.demanded || view.timeline.has_started()) {
+        if listed
+            && (starting || now >= latest)
+            && !absent.is_empty()
+            && (want.demanded || view.timeline.has_started())
+        {
             // Blocks that are coming are left to come while there is time for one more attempt after them.
             let last_call = want.deadline.minus(self.guard.margin() / 2);
-            let stuck = |b: u16| {
-                view.downloads.coming(&want.key, b).is_some_and(|d| now.since(d.moved) > Duration::from_millis(400))
-            };
+            let stuck =
+                |b: u16| view.downloads.coming(&want.key, b).is_some_and(|d| now.since(d.moved) > STUCK);
             let take: Vec<u16> =
                 absent.iter().copied().filter(|b| !coming(*b) || stuck(*b) || now >= last_call).collect();
             self.fetch(view, want.key, segment, &take, (Via::Origin, want.demanded, !starting), actions);
@@ -175,21 +220,25 @@ impl Hybrid {
         }
 
         let mut again = latest.min(now + TICK);
-        if want.live && !view.hidden {
+        let fresh =
+            want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
+        if fresh && !view.hidden {
             again = again.min(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
         let left = want.deadline.since(now);
         for block in absent.iter().copied().filter(|b| !coming(*b)) {
             if view.may_download && (!want.live || left < NEEDED) {
                 let name = BlockName { key: want.key, block: BlockIndex(block) };
-                pulls.request(view, name, actions);
+                pulls.request(view, name, want.deadline, actions);
             }
         }
-        if !want.live && want.demanded && listed {
+        if !fresh && want.demanded && listed {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.
             let orphans: Vec<u16> =
-                absent.iter().copied().filter(|b| !coming(*b) && !pulls.has_hope(view, &want.key, *b)).collect();
-            self.fetch(view, want.key, segment, &orphans, (Via::Origin, true, false), actions);
+                absent.iter().copied().filter(|b| !coming(*b) && !has_hope(view, &want.key, *b)).collect();
+            let spent = orphans.iter().any(|b| self.spent.contains_key(&(want.key, b / GROUP)));
+            let via = if digest.hosted && !spent { Via::Publisher } else { Via::Origin };
+            self.fetch(view, want.key, segment, &orphans, (via, via == Via::Origin, false), actions);
         }
         again
     }
@@ -202,18 +251,31 @@ impl Hybrid {
         waits: bool,
         actions: &mut Vec<Action>,
     ) -> Instant {
-        if !want.demanded || view.sources.is_fetching_whole(&want.key) || want.segment.is_some_and(|s| s.is_whole()) {
+        if !want.demanded
+            || view.sources.is_fetching_whole(&want.key)
+            || want.segment.is_some_and(|s| s.is_whole())
+        {
             return Instant::NEVER;
         }
         let Some(demand) = view.demands.get(&want.key) else { return Instant::NEVER };
         let hopeless = want.segment.is_some_and(|s| s.conflict) || !view.has_publisher || !view.may_download;
         let patience = demand.since + DIGEST_PATIENCE;
         // Its length isn't known; what a megabyte takes is a fair guess.
-        let latest =
-            self.guard.latest(want.deadline, 1_000_000, view.sources.throughput(), view.sources.first_byte());
+        let latest = self.guard.latest(
+            want.deadline,
+            1_000_000,
+            view.sources.throughput(view.now),
+            view.sources.first_byte(),
+        );
         let until = patience.min(latest);
         if waits || hopeless || view.now >= until {
-            actions.push(Action::Fetch { key: want.key, blocks: None, via: Via::Origin, urgent: waits, rescue: false });
+            actions.push(Action::Fetch {
+                key: want.key,
+                blocks: None,
+                via: Via::Origin,
+                urgent: waits,
+                rescue: false,
+            });
             return Instant::NEVER;
         }
         until
@@ -231,7 +293,8 @@ impl Hybrid {
     ) -> Instant {
         let now = view.now;
         let Some(own) = view.ballot else { return Instant::NEVER };
-        let has_seed = view.members.links().any(|(_, l)| l.role == Role::Seed && l.held_of(&want.key).is_some());
+        let has_seed =
+            view.members.links().any(|(_, l)| l.role == Role::Seed && l.held_of(&want.key).is_some());
         let voters = || {
             view.members
                 .links()
@@ -249,7 +312,10 @@ impl Hybrid {
             let blocks: Vec<u16> = absent.iter().copied().filter(|b| b / GROUP == group).collect();
             let served = |b: &u16| {
                 view.downloads.is_coming(&want.key, *b)
-                    || view.members.links().any(|(_, l)| l.holds(&want.key, *b) || l.claims(&want.key, *b, now))
+                    || view
+                        .members
+                        .links()
+                        .any(|(_, l)| l.holds(&want.key, *b) || l.claims(&want.key, *b, now))
             };
             let orphans: Vec<u16> = blocks.into_iter().filter(|b| !served(b)).collect();
             if orphans.is_empty() {
@@ -316,15 +382,29 @@ struct Pulls {
 
 impl Pulls {
     fn new<P: Payload>(view: &View<'_, P>) -> Self {
-        let load: BTreeMap<_, _> = view.members.links().map(|(id, _)| (id, view.downloads.over(id))).collect();
+        let load: BTreeMap<_, _> =
+            view.members.links().map(|(id, _)| (id, view.downloads.over(id))).collect();
         Self { load, total: view.downloads.len() }
     }
 
-    /// Asks the least busy holder, seeds only where no viewer has room.
-    fn request<P: Payload>(&mut self, view: &View<'_, P>, name: BlockName, actions: &mut Vec<Action>) {
+    /// Asks the holder that plays closest ahead of us: those further ahead are the only hope of others. Seeds only where no
+    /// viewer has room.
+    fn request<P: Payload>(
+        &mut self,
+        view: &View<'_, P>,
+        name: BlockName,
+        due: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         if self.total >= PULLS {
             return;
         }
+        let lead = |l: &Link| {
+            l.playing
+                .iter()
+                .find(|p| p.track == name.key.track)
+                .map_or(u64::MAX, |p| p.next.abs_diff(name.key.number))
+        };
         let best = view
             .members
             .links()
@@ -336,18 +416,23 @@ impl Pulls {
                     && !l.has_declined(&name.key, name.block.0, view.now)
                     && self.load.get(id).copied().unwrap_or(0) < limit
             })
-            .min_by_key(|(id, l)| (l.role == Role::Seed, self.load.get(id).copied().unwrap_or(0), l.rtt, *id));
+            .min_by_key(|(id, l)| {
+                let load = self.load.get(id).copied().unwrap_or(0);
+                (l.role == Role::Seed, load + lead(l).min(16) as usize, l.rtt, *id)
+            });
         if let Some((link, _)) = best {
             *self.load.entry(link).or_default() += 1;
             self.total += 1;
-            actions.push(Action::Request { link, name, urgent: false });
+            actions.push(Action::Request { link, name, due });
         }
     }
+}
 
-    /// Whether some neighbour holds the block or is fetching it.
-    fn has_hope<P: Payload>(&self, view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
-        view.members.links().any(|(_, l)| {
-            (l.holds(key, block) && !l.passive && !l.has_declined(key, block, view.now)) || l.claims(key, block, view.now)
-        })
-    }
+/// Whether some neighbour holds the block (be it busy), is fetching it, or may turn up with it.
+fn has_hope<P: Payload>(view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
+    view.members.expects_company()
+        || view
+            .members
+            .links()
+            .any(|(_, l)| !l.greeted || (l.holds(key, block) && !l.passive) || l.claims(key, block, view.now))
 }

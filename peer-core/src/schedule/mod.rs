@@ -90,8 +90,13 @@ pub enum Action {
         link: LinkId,
         /// The block.
         name: BlockName,
-        /// The player is about to run dry.
-        urgent: bool,
+        /// When the player needs it.
+        due: Instant,
+    },
+    /// Ask signaling for a digest that no neighbour has.
+    WantDigest {
+        /// Of this segment.
+        key: SegmentKey,
     },
     /// Offer a block to a neighbour.
     Offer {
@@ -107,7 +112,14 @@ pub trait Scheduler<P: Payload>: core::fmt::Debug {
     /// What to do now. Called after whatever may have changed the answer and when [`Plan::again`] says.
     fn plan(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
     /// A fetch has failed.
-    fn source_failed(&mut self, key: SegmentKey, blocks: Option<Range<u16>>, via: Via, error: SourceError, now: Instant);
+    fn source_failed(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        via: Via,
+        error: SourceError,
+        now: Instant,
+    );
     /// A segment has been delivered; `late` says after the player needed it.
     fn delivered(&mut self, key: SegmentKey, late: bool);
 }

@@ -52,7 +52,8 @@ fn best<P: Payload>(
                 l.role == Role::Viewer
                     && l.greeted
                     && l.wants(key)
-                    && view.uploads.pending_for(*id) + given.iter().filter(|(g, _)| g == id).count() < PER_LINK
+                    && view.uploads.pending_for(*id) + given.iter().filter(|(g, _)| g == id).count()
+                        < PER_LINK
             })
             .collect();
         if takers.is_empty() {
@@ -63,9 +64,10 @@ fn best<P: Payload>(
                 continue;
             }
             let name = BlockName { key: *key, block: BlockIndex(block) };
-            let holders = view.members.links().filter(|(_, l)| l.role == Role::Viewer && l.holds(key, block)).count()
-                + view.uploads.receivers(&name)
-                + given.iter().filter(|(_, n)| *n == name).count();
+            let holders =
+                view.members.links().filter(|(_, l)| l.role == Role::Viewer && l.holds(key, block)).count()
+                    + view.uploads.receivers(&name)
+                    + given.iter().filter(|(_, n)| *n == name).count();
             if view.role == Role::Seed && holders >= SEED_COPIES && age < SEED_HELPS {
                 continue;
             }
@@ -80,7 +82,7 @@ fn best<P: Payload>(
                 }
                 // Who passes most on gets first; in units of 256 KiB, so that small differences leave room for chance.
                 let generosity = link.received / (256 * 1024);
-                let score = (holders, u64::MAX - key.number, u64::MAX - generosity, rng.next());
+                let score = (holders, u64::MAX - key.number, u64::MAX - generosity, rng.draw());
                 if best.as_ref().is_none_or(|(s, _, _)| score < *s) {
                     best = Some((score, *id, name));
                 }

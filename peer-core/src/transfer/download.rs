@@ -11,7 +11,7 @@ use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
 /// A transfer that brings nothing for so long is given up.
-pub const LEASE: Duration = Duration::from_millis(1800);
+pub const LEASE: Duration = Duration::from_millis(2500);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
 
@@ -82,7 +82,14 @@ impl<P: Payload> Downloads<P> {
     }
 
     /// A block is promised. False if it is on its way already or there are too many.
-    pub fn begin(&mut self, link: LinkId, transfer: TransferId, name: BlockName, len: u32, now: Instant) -> bool {
+    pub fn begin(
+        &mut self,
+        link: LinkId,
+        transfer: TransferId,
+        name: BlockName,
+        len: u32,
+        now: Instant,
+    ) -> bool {
         let id = (name.key, name.block.0);
         if self.blocks.len() >= MAX_DOWNLOADS || self.blocks.contains_key(&id) {
             return false;
@@ -93,11 +100,19 @@ impl<P: Payload> Downloads<P> {
     }
 
     /// A piece has come.
-    pub fn piece(&mut self, link: LinkId, transfer: TransferId, offset: u32, payload: P, now: Instant) -> Piece<P> {
+    pub fn piece(
+        &mut self,
+        link: LinkId,
+        transfer: TransferId,
+        offset: u32,
+        payload: P,
+        now: Instant,
+    ) -> Piece<P> {
         let Some(id) = self.by_transfer.get(&(link, transfer)).copied() else { return Piece::Unasked };
         let Some(download) = self.blocks.get_mut(&id) else { return Piece::Unasked };
         let (start, end) = (u64::from(offset), u64::from(offset) + payload.len() as u64);
-        let overlaps = |(at, piece): &(u32, P)| start < u64::from(*at) + piece.len() as u64 && u64::from(*at) < end;
+        let overlaps =
+            |(at, piece): &(u32, P)| start < u64::from(*at) + piece.len() as u64 && u64::from(*at) < end;
         if payload.is_empty() || end > u64::from(download.len) || download.pieces.iter().any(overlaps) {
             return Piece::Nonsense;
         }

@@ -81,7 +81,8 @@ impl Pacer {
     }
 
     fn refill(&mut self, cap: Rate, now: Instant) {
-        let earned = cap.bytes_per_second().saturating_mul(now.since(self.refilled).as_micros() as u64) / 1_000_000;
+        let earned =
+            cap.bytes_per_second().saturating_mul(now.since(self.refilled).as_micros() as u64) / 1_000_000;
         if earned > 0 {
             // A quarter of a second's worth may gather, and always a block's.
             self.tokens = (self.tokens + earned).min((cap.bytes_per_second() / 4).max(64 * 1024));

@@ -13,6 +13,9 @@ use crate::time::{Duration, Instant, Rate};
 /// Shorter transfers say nothing about throughput.
 const MIN_SAMPLE: u64 = 48 * 1024;
 
+/// A fetch that has brought nothing for so long isn't relied on.
+const STALLED: Duration = Duration::from_millis(2500);
+
 /// Whether the source answers Range requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranges {
@@ -75,11 +78,28 @@ impl<P> Default for Sources<P> {
 
 impl<P: Payload> Sources<P> {
     /// Begins a fetch whose first byte is byte `at` of the segment.
-    pub fn begin(&mut self, key: SegmentKey, blocks: Option<Range<u16>>, at: u32, via: Via, now: Instant) -> FetchId {
+    pub fn begin(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        at: u32,
+        via: Via,
+        now: Instant,
+    ) -> FetchId {
         self.next = self.next.wrapping_add(1);
         let id = FetchId(self.next);
         let whole = blocks.is_none();
-        let fetch = Fetch { key, blocks, at, buffer: Cutter::default(), via, began: now, whole, moved: now, metered: false };
+        let fetch = Fetch {
+            key,
+            blocks,
+            at,
+            buffer: Cutter::default(),
+            via,
+            began: now,
+            whole,
+            moved: now,
+            metered: false,
+        };
         self.fetches.insert(id, fetch);
         id
     }
@@ -124,9 +144,13 @@ impl<P: Payload> Sources<P> {
         }
     }
 
-    /// Whether a fetch is to bring the block.
-    pub fn covers(&self, key: &SegmentKey, block: u16) -> bool {
-        self.fetches.values().any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
+    /// Whether a fetch is about to bring the block. One that hasn't moved for a while doesn't count: others may bring it first.
+    pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
+        self.fetches.values().any(|f| {
+            f.key == *key
+                && now.since(f.moved) < STALLED
+                && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block)))
+        })
     }
 
     /// Whether any fetch is for the segment.
@@ -149,9 +173,13 @@ impl<P: Payload> Sources<P> {
         self.ranges = ranges;
     }
 
-    /// What the source gives us, from its latest transfers.
-    pub fn throughput(&self) -> Option<Rate> {
-        self.meter.rate.map(|r| Rate::new(r as u64))
+    /// What the source gives us, from its latest transfers; from the running one while there is no other.
+    pub fn throughput(&self, now: Instant) -> Option<Rate> {
+        let running = || {
+            let since = self.meter.since.filter(|_| self.meter.bytes >= MIN_SAMPLE)?;
+            Some(Rate::of(self.meter.bytes, now.since(since).max(Duration::from_millis(5))))
+        };
+        self.meter.rate.map(|r| Rate::new(r as u64)).or_else(running)
     }
 
     /// How long it lets us wait for a first byte.

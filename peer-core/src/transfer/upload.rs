@@ -1,33 +1,39 @@
 //! Blocks that we offer, have promised or are sending to peers.
 //!
-//! Serially: one block to one receiver at full rate, then the next. What is urgent goes first, then what was asked
-//! for, then what we offered.
+//! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
+//! rest, then what we offered.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
-/// Blocks waiting to be sent; one more is refused as busy.
-pub const MAX_QUEUE: usize = 48;
-/// Blocks waiting for one receiver.
-pub const MAX_PER_LINK: usize = 6;
+/// Blocks waiting to be sent; one more is refused as busy. A slow uplink refuses sooner: see [`Uploads::queue`].
+pub const MAX_QUEUE: usize = 64;
+/// Blocks that may always wait, however slow the uplink.
+pub const MIN_QUEUE: usize = 4;
+/// What waits is to be sent within this time, or its receiver is better off asking elsewhere.
+const QUEUE_TIME: Duration = Duration::from_millis(1200);
 /// An offer that isn't answered counts as declined after this time.
 pub const OFFER: Duration = Duration::from_millis(1200);
 /// Sent bytes that aren't reported as arrived count as lost after this time.
 const UNREPORTED: Duration = Duration::from_millis(6000);
 
-/// How pressing an upload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Press {
-    /// The receiver is about to run dry.
-    Urgent,
-    /// The receiver asked.
-    Requested,
-    /// We offered.
-    Offered,
+/// A block that a receiver is to get.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// To whom.
+    pub link: LinkId,
+    /// Its number.
+    pub transfer: TransferId,
+    /// The block.
+    pub name: BlockName,
+    /// Its bytes.
+    pub len: u32,
+    /// When its player needs it; `NEVER` for what we offered.
+    pub due: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +41,7 @@ struct Upload {
     link: LinkId,
     transfer: TransferId,
     name: BlockName,
-    press: Press,
+    due: Instant,
     len: u32,
     sent: u32,
 }
@@ -109,16 +115,22 @@ impl Uploads {
         self.offers.remove(&(link, transfer)).map(|(name, _)| name)
     }
 
-    /// Queues a block. False if the queue is full.
-    pub fn queue(&mut self, link: LinkId, transfer: TransferId, name: BlockName, len: u32, press: Press) -> bool {
-        if self.queue.len() >= MAX_QUEUE || self.queue.iter().filter(|u| u.link == link).count() >= MAX_PER_LINK {
-            return false;
-        }
-        let upload = Upload { link, transfer, name, press, len, sent: 0 };
+    /// Queues a block, the soonest needed first. Where more waits than the uplink, as last measured, sends in a little over a second,
+    /// what is needed last is refused: told back.
+    pub fn queue(&mut self, promise: Promise, uplink: Option<Rate>) -> Option<(LinkId, TransferId)> {
+        let Promise { link, transfer, name, len, due } = promise;
+        let upload = Upload { link, transfer, name, due, len, sent: 0 };
         // A block that has begun is finished first, whatever comes: half a block is of no use to anybody.
-        let at = self.queue.iter().position(|u| u.sent == 0 && u.press > press).unwrap_or(self.queue.len());
+        let at = self.queue.iter().position(|u| u.sent == 0 && u.due > due).unwrap_or(self.queue.len());
         self.queue.insert(at, upload);
-        true
+        let waiting: u64 = self.queue.iter().map(|u| u64::from(u.len - u.sent)).sum();
+        let slow = uplink.is_some_and(|rate| rate.time_for(waiting) > QUEUE_TIME);
+        if self.queue.len() <= if slow { MIN_QUEUE } else { MAX_QUEUE } {
+            return None;
+        }
+        // Offers are few and granted already; a request can go elsewhere.
+        let last = self.queue.iter().rposition(|u| u.sent == 0 && u.transfer.is_requested())?;
+        self.queue.remove(last).map(|u| (u.link, u.transfer))
     }
 
     /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now.
@@ -134,8 +146,13 @@ impl Uploads {
         if !admits(u64::from(len)) {
             return None;
         }
-        let slice =
-            Slice { link: upload.link, transfer: upload.transfer, name: upload.name, offset: upload.sent, len };
+        let slice = Slice {
+            link: upload.link,
+            transfer: upload.transfer,
+            name: upload.name,
+            offset: upload.sent,
+            len,
+        };
         upload.sent += len;
         let entry = self.unreported.entry((upload.link, upload.transfer)).or_insert((upload.name, 0, now));
         entry.1 += len;
@@ -162,7 +179,8 @@ impl Uploads {
     pub fn drop_link(&mut self, link: LinkId) -> u64 {
         self.queue.retain(|u| u.link != link);
         self.offers.retain(|(l, _), _| *l != link);
-        let lost = self.unreported.iter().filter(|((l, _), _)| *l == link).map(|(_, (_, b, _))| u64::from(*b)).sum();
+        let lost =
+            self.unreported.iter().filter(|((l, _), _)| *l == link).map(|(_, (_, b, _))| u64::from(*b)).sum();
         self.unreported.retain(|(l, _), _| *l != link);
         lost
     }
@@ -178,8 +196,12 @@ impl Uploads {
     /// Forgets offers nobody answered and bytes nobody reported; told back: stale offers, and bytes lost.
     pub fn reap(&mut self, now: Instant) -> (Vec<(LinkId, BlockName)>, u64) {
         let stale = |at: &Instant, limit| now.since(*at) > limit;
-        let offers =
-            self.offers.iter().filter(|(_, (_, at))| stale(at, OFFER)).map(|((l, _), (n, _))| (*l, *n)).collect();
+        let offers = self
+            .offers
+            .iter()
+            .filter(|(_, (_, at))| stale(at, OFFER))
+            .map(|((l, _), (n, _))| (*l, *n))
+            .collect();
         self.offers.retain(|_, (_, at)| !stale(at, OFFER));
         let lost = self
             .unreported

@@ -25,6 +25,9 @@ impl BulkHeader {
     /// As it came.
     pub fn from_bytes(bytes: [u8; BULK_HEADER]) -> Self {
         let [a, b, c, d, e, f, g, h] = bytes;
-        Self { transfer: TransferId(u32::from_be_bytes([a, b, c, d])), offset: u32::from_be_bytes([e, f, g, h]) }
+        Self {
+            transfer: TransferId(u32::from_be_bytes([a, b, c, d])),
+            offset: u32::from_be_bytes([e, f, g, h]),
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 use rillcast_core::engine::{
-    BulkFrame, Check, Conditions, Config, Engine, FetchId, Input, LinkId, MediaKind, Output, Playhead, SegmentEntry,
-    SourceError, SourceHead, Via,
+    BulkFrame, Check, Conditions, Config, Engine, FetchId, Input, LinkId, MediaKind, Output, Playhead,
+    SegmentEntry, SourceError, SourceHead, Via,
 };
 use rillcast_core::payload::Payload;
 use rillcast_core::protocol::coding::{List, Text};
@@ -154,6 +154,7 @@ pub struct Net {
     pub source_bytes: u64,
     pub hosted_bytes: u64,
     pub publisher_bytes: u64,
+    published: std::collections::BTreeSet<u64>,
     pub delivered: u64,
     pub record: Vec<(Instant, usize, Input<Buf>)>,
     pub trace: Vec<String>,
@@ -170,7 +171,17 @@ pub fn key(number: u64) -> SegmentKey {
     SegmentKey { track: track(), number, discontinuity: 0, part: 0 }
 }
 
+thread_local! {
+    static BODIES: std::cell::RefCell<BTreeMap<(u64, u64), Bytes>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+}
+
 pub fn body(setup: &Setup, number: u64) -> Bytes {
+    BODIES.with_borrow_mut(|b| {
+        b.entry((setup.bitrate, number)).or_insert_with(|| make_body(setup, number)).clone()
+    })
+}
+
+fn make_body(setup: &Setup, number: u64) -> Bytes {
     let len = (setup.bitrate * 4) as usize - (number as usize * 131) % 9000;
     let mut state = mix(number);
     (0..len.div_ceil(8))
@@ -183,6 +194,15 @@ pub fn body(setup: &Setup, number: u64) -> Bytes {
 }
 
 pub fn digest(setup: &Setup, number: u64, hosted: bool) -> SegmentDigest {
+    thread_local! {
+        static DIGESTS: std::cell::RefCell<BTreeMap<(u64, u64, bool), SegmentDigest>> = const { std::cell::RefCell::new(BTreeMap::new()) };
+    }
+    DIGESTS.with_borrow_mut(|d| {
+        d.entry((setup.bitrate, number, hosted)).or_insert_with(|| make_digest(setup, number, hosted)).clone()
+    })
+}
+
+fn make_digest(setup: &Setup, number: u64, hosted: bool) -> SegmentDigest {
     let body = body(setup, number);
     let size = block_size(body.len() as u32) as usize;
     SegmentDigest {
@@ -245,6 +265,7 @@ impl Net {
             source_bytes: 0,
             hosted_bytes: 0,
             publisher_bytes: 0,
+            published: Default::default(),
             delivered: 0,
             record: Vec::new(),
             trace: Vec::new(),
@@ -265,10 +286,6 @@ impl Net {
             let last = (start + net.setup.length).as_secs() / 4 + 2;
             for number in 10..last {
                 net.at(SEGMENT * (number as u32 + 1) + Duration::from_millis(350), Event::Publish(number));
-            }
-        } else if net.setup.publisher {
-            for number in 0..60 {
-                net.at(start + Duration::from_millis(400 * number as u64 + 500), Event::Publish(number));
             }
         }
         if let Some((n, when)) = net.setup.vanish {
@@ -364,8 +381,27 @@ impl Net {
             Output::Close { peer } => self.unlink(n, peer),
             Output::Control { link, bytes } => self.send(n, link, Packet::Control(bytes)),
             Output::Bulk { link, frame } => self.send(n, link, Packet::Bulk(frame)),
+            Output::WantDigests { keys } => {
+                for key in keys {
+                    let ready = self.now + Duration::from_millis(450);
+                    match self.published.contains(&key.number) {
+                        true => {
+                            let digest = digest(&self.setup, key.number, true);
+                            let soon = self.now + Duration::from_millis(30);
+                            self.schedule(soon, Event::Input(n, Input::Digest(digest)));
+                        }
+                        false => self.schedule(ready, Event::Publish(key.number)),
+                    }
+                }
+            }
             Output::WantPeers { .. } | Output::Playing { .. } | Output::Progress { .. } => {}
-            Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
+            Output::Fetch { fetch, key, range, via, urgent } => {
+                if std::env::var_os("SWARM_TRACE").is_some() {
+                    let t = self.now.as_micros() as f64 / 1e6;
+                    eprintln!("{t:.2} node {n} fetch {} {range:?} {via:?} urgent {urgent}", key.number);
+                }
+                self.fetch(n, fetch, key, range, via);
+            }
             Output::CancelFetch { fetch } => {
                 self.nodes[n].fetches.remove(&fetch);
             }
@@ -391,11 +427,13 @@ impl Net {
                 self.nodes[n].player.failures += 1;
                 self.nodes[n].player.asked = None;
             }
-            Output::Event(event) => {
-                if let rillcast_core::engine::Event::Liar { peer, .. } = event {
-                    self.liars_caught.push((n, peer));
+            Output::Event(event) => match event {
+                rillcast_core::engine::Event::Liar { peer, .. } => self.liars_caught.push((n, peer)),
+                other if std::env::var_os("SWARM_TRACE").is_some() => {
+                    eprintln!("{:.2} node {n} {other:?}", self.now.as_micros() as f64 / 1e6);
                 }
-            }
+                _ => {}
+            },
         }
     }
 
@@ -449,7 +487,11 @@ impl Net {
     fn poll(&mut self, n: usize) {
         let edge = self.edge();
         let first = if self.setup.live { edge.saturating_sub(5) } else { 0 };
-        let entry = |number: u64| SegmentEntry { key: key(number), start_ms: number as i64 * 4000, duration_ms: 4000 };
+        let entry = |number: u64| SegmentEntry {
+            key: key(number),
+            start_ms: number as i64 * 4000,
+            duration_ms: 4000,
+        };
         let segments = (first..=edge).map(entry).collect();
         let live = self.setup.live;
         self.input(n, Input::Timeline { track: track(), kind: MediaKind::Main, segments, live });
@@ -471,7 +513,10 @@ impl Net {
     fn ask(&mut self, n: usize) {
         let player = &mut self.nodes[n].player;
         let Some(next) = player.next else { return };
-        if player.asked.is_some() || next > player.listed || player.buffered_ms - player.position_ms > 30_000.0 {
+        if player.asked.is_some()
+            || next > player.listed
+            || player.buffered_ms - player.position_ms > 30_000.0
+        {
             return;
         }
         player.asked = Some(next);
@@ -535,18 +580,24 @@ impl Net {
             return;
         }
         let alive: Vec<usize> = (0..self.setup.viewers).filter(|n| self.nodes[*n].alive).collect();
-        if alive.is_empty() {
+        if alive.is_empty() || !self.published.insert(number) {
             return;
         }
         self.publisher_bytes += body(&self.setup, number).len() as u64;
         let digest = digest(&self.setup, number, true);
         for n in alive {
-            self.schedule(self.now + Duration::from_millis(20), Event::Input(n, Input::Digest(digest.clone())));
+            self.schedule(
+                self.now + Duration::from_millis(20),
+                Event::Input(n, Input::Digest(digest.clone())),
+            );
         }
     }
 
     fn link(&mut self, a: usize, b: usize) {
-        if !self.nodes[a].alive || !self.nodes[b].alive || self.nodes[a].links.values().any(|(peer, _)| *peer == b) {
+        if !self.nodes[a].alive
+            || !self.nodes[b].alive
+            || self.nodes[a].links.values().any(|(peer, _)| *peer == b)
+        {
             return;
         }
         let (at_a, at_b) = (LinkId(self.next_link), LinkId(self.next_link + 1));
@@ -626,14 +677,22 @@ impl Net {
         self.begin(n);
     }
 
-    fn fetch(&mut self, n: usize, fetch: FetchId, key: SegmentKey, range: Option<core::ops::Range<u32>>, via: Via) {
+    fn fetch(
+        &mut self,
+        n: usize,
+        fetch: FetchId,
+        key: SegmentKey,
+        range: Option<core::ops::Range<u32>>,
+        via: Via,
+    ) {
         let len = body(&self.setup, key.number).len() as u32;
         let ranged = range.is_some() && self.setup.ranges;
         let range = if ranged { range.unwrap_or(0..len) } else { 0..len };
         let ready = self.now + Duration::from_millis(40);
         if via == Via::Publisher {
-            let fresh: Vec<u32> =
-                (range.start / 32768..range.end.div_ceil(32768)).filter(|b| !self.hosted.contains_key(&(key.number, *b))).collect();
+            let fresh: Vec<u32> = (range.start / 32768..range.end.div_ceil(32768))
+                .filter(|b| !self.hosted.contains_key(&(key.number, *b)))
+                .collect();
             if fresh.len() < (range.end.div_ceil(32768) - range.start / 32768) as usize {
                 let error = SourceError::Status(410);
                 self.schedule(ready, Event::Input(n, Input::SourceFailed { fetch, error }));

@@ -1,0 +1,95 @@
+//! What all links of a node share: the port, the certificate, the node's own candidates.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rtc::crypto::SignatureScheme;
+use rtc::peer_connection::certificate::CertificateParams;
+use thiserror::Error;
+use webrtc::peer_connection::{RTCCertificate, crypto};
+
+use super::mux::{Mux, MuxTasks};
+use super::{candidate, socket};
+
+/// How to be reached.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// The one UDP port.
+    pub udp: SocketAddr,
+    /// Addresses to tell instead of the interfaces' own: the public ones of a node behind a NAT.
+    pub advertise: Vec<IpAddr>,
+    /// Most links at a time, of all swarms together.
+    pub max_links: usize,
+}
+
+/// The endpoint could not be set up.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// The port can't be had.
+    #[error("can't bind UDP {0}: {1}; choose another address with --udp")]
+    Bind(SocketAddr, io::Error),
+    /// The machine's addresses can't be read.
+    #[error("can't list the network interfaces: {0}; name the node's addresses with --advertise")]
+    Interfaces(io::Error),
+    /// No certificate could be made.
+    #[error("can't make a DTLS certificate: {0}")]
+    Certificate(String),
+}
+
+/// One UDP port with everything that a link needs to start.
+#[derive(Debug)]
+pub struct Endpoint {
+    mux: Arc<Mux>,
+    _tasks: MuxTasks,
+    pub(super) certificate: RTCCertificate,
+    pub(super) candidates: Vec<String>,
+    /// `.local` candidates can be resolved: the machine has a multicast route.
+    pub(super) mdns: AtomicBool,
+}
+
+impl Endpoint {
+    /// Binds the port. Must be called within a tokio runtime.
+    pub fn bind(config: &EndpointConfig) -> Result<Arc<Self>, EndpointError> {
+        let bind_error = |e| EndpointError::Bind(config.udp, e);
+        let socket = socket::bind(config.udp).map_err(bind_error)?;
+        let bound = socket.local_addr().map_err(bind_error)?;
+        let interfaces: Vec<IpAddr> = if bound.ip().is_unspecified() && config.advertise.is_empty() {
+            let all = rtc::shared::ifaces::ifaces().map_err(EndpointError::Interfaces)?;
+            all.into_iter().filter_map(|i| i.addr.map(|a| a.ip())).collect()
+        } else {
+            Vec::new()
+        };
+        let addresses = candidate::reachable(bound, &config.advertise, &interfaces);
+        let (mux, tasks) = Mux::start(socket, config.max_links).map_err(bind_error)?;
+        Ok(Arc::new(Self {
+            mux,
+            _tasks: tasks,
+            certificate: certificate().map_err(|e| EndpointError::Certificate(e.to_string()))?,
+            candidates: candidate::lines(&addresses),
+            mdns: AtomicBool::new(true),
+        }))
+    }
+
+    /// The shared socket.
+    pub fn mux(&self) -> &Arc<Mux> {
+        &self.mux
+    }
+
+    /// The node's own candidates.
+    pub fn candidates(&self) -> &[String] {
+        &self.candidates
+    }
+
+    /// Whether peers' `.local` candidates can be resolved here.
+    pub fn has_mdns(&self) -> bool {
+        self.mdns.load(Relaxed)
+    }
+}
+
+fn certificate() -> Result<RTCCertificate, webrtc::error::Error> {
+    let provider = crypto::default_provider().map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
+    let params = CertificateParams::new(Vec::new()).map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
+    RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)
+}

@@ -1,0 +1,558 @@
+//! One link: a WebRTC connection with its two channels, run by a task of its own.
+//!
+//! The task is told what to do by [`Link`] and tells what happens by [`LinkEvent`]s. It decides nothing but when
+//! bytes may leave (see [`super::pacer`]) and when a connection is beyond hope.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rillcast_core::engine::{BULK_HEADER, BULK_PAYLOAD, BulkFrame, MAX_CONTROL};
+use rillcast_core::time::Instant;
+use rillcast_protocol::coding::Text;
+use rillcast_protocol::session::{Description, SessionSignal, Side};
+use tokio::sync::{mpsc, watch};
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCPeerConnectionState, RTCSessionDescription};
+
+use super::connection::{self, Connection};
+use super::endpoint::Endpoint;
+use super::pacer::Pacer;
+use super::{candidate, mux::Port};
+use crate::payload::Media;
+
+/// An attempt that hasn't opened both channels by then has failed.
+pub const OPEN_WITHIN: Duration = Duration::from_secs(15);
+/// Open, and nothing has come in for so long: the peer is gone. Either side's connectivity checks come every few
+/// seconds, so this is two or three of them lost. (A closed Chromium tab says nothing when it goes.)
+pub const SILENCE: Duration = Duration::from_secs(8);
+/// Most commands that wait for a link's task.
+const COMMANDS: usize = 1024;
+/// Most peer's candidates taken in one attempt.
+const MAX_CANDIDATES: usize = 64;
+/// How often acknowledgements are looked for when nothing tells of them.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a link begins.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// We make the offer.
+    Offer,
+    /// We answer a peer's.
+    Answer(Description),
+}
+
+/// What happened on a link.
+#[derive(Debug)]
+pub struct LinkEvent {
+    /// The number given to [`Link::start`].
+    pub link: u32,
+    /// What.
+    pub what: Happening,
+}
+
+/// See [`LinkEvent`].
+#[derive(Debug)]
+pub enum Happening {
+    /// To be passed on to the peer.
+    Signal(SessionSignal),
+    /// Both channels are open.
+    Open,
+    /// A message on the control channel.
+    Control(Vec<u8>),
+    /// A message on the bulk channel.
+    Bulk {
+        /// Its first bytes.
+        header: [u8; BULK_HEADER],
+        /// The rest.
+        payload: Media,
+    },
+    /// Something has left the queue; [`Link::queued`] knows how much is left.
+    Drained,
+    /// The last of a link's events.
+    Closed(Why),
+}
+
+/// Why a link ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// We were told to.
+    Told,
+    /// The connection failed, or the peer closed it.
+    Peer,
+    /// It didn't open in time.
+    NeverOpened,
+    /// Nothing came in for [`SILENCE`].
+    Silent,
+    /// What we sent wasn't acknowledged for [`super::pacer::STALL`].
+    Stalled,
+    /// It doesn't take its control messages, or we were too slow to hand it ours.
+    Overrun,
+    /// The peer sent what no peer may send.
+    Protocol(&'static str),
+    /// This side could not set the connection up.
+    Setup(String),
+}
+
+enum Command {
+    Signal(SessionSignal),
+    Control(Vec<u8>),
+    Bulk(BulkFrame<Media>),
+}
+
+/// A link's reins. Dropping it closes the link.
+#[derive(Debug)]
+pub struct Link {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queued: AtomicUsize,
+    drained: AtomicBool,
+    overrun: AtomicBool,
+}
+
+impl Link {
+    /// Starts the task of a link, or of an attempt at one.
+    pub fn start(
+        endpoint: &Arc<Endpoint>,
+        link: u32,
+        attempt: u32,
+        start: Start,
+        events: mpsc::Sender<LinkEvent>,
+    ) -> Self {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let shared = Arc::new(Shared::default());
+        let task = Task { endpoint: Arc::clone(endpoint), link, attempt, events, shared: Arc::clone(&shared) };
+        tokio::spawn(task.run(start, inbox));
+        Self { commands, shared }
+    }
+
+    /// A signal from the peer.
+    pub fn signal(&self, signal: SessionSignal) {
+        self.command(Command::Signal(signal));
+    }
+
+    /// Sends on the control channel.
+    pub fn control(&self, bytes: Vec<u8>) {
+        self.command(Command::Control(bytes));
+    }
+
+    /// Queues for the bulk channel.
+    pub fn bulk(&self, frame: BulkFrame<Media>) {
+        self.shared.queued.fetch_add(BULK_HEADER + frame.payload.0.len(), Relaxed);
+        self.command(Command::Bulk(frame));
+    }
+
+    /// Bytes queued for the bulk channel that wait for the pacer. What is on its way isn't counted, as with a
+    /// browser's `bufferedAmount`.
+    pub fn queued(&self) -> u32 {
+        self.shared.drained.store(false, Relaxed);
+        u32::try_from(self.shared.queued.load(Relaxed)).unwrap_or(u32::MAX)
+    }
+
+    fn command(&self, command: Command) {
+        // Full: the link's task can't keep up with the engine, which sends no faster than told by `Drained`. It is
+        // given up rather than served with gaps.
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(command) {
+            self.shared.overrun.store(true, Relaxed);
+        }
+    }
+}
+
+struct Task {
+    endpoint: Arc<Endpoint>,
+    link: u32,
+    attempt: u32,
+    events: mpsc::Sender<LinkEvent>,
+    shared: Arc<Shared>,
+}
+
+impl Task {
+    async fn run(self, start: Start, mut commands: mpsc::Receiver<Command>) {
+        let why = match connection::build(&self.endpoint).await {
+            Err(e) => Why::Setup(e),
+            Ok(connection) => {
+                let why = match self.signal_first(&connection.pc, start).await {
+                    Err(why) => why,
+                    Ok(()) => self.serve(&connection, &mut commands).await,
+                };
+                // Bounded by the stack's own time limit. It tells the peer, whose side then ends at once.
+                let _ = connection.pc.close().await;
+                why
+            }
+        };
+        self.tell(Happening::Closed(why)).await;
+    }
+
+    async fn tell(&self, what: Happening) {
+        // The receiver is gone only when the node stops.
+        let _ = self.events.send(LinkEvent { link: self.link, what }).await;
+    }
+
+    async fn signal_first(&self, pc: &Arc<dyn PeerConnection>, start: Start) -> Result<(), Why> {
+        let setup = |e: webrtc::error::Error| Why::Setup(e.to_string());
+        let ours = match &start {
+            Start::Offer => pc.create_offer(None).await.map_err(setup)?,
+            Start::Answer(description) => {
+                let sdp = description.to_sdp(Side::Offer).ok_or(Why::Protocol("description"))?;
+                let offer = RTCSessionDescription::offer(sdp).map_err(setup)?;
+                pc.set_remote_description(offer).await.map_err(setup)?;
+                pc.create_answer(None).await.map_err(setup)?
+            }
+        };
+        let description = Description::from_sdp(&ours.sdp)
+            .ok_or_else(|| Why::Setup("the WebRTC stack made a description without ICE or DTLS fields".into()))?;
+        pc.set_local_description(ours).await.map_err(setup)?;
+        let attempt = self.attempt;
+        self.tell(Happening::Signal(match start {
+            Start::Offer => SessionSignal::Offer { attempt, description },
+            Start::Answer(_) => SessionSignal::Answer { attempt, description },
+        }))
+        .await;
+        for line in self.endpoint.candidates() {
+            if let Some(candidate) = Text::new(line) {
+                self.tell(Happening::Signal(SessionSignal::Candidate { attempt, candidate })).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve(&self, connection: &Connection, commands: &mut mpsc::Receiver<Command>) -> Why {
+        let (readers, mut reports) = self.read(connection);
+        let why = Serving {
+            task: self,
+            pc: &connection.pc,
+            control: &connection.control,
+            bulk: &connection.bulk,
+            port: &connection.port,
+            zero: std::time::Instant::now(),
+            pacer: Pacer::new(Instant::ZERO),
+            queue: VecDeque::new(),
+            early: Vec::new(),
+            described: false,
+            candidates: 0,
+            open: [false; 2],
+            opened: readers.opened.clone(),
+        }
+        .run(connection.state.clone(), commands, &mut reports)
+        .await;
+        drop(readers);
+        why
+    }
+
+    /// One reader for each channel. They hand messages to the node directly, and wait if it is busy: SCTP's receive
+    /// window then closes, and the peer waits too.
+    fn read(&self, connection: &Connection) -> (Readers, mpsc::Receiver<Report>) {
+        let (reports, from_readers) = mpsc::channel(8);
+        let (opened, _) = watch::channel(false);
+        let tasks = [(&connection.control, Kind::Control), (&connection.bulk, Kind::Bulk)].map(|(channel, kind)| {
+            let reader = Reader {
+                channel: Arc::clone(channel),
+                kind,
+                link: self.link,
+                opened: opened.subscribe(),
+                reports: reports.clone(),
+                events: self.events.clone(),
+            };
+            tokio::spawn(reader.run())
+        });
+        (Readers { tasks, opened }, from_readers)
+    }
+}
+
+struct Readers {
+    tasks: [tokio::task::JoinHandle<()>; 2],
+    opened: watch::Sender<bool>,
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Control,
+    Bulk,
+}
+
+enum Report {
+    Open(Kind),
+    Closed,
+    Protocol(&'static str),
+}
+
+struct Reader {
+    channel: Arc<dyn DataChannel>,
+    kind: Kind,
+    link: u32,
+    opened: watch::Receiver<bool>,
+    reports: mpsc::Sender<Report>,
+    events: mpsc::Sender<LinkEvent>,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let last = loop {
+            match self.channel.poll().await {
+                Some(DataChannelEvent::OnOpen) => {
+                    if self.reports.send(Report::Open(self.kind)).await.is_err() {
+                        return;
+                    }
+                    // Nothing is handed over before the node knows that the link is open.
+                    if self.opened.wait_for(|open| *open).await.is_err() {
+                        return;
+                    }
+                }
+                Some(DataChannelEvent::OnMessage(message)) => {
+                    let what = match (self.kind, message.is_string) {
+                        (_, true) => Err("text message"),
+                        (Kind::Control, _) => control(message.data),
+                        (Kind::Bulk, _) => bulk(message.data),
+                    };
+                    match what {
+                        Ok(what) => {
+                            if self.events.send(LinkEvent { link: self.link, what }).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(what) => break Report::Protocol(what),
+                    }
+                }
+                Some(DataChannelEvent::OnClose | DataChannelEvent::OnClosing) | None => break Report::Closed,
+                Some(_) => {}
+            }
+        };
+        let _ = self.reports.send(last).await;
+    }
+}
+
+fn control(data: BytesMut) -> Result<Happening, &'static str> {
+    if data.len() > MAX_CONTROL {
+        return Err("control message too long");
+    }
+    Ok(Happening::Control(data.into()))
+}
+
+fn bulk(data: BytesMut) -> Result<Happening, &'static str> {
+    if data.len() > BULK_HEADER + BULK_PAYLOAD {
+        return Err("bulk message too long");
+    }
+    let data = data.freeze();
+    let header = data.first_chunk::<BULK_HEADER>().copied().ok_or("bulk message without a header")?;
+    Ok(Happening::Bulk { header, payload: Media(data.slice(BULK_HEADER..)) })
+}
+
+struct Serving<'a> {
+    task: &'a Task,
+    pc: &'a Arc<dyn PeerConnection>,
+    control: &'a Arc<dyn DataChannel>,
+    bulk: &'a Arc<dyn DataChannel>,
+    port: &'a Arc<Port>,
+    zero: std::time::Instant,
+    pacer: Pacer,
+    queue: VecDeque<BulkFrame<Media>>,
+    /// Candidates that came before the answer.
+    early: Vec<String>,
+    described: bool,
+    candidates: usize,
+    open: [bool; 2],
+    opened: watch::Sender<bool>,
+}
+
+impl Serving<'_> {
+    async fn run(
+        mut self,
+        mut state: watch::Receiver<RTCPeerConnectionState>,
+        commands: &mut mpsc::Receiver<Command>,
+        reports: &mut mpsc::Receiver<Report>,
+    ) -> Why {
+        self.described = self.pc.remote_description().await.is_some();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let never_opened = tokio::time::sleep(OPEN_WITHIN);
+        tokio::pin!(never_opened);
+        loop {
+            let is_open = self.is_open();
+            let wake = self.wake();
+            let step = tokio::select! {
+                command = commands.recv() => match command {
+                    None => Err(Why::Told),
+                    Some(command) => self.obey(command).await,
+                },
+                () = self.port.worked_off().notified(), if self.pacer.in_flight() > 0 => Ok(()),
+                () = tokio::time::sleep(wake.unwrap_or(LOOK)), if wake.is_some() => Ok(()),
+                report = reports.recv() => match report {
+                    Some(Report::Open(kind)) => self.opens(kind).await,
+                    Some(Report::Protocol(what)) => Err(Why::Protocol(what)),
+                    Some(Report::Closed) | None => Err(Why::Peer),
+                },
+                changed = state.changed() => match (changed, *state.borrow_and_update()) {
+                    (Err(_), _) => Err(Why::Peer),
+                    (_, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed) => Err(Why::Peer),
+                    _ => Ok(()),
+                },
+                () = &mut never_opened, if !is_open => Err(Why::NeverOpened),
+                _ = tick.tick() => self.check(),
+            };
+            if let Err(why) = step {
+                return why;
+            }
+            // Take what else is there before pumping, so that a burst of frames is one round.
+            while let Ok(command) = commands.try_recv() {
+                if let Err(why) = self.obey(command).await {
+                    return why;
+                }
+            }
+            if let Err(why) = self.pump().await {
+                return why;
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.zero.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn is_open(&self) -> bool {
+        self.open == [true; 2]
+    }
+
+    fn check(&self) -> Result<(), Why> {
+        if self.task.shared.overrun.load(Relaxed) {
+            return Err(Why::Overrun);
+        }
+        if self.pacer.stalled(self.now()) {
+            return Err(Why::Stalled);
+        }
+        if self.is_open() && self.port.silence() > SILENCE {
+            return Err(Why::Silent);
+        }
+        Ok(())
+    }
+
+    /// How long to sleep for the pacer's sake.
+    fn wake(&self) -> Option<Duration> {
+        let now = self.now();
+        let next = self.queue.front().and_then(|frame| self.pacer.next_send(now, size(frame)));
+        let look = (self.pacer.in_flight() > 0).then_some(LOOK);
+        match (next.map(|at| at.since(now)), look) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Why> {
+        match command {
+            Command::Signal(signal) => self.signalled(signal).await,
+            // Before both channels are open the engine knows of no link, so it sends nothing.
+            Command::Control(_) | Command::Bulk(_) if !self.is_open() => Ok(()),
+            Command::Control(bytes) => {
+                self.control.try_send(BytesMut::from(&bytes[..])).await.map_err(|e| match e {
+                    webrtc::error::Error::ErrSendBufferFull => Why::Overrun,
+                    _ => Why::Peer,
+                })
+            }
+            Command::Bulk(frame) => {
+                self.queue.push_back(frame);
+                Ok(())
+            }
+        }
+    }
+
+    async fn signalled(&mut self, signal: SessionSignal) -> Result<(), Why> {
+        match signal {
+            SessionSignal::Answer { attempt, description } if attempt == self.task.attempt && !self.described => {
+                let sdp = description.to_sdp(Side::Answer).ok_or(Why::Protocol("description"))?;
+                let answer = RTCSessionDescription::answer(sdp).map_err(|_| Why::Protocol("description"))?;
+                self.pc.set_remote_description(answer).await.map_err(|e| Why::Setup(e.to_string()))?;
+                self.described = true;
+                for line in std::mem::take(&mut self.early) {
+                    self.add_candidate(line).await;
+                }
+            }
+            SessionSignal::Candidate { attempt, candidate } if attempt == self.task.attempt => {
+                let usable = candidate::is_usable(candidate.as_str(), self.task.endpoint.has_mdns());
+                if usable && self.candidates < MAX_CANDIDATES {
+                    self.candidates += 1;
+                    if self.described {
+                        self.add_candidate(candidate.as_str().to_owned()).await;
+                    } else {
+                        self.early.push(candidate.as_str().to_owned());
+                    }
+                }
+            }
+            SessionSignal::Abort { attempt } if attempt == self.task.attempt && !self.is_open() => {
+                return Err(Why::Peer);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn add_candidate(&self, candidate: String) {
+        let init = RTCIceCandidateInit {
+            candidate,
+            sdp_mid: Some("0".to_owned()),
+            sdp_mline_index: Some(0),
+            ..RTCIceCandidateInit::default()
+        };
+        if let Err(e) = self.pc.add_ice_candidate(init).await {
+            tracing::debug!("a peer's candidate is of no use: {e}");
+        }
+    }
+
+    async fn opens(&mut self, kind: Kind) -> Result<(), Why> {
+        self.open[usize::from(kind == Kind::Bulk)] = true;
+        if self.is_open() {
+            self.task.tell(Happening::Open).await;
+            let _ = self.opened.send(true);
+        }
+        Ok(())
+    }
+
+    /// Hands over what the pacer allows.
+    async fn pump(&mut self) -> Result<(), Why> {
+        if self.pacer.in_flight() > 0 {
+            let outstanding = self.bulk.outstanding_bytes().await.map_err(|_| Why::Peer)?;
+            self.pacer.outstanding(self.now(), outstanding);
+        }
+        let mut handed = 0;
+        while let Some(frame) = self.queue.front() {
+            let bytes = size(frame);
+            if !self.pacer.may_send(self.now(), bytes) {
+                break;
+            }
+            let mut message = BytesMut::with_capacity(bytes);
+            message.extend_from_slice(&frame.header);
+            message.extend_from_slice(&frame.payload.0);
+            self.queue.pop_front();
+            handed += bytes;
+            self.bulk.try_send(message).await.map_err(|_| Why::Peer)?;
+            self.pacer.sent(self.now(), bytes);
+        }
+        if handed > 0 {
+            self.task.shared.queued.fetch_sub(handed, Relaxed);
+            if !self.task.shared.drained.swap(true, Relaxed) {
+                self.task.tell(Happening::Drained).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn size(frame: &BulkFrame<Media>) -> usize {
+    BULK_HEADER + frame.payload.0.len()
+}
+
+/// So that a payload can be made from bytes at hand.
+impl From<Bytes> for Media {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}

@@ -1,0 +1,23 @@
+//! WebRTC with every peer on one UDP port.
+//!
+//! - [`endpoint`]: what all links share; start here
+//! - [`link`]: one link and its task
+//! - [`pacer`]: how much may be on its way on a link; pure logic
+//! - [`connection`]: one connection of the WebRTC stack, set up our way
+//! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
+//! - [`routes`], [`datagram`]: which datagram is for which link; pure logic
+//! - [`candidate`], [`socket`]: our addresses, and theirs; the socket itself
+
+pub mod candidate;
+mod connection;
+pub mod datagram;
+pub mod endpoint;
+pub mod link;
+pub mod mux;
+pub mod pacer;
+pub mod routes;
+pub mod runtime;
+pub mod socket;
+
+pub use endpoint::{Endpoint, EndpointConfig, EndpointError};
+pub use link::{Happening, Link, LinkEvent, Start, Why};

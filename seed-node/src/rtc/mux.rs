@@ -1,0 +1,428 @@
+//! One UDP socket for every link. The WebRTC stack wants a socket per connection; each gets a [`Port`] that looks
+//! like one, and a reader task hands every datagram to the port it is for (see [`super::routes`]).
+//!
+//! Queues: a port's inbound queue drops what is beyond [`MAX_QUEUED`] bytes (SCTP sends it again, and its sender
+//! slows down); outbound nothing is queued here, a full socket pushes back on the sender.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rillcast_core::time::Instant;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+
+use super::datagram::{Datagram, classify};
+use super::routes::{RouteError, Routes};
+
+/// Most bytes that wait for one link's task.
+pub const MAX_QUEUED: usize = 1024 * 1024;
+/// Datagrams handed to the stack at once; it keeps two buffers of so many packets for every port.
+const BATCH: usize = 16;
+/// Receive buffers: each may hold up to 64 datagrams that the kernel has put together.
+const BUFFERS: usize = 8;
+const BUFFER_LEN: usize = 64 * 1024;
+
+/// What the mux has done so far.
+#[derive(Debug, Default)]
+pub struct MuxStats {
+    /// Datagrams handed to links.
+    pub received: AtomicU64,
+    /// Bytes of them.
+    pub received_bytes: AtomicU64,
+    /// Datagrams for no link, or malformed.
+    pub unknown: AtomicU64,
+    /// Datagrams dropped because a link's task was too far behind.
+    pub overflowed: AtomicU64,
+    /// Bytes sent.
+    pub sent_bytes: AtomicU64,
+    /// Sends that the kernel refused.
+    pub send_errors: AtomicU64,
+}
+
+/// The shared socket.
+pub struct Mux {
+    io: UdpSocket,
+    batching: UdpSocketState,
+    v6: bool,
+    started: std::time::Instant,
+    routes: Mutex<Routes<Arc<Inbox>>>,
+    /// Tasks that wait until the socket takes more.
+    blocked: Mutex<Vec<Waker>>,
+    some_blocked: Notify,
+    /// Counters.
+    pub stats: MuxStats,
+}
+
+impl fmt::Debug for Mux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mux").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+/// The tasks that keep a [`Mux`] going; they end when this is dropped.
+#[derive(Debug)]
+pub struct MuxTasks([JoinHandle<()>; 2]);
+
+impl Drop for MuxTasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Mux {
+    /// Starts to serve a socket. Must be called within a tokio runtime.
+    pub fn start(socket: std::net::UdpSocket, max_links: usize) -> io::Result<(Arc<Self>, MuxTasks)> {
+        socket.set_nonblocking(true)?;
+        let io = UdpSocket::from_std(socket)?;
+        let batching = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let v6 = io.local_addr()?.is_ipv6();
+        let mux = Arc::new(Self {
+            io,
+            batching,
+            v6,
+            started: std::time::Instant::now(),
+            routes: Mutex::new(Routes::new(max_links)),
+            blocked: Mutex::new(Vec::new()),
+            some_blocked: Notify::new(),
+            stats: MuxStats::default(),
+        });
+        let reader = tokio::spawn(read_forever(Arc::clone(&mux)));
+        let unblocker = tokio::spawn(unblock_forever(Arc::clone(&mux)));
+        Ok((mux, MuxTasks([reader, unblocker])))
+    }
+
+    /// Where the socket is bound.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    /// Whether links may use IPv6.
+    pub fn has_v6(&self) -> bool {
+        self.v6
+    }
+
+    /// Links now and addresses known of them.
+    pub fn routes(&self) -> (usize, usize) {
+        let routes = lock(&self.routes);
+        (routes.len(), routes.addresses())
+    }
+
+    /// A place for a link whose checks will name `ufrag`. It is given up when the port and its sockets are dropped.
+    pub fn open(self: &Arc<Self>, ufrag: &str) -> Result<Arc<Port>, RouteError> {
+        let inbox = Arc::new(Inbox::default());
+        let link = lock(&self.routes).insert(ufrag.as_bytes(), Arc::clone(&inbox))?;
+        Ok(Arc::new(Port { mux: Arc::clone(self), inbox, link }))
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn take(&self, datagrams: &[u8], stride: usize, from: SocketAddr) {
+        let from = canonical(from);
+        // Datagrams that the kernel put together come from one address, but a check may be among records: each
+        // run of the same kind goes its way.
+        let mut run = 0..0;
+        let mut at = 0;
+        while at < datagrams.len() {
+            let end = (at + stride).min(datagrams.len());
+            match classify(&datagrams[at..end]) {
+                Datagram::Dtls => run = if run.is_empty() { at..end } else { run.start..end },
+                other => {
+                    self.hand_over(&datagrams[run.clone()], stride, from, Datagram::Dtls);
+                    run = end..end;
+                    self.hand_over(&datagrams[at..end], stride, from, other);
+                }
+            }
+            at = end;
+        }
+        self.hand_over(&datagrams[run], stride, from, Datagram::Dtls);
+    }
+
+    fn hand_over(&self, datagrams: &[u8], stride: usize, from: SocketAddr, what: Datagram<'_>) {
+        if datagrams.is_empty() {
+            return;
+        }
+        let count = datagrams.len().div_ceil(stride) as u64;
+        let inbox = {
+            let mut routes = lock(&self.routes);
+            match what {
+                Datagram::Check { ufrag } => routes.by_ufrag(self.now(), ufrag, from).map(Arc::clone),
+                Datagram::Answer | Datagram::Dtls => routes.by_address(from).map(Arc::clone),
+                Datagram::Foreign => None,
+            }
+        };
+        let Some(inbox) = inbox else {
+            self.stats.unknown.fetch_add(count, Relaxed);
+            return;
+        };
+        if inbox.push(datagrams, stride, from, self.now()) {
+            self.stats.received.fetch_add(count, Relaxed);
+            self.stats.received_bytes.fetch_add(datagrams.len() as u64, Relaxed);
+        } else {
+            self.stats.overflowed.fetch_add(count, Relaxed);
+        }
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let transmit = Transmit {
+            destination: if self.v6 { mapped(transmit.destination) } else { transmit.destination },
+            ecn: transmit.ecn,
+            contents: transmit.contents,
+            segment_size: transmit.segment_size,
+            src_ip: None,
+        };
+        let length = transmit.contents.len();
+        let sent = self.io.try_io(Interest::WRITABLE, || {
+            self.batching.try_send(UdpSockRef::from(&self.io), &transmit)
+        });
+        match sent {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                lock(&self.blocked).push(cx.waker().clone());
+                self.some_blocked.notify_one();
+                Poll::Pending
+            }
+            Err(_) => {
+                // An unreachable candidate, say. To the link it is a lost datagram, never the end of the socket.
+                self.stats.send_errors.fetch_add(1, Relaxed);
+                Poll::Ready(Ok(length))
+            }
+            Ok(()) => {
+                self.stats.sent_bytes.fetch_add(length as u64, Relaxed);
+                Poll::Ready(Ok(length))
+            }
+        }
+    }
+}
+
+async fn read_forever(mux: Arc<Mux>) {
+    let mut memory = vec![[0u8; BUFFER_LEN]; BUFFERS];
+    let mut meta = [RecvMeta::default(); BUFFERS];
+    loop {
+        let received = mux
+            .io
+            .async_io(Interest::READABLE, || {
+                let mut slices = memory.iter_mut().map(|m| IoSliceMut::new(m));
+                let mut bufs: [IoSliceMut<'_>; BUFFERS] =
+                    std::array::from_fn(|_| slices.next().expect("there are as many buffers as slices"));
+                match mux.batching.recv(UdpSockRef::from(&mux.io), &mut bufs, &mut meta)? {
+                    0 => Err(io::ErrorKind::WouldBlock.into()),
+                    n => Ok(n),
+                }
+            })
+            .await;
+        match received {
+            Ok(n) => {
+                for (buffer, meta) in memory.iter().zip(&meta[..n]) {
+                    mux.take(&buffer[..meta.len], meta.stride.max(1), meta.addr);
+                }
+            }
+            // ICMP errors of earlier sends come up here, and mean nothing to a socket with many peers.
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+async fn unblock_forever(mux: Arc<Mux>) {
+    loop {
+        mux.some_blocked.notified().await;
+        let _ = mux.io.writable().await;
+        std::mem::take(&mut *lock(&mux.blocked)).into_iter().for_each(Waker::wake);
+    }
+}
+
+/// One link's place at the mux.
+pub struct Port {
+    mux: Arc<Mux>,
+    inbox: Arc<Inbox>,
+    link: u64,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        lock(&self.mux.routes).remove(self.link);
+    }
+}
+
+impl Port {
+    /// What looks to the WebRTC stack like a socket bound to `local`.
+    pub fn socket(self: &Arc<Self>, local: SocketAddr) -> PortSocket {
+        let family = Family::of(local);
+        PortSocket { port: Arc::clone(self), local, family, last: Mutex::new(None) }
+    }
+
+    /// Woken when the stack has worked off datagrams: acknowledgements may have been among them.
+    pub fn worked_off(&self) -> &Notify {
+        &self.inbox.worked_off
+    }
+
+    /// How long nothing has come in.
+    pub fn silence(&self) -> std::time::Duration {
+        self.mux.now().since(Instant::from_micros(self.inbox.heard.load(Relaxed)))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn of(address: SocketAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    v4: Mutex<Queue>,
+    v6: Mutex<Queue>,
+    heard: AtomicU64,
+    worked_off: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+    waker: Option<Waker>,
+    /// Times that an empty queue is still to be reported: the stack looks twice after each burst, once at once and
+    /// once when it has worked the burst off.
+    unreported: u8,
+}
+
+#[derive(Debug)]
+struct Batch {
+    from: SocketAddr,
+    stride: usize,
+    taken: usize,
+    datagrams: Box<[u8]>,
+}
+
+impl Inbox {
+    fn queue(&self, family: Family) -> MutexGuard<'_, Queue> {
+        lock(match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        })
+    }
+
+    fn push(&self, datagrams: &[u8], stride: usize, from: SocketAddr, now: Instant) -> bool {
+        self.heard.store(now.as_micros(), Relaxed);
+        let mut queue = self.queue(Family::of(from));
+        if queue.bytes + datagrams.len() > MAX_QUEUED {
+            return false;
+        }
+        queue.bytes += datagrams.len();
+        queue.batches.push_back(Batch { from, stride, taken: 0, datagrams: datagrams.into() });
+        if let Some(waker) = queue.waker.take() {
+            drop(queue);
+            waker.wake();
+        }
+        true
+    }
+}
+
+/// A [`Port`] in the form that the WebRTC stack takes.
+#[derive(Debug)]
+pub struct PortSocket {
+    port: Arc<Port>,
+    local: SocketAddr,
+    family: Family,
+    /// The last address sent to, which the routes know.
+    last: Mutex<Option<SocketAddr>>,
+}
+
+impl AsyncUdpSocket for PortSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.port.mux.batching.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        BATCH
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let to = canonical(transmit.destination);
+        // Checks are entered each time: they are few, and what the table forgot comes back with them.
+        let is_check = matches!(transmit.contents.first(), Some(0..=3));
+        let mut last = lock(&self.last);
+        if is_check || *last != Some(to) {
+            *last = Some(to);
+            lock(&self.port.mux.routes).sent(self.port.mux.now(), self.port.link, to);
+        }
+        drop(last);
+        self.port.mux.poll_send(cx, transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+        let mut guard = self.port.inbox.queue(self.family);
+        let queue = &mut *guard;
+        let Some(batch) = queue.batches.front_mut() else {
+            queue.waker = Some(cx.waker().clone());
+            if queue.unreported > 0 {
+                queue.unreported -= 1;
+                drop(guard);
+                self.port.inbox.worked_off.notify_one();
+            }
+            return Poll::Pending;
+        };
+        let left = &batch.datagrams[batch.taken..];
+        let whole = (buf.len() / batch.stride).min(BATCH).max(1) * batch.stride;
+        let taken = left.len().min(whole);
+        // A datagram longer than any buffer that the stack offers is cut, as a socket would.
+        let copied = taken.min(buf.len());
+        buf[..copied].copy_from_slice(&left[..copied]);
+        meta.addr = batch.from;
+        meta.len = copied;
+        meta.stride = batch.stride.min(copied).max(1);
+        batch.taken += taken;
+        queue.bytes -= taken;
+        if batch.taken >= batch.datagrams.len() {
+            queue.batches.pop_front();
+        }
+        queue.unreported = 2;
+        Poll::Ready(Ok(1))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No holder of these locks can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(v4) => SocketAddr::new(IpAddr::V6(v4.to_ipv6_mapped()), address.port()),
+        IpAddr::V6(Ipv6Addr { .. }) => address,
+    }
+}
