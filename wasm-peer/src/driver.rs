@@ -152,6 +152,7 @@ impl Shell {
             Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
             Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),
             Output::WantPeers { count } => self.signaling.want_peers(count),
+            Output::WantDigests { keys } => self.signaling.want_digests(keys),
             Output::Fetch { fetch, key, range, via, urgent } => {
                 self.source.fetch(self, fetch, key, range, via, urgent);
             }
