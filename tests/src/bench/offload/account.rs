@@ -34,6 +34,8 @@ pub struct ViewerReport {
     pub errors: BTreeMap<String, u64>,
     /// What went wrong in decoding.
     pub decode_errors: Vec<String>,
+    /// Digests of what the player was handed, with `--verify`.
+    pub hashes: Vec<Handed>,
     /// What the client says of where bytes came from.
     pub sources: Sources,
     /// Bytes that the client says it sent to others.
@@ -49,6 +51,17 @@ pub struct HandedSegment {
     pub first: bool,
     /// When, in ms since 1970.
     pub at: f64,
+}
+
+/// The digest of a segment as it was handed to the player.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Handed {
+    /// Its path at the origin.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Lower-case hex.
+    pub sha256: String,
 }
 
 /// Bytes by where they came from.
@@ -146,6 +159,8 @@ pub struct RunResult {
     pub source_p95_bps: f64,
     /// Errors in decoding, of all viewers.
     pub decode_errors: Vec<String>,
+    /// With `--verify`: what players were handed that is not what the origin serves under that name.
+    pub altered: Vec<String>,
     /// Savings up to each second of the run.
     pub savings_over_time: Vec<f64>,
 }
@@ -191,6 +206,7 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
         consumed_bytes: consumed,
         source_p95_bps: percentile_95(&run.per_second) * 8.0,
         decode_errors: run.reports.iter().flat_map(|report| report.decode_errors.clone()).collect(),
+        altered: altered(run),
         savings_over_time: savings_over_time(run, &played),
     }
 }
@@ -212,6 +228,22 @@ fn played(run: &Run<'_>) -> Vec<(Played, f64)> {
         }
     }
     all
+}
+
+fn altered(run: &Run<'_>) -> Vec<String> {
+    let mut known: HashMap<&str, String> = HashMap::new();
+    let mut altered = Vec::new();
+    for (viewer, report) in run.reports.iter().enumerate() {
+        for handed in &report.hashes {
+            let expected = known
+                .entry(&handed.path)
+                .or_insert_with(|| run.origin.sha256(&handed.path).unwrap_or_default());
+            if *expected != handed.sha256 {
+                altered.push(format!("viewer {viewer}: {} with {} bytes", handed.path, handed.bytes));
+            }
+        }
+    }
+    altered
 }
 
 fn uplinks(run: &Run<'_>) -> Uplinks {

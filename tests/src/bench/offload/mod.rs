@@ -42,6 +42,9 @@ pub async fn offload(options: &Options) -> Result<()> {
                 eprintln!("{}", report::table::header(&report::table::COLUMNS));
             }
             eprintln!("{}", report::table::row(&report::table::cells(client.name(), &result)));
+            for line in result.altered.iter().chain(&result.decode_errors).take(10) {
+                eprintln!("    {line}");
+            }
             results.push(result);
         }
     }

@@ -16,6 +16,9 @@ enum Named {
     P2pMediaLoaderDefault,
     /// p2p-media-loader with `highDemandTimeWindow: 4`.
     P2pMediaLoaderTuned,
+    /// The same with hls.js demuxing on the main thread: 2.3.1 keeps the buffers that it hands to the player, whose
+    /// worker takes them away.
+    P2pMediaLoaderNoWorker,
     /// Rillcast.
     Rillcast,
 }
@@ -29,6 +32,8 @@ pub enum Client {
     P2pMediaLoader,
     /// p2p-media-loader with `highDemandTimeWindow: 4`.
     P2pMediaLoaderTuned,
+    /// The same with hls.js demuxing on the main thread.
+    P2pMediaLoaderNoWorker,
     /// Rillcast.
     Rillcast,
 }
@@ -40,6 +45,7 @@ impl Client {
             Self::Plain => "plain",
             Self::P2pMediaLoader => "p2p-media-loader",
             Self::P2pMediaLoaderTuned => "p2p-media-loader-tuned",
+            Self::P2pMediaLoaderNoWorker => "p2p-media-loader-no-worker",
             Self::Rillcast => "rillcast",
         }
     }
@@ -71,6 +77,9 @@ pub struct Options {
     /// All viewers are pages of one Chromium, without shaped links.
     #[arg(long)]
     pub flat: bool,
+    /// Compare what every player is handed with the origin's bytes (SHA-256; costs CPU, so not for figures).
+    #[arg(long)]
+    pub verify: bool,
     /// Runs of each client; the figures are their medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
@@ -94,6 +103,7 @@ impl Options {
                 Named::P2pMediaLoader => &[Client::P2pMediaLoader, Client::P2pMediaLoaderTuned],
                 Named::P2pMediaLoaderDefault => &[Client::P2pMediaLoader],
                 Named::P2pMediaLoaderTuned => &[Client::P2pMediaLoaderTuned],
+                Named::P2pMediaLoaderNoWorker => &[Client::P2pMediaLoaderNoWorker],
                 Named::Rillcast => &[Client::Rillcast],
             };
             for client in meant {

@@ -31,6 +31,8 @@ pub struct Summary {
     pub source_p95_bps: f64,
     /// In all runs together.
     pub decode_errors: usize,
+    /// With `--verify`: segments handed to players that were not the origin's, in all runs together.
+    pub altered: usize,
     pub runs: usize,
 }
 
@@ -64,6 +66,7 @@ impl Summary {
             upload_ratio: of(|run| run.upload_ratio),
             source_p95_bps: of(|run| run.source_p95_bps),
             decode_errors: own.iter().map(|run| run.decode_errors.len()).sum(),
+            altered: own.iter().map(|run| run.altered.len()).sum(),
             runs: own.len(),
         })
     }
