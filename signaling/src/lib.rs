@@ -1,1 +1,34 @@
-//! Being laid out.
+//! Rendezvous for Rillcast viewers: lets peers into swarms, introduces them, relays what they need to connect, and
+//! tells them what is true (digests). It never sees media, except where it has to publish digests itself.
+//!
+//! - [`options`], [`limits`], [`site`]: everything that can be set
+//! - [`listen`], [`tls`], [`http`], [`socket`]: connections, from accept to message
+//! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
+//! - [`introduce`], [`outbox`], [`rate`], [`random`], [`content`]: what they are made of
+//! - [`hosted`]: bytes of the built-in publisher, handed on once
+//! - [`stun`], [`bundle`], [`admin`], [`metrics`]: what else the binary does
+
+pub mod admin;
+pub mod bundle;
+pub mod content;
+pub mod hosted;
+pub mod http;
+pub mod hub;
+pub mod introduce;
+pub mod limits;
+pub mod listen;
+pub mod metrics;
+pub mod options;
+pub mod outbox;
+pub mod random;
+pub mod rate;
+pub mod server;
+pub mod site;
+pub mod socket;
+pub mod stun;
+pub mod swarm;
+pub mod tls;
+pub mod watch;
+
+pub use options::Options;
+pub use server::{Running, start};

@@ -8,6 +8,7 @@ use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 
+pub use crate::media::timeline::MediaKind;
 use crate::time::{Duration, Instant, Rate};
 
 /// A link's number, chosen by the shell and never used again.
@@ -157,6 +158,8 @@ pub enum Input<P> {
     Timeline {
         /// The rendition.
         track: TrackId,
+        /// What it is for: an ABR switch replaces the track of the same kind.
+        kind: MediaKind,
         /// Its segments, oldest first.
         segments: Vec<SegmentEntry>,
         /// More will come.
@@ -362,6 +365,11 @@ pub enum Output<P> {
     Playing {
         /// All of them.
         tracks: Vec<TrackId>,
+    },
+    /// Ask signaling for digests that the player will need.
+    WantDigests {
+        /// Of these segments, soonest needed first.
+        keys: Vec<SegmentKey>,
     },
     /// For statistics and pages; carries no duty.
     Event(Event),

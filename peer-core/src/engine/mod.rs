@@ -1,9 +1,34 @@
 //! Puts the rooms together; decides nothing itself.
+//!
+//! - [`io`]: inputs and outputs
+//! - [`stats`]: the picture of the moment
+//! - `links`: opening and closing of links, upkeep
+//! - `control`: what neighbours say
+//! - `blocks`: digests, verification, delivery
+//! - `fetching`: what the source says
+//! - `pump`: thinking, and sending
 
+use std::collections::{BTreeMap, VecDeque};
+
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::settings::Settings;
+
+use crate::media::{Store, Timeline};
+use crate::overlay::Members;
 use crate::payload::Payload;
-use crate::time::Instant;
+use crate::rng::Rng;
+use crate::schedule::{Demand, Hybrid, Scheduler};
+use crate::time::{Duration, Instant};
+use crate::transfer::{Downloads, Pacer, Sources, Uploads};
+use crate::wire::message::BlockName;
 
+mod blocks;
+mod control;
+mod fetching;
 pub mod io;
+mod links;
+mod pump;
 pub mod stats;
 
 pub use io::*;
@@ -13,28 +38,159 @@ pub use stats::{LinkStats, Stats};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Viewer or seed.
-    pub role: rillcast_protocol::id::Role,
+    pub role: Role,
     /// For every random choice.
     pub seed: u64,
     /// Bytes of blocks that may be held. At least what the player has asked for is always held.
     pub store_budget: u64,
 }
 
+/// Who we are in the swarm, once joined.
+#[derive(Clone, Copy, Debug)]
+struct Membership {
+    swarm: SwarmId,
+    peer: PeerId,
+    nonce: u64,
+    weight: u16,
+}
+
+/// What a verification is about.
+#[derive(Clone, Debug)]
+enum Pending {
+    Block(SegmentKey, u16),
+    Digest(Box<SegmentDigest>, Option<LinkId>),
+}
+
 /// One peer's engine.
 #[derive(Debug)]
 pub struct Engine<P> {
-    _config: Config,
-    outputs: std::collections::VecDeque<Output<P>>,
+    config: Config,
+    rng: Rng,
+    membership: Option<Membership>,
+    settings: Settings,
+    conditions: Conditions,
+    publishers: Vec<PublisherKey>,
+    timeline: Timeline,
+    store: Store<P>,
+    members: Members,
+    downloads: Downloads<P>,
+    uploads: Uploads,
+    sources: Sources<P>,
+    pacer: Pacer,
+    demands: BTreeMap<SegmentKey, Demand>,
+    checks: BTreeMap<CheckId, Pending>,
+    scheduler: Box<dyn Scheduler<P> + Send>,
+    outputs: VecDeque<Output<P>>,
+    got: Vec<BlockName>,
+    announced: Vec<TrackId>,
+    told: Option<(Vec<crate::wire::message::Playing>, bool)>,
+    counters: Stats,
+    next_check: u32,
+    next_request: u32,
+    /// Something has changed since the last thought.
+    dirty: bool,
+    think_at: Instant,
+    thought_at: Instant,
+    flush_at: Instant,
+    upkeep_at: Instant,
 }
 
-impl<P: Payload> Engine<P> {
+/// Haves are gathered for so long before they go out together.
+const FLUSH: Duration = Duration::from_millis(80);
+/// Thoughts are at least so far apart, whatever happens.
+const THINK_GAP: Duration = Duration::from_millis(15);
+const UPKEEP: Duration = Duration::from_millis(500);
+
+impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// A node that knows nobody and plays nothing.
     pub fn new(config: Config) -> Self {
-        Self { _config: config, outputs: Default::default() }
+        Self {
+            rng: Rng::new(config.seed),
+            membership: None,
+            settings: Settings::default(),
+            conditions: Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 },
+            publishers: Vec::new(),
+            timeline: Timeline::default(),
+            store: Store::new(config.store_budget),
+            members: Members::default(),
+            downloads: Downloads::default(),
+            uploads: Uploads::default(),
+            sources: Sources::default(),
+            pacer: Pacer::default(),
+            demands: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            scheduler: Box::new(Hybrid::default()),
+            outputs: VecDeque::new(),
+            got: Vec::new(),
+            announced: Vec::new(),
+            told: None,
+            counters: Stats::default(),
+            next_check: 0,
+            next_request: 0,
+            dirty: false,
+            think_at: Instant::NEVER,
+            thought_at: Instant::ZERO,
+            flush_at: Instant::NEVER,
+            upkeep_at: Instant::NEVER,
+            config,
+        }
+    }
+
+    /// Puts another scheduler in, for an experiment.
+    pub fn with_scheduler(mut self, scheduler: Box<dyn Scheduler<P> + Send>) -> Self {
+        self.scheduler = scheduler;
+        self
     }
 
     /// Takes one input.
-    pub fn handle(&mut self, _now: Instant, _input: Input<P>) {}
+    pub fn handle(&mut self, now: Instant, input: Input<P>) {
+        self.dirty = true;
+        match input {
+            Input::Welcome(welcome) => self.joined(welcome, now),
+            Input::Settings(settings) => self.apply(settings),
+            Input::Publishers(keys) => self.publishers = keys,
+            Input::Introduced(peers) => self.introduced(&peers, now),
+            Input::Gone(peer) => self.gone(peer),
+            Input::Digest(digest) => self.digest_offered(digest, None, now),
+            Input::LinkOpen { link, peer } => self.link_open(link, peer, now),
+            Input::LinkClosed { peer, link } => self.link_closed(peer, link, now),
+            Input::Control { link, bytes } => self.control(link, &bytes, now),
+            Input::Bulk { link, header, payload } => self.bulk(link, header, payload, now),
+            Input::Drained { link, buffered } => {
+                if let Some(l) = self.members.link_mut(link) {
+                    l.buffered = buffered;
+                }
+            }
+            Input::Timeline { track, kind, segments, live } => {
+                self.timeline.update(track, kind, segments, live)
+            }
+            Input::Playhead(playhead) => self.timeline.set_playhead(playhead, now),
+            Input::Demand { key, patience } => self.demand(key, patience, now),
+            Input::Cancel { key } => self.cancel(key, now),
+            Input::SourceHead { fetch, head } => self.source_head(fetch, head, now),
+            Input::SourceData { fetch, data } => self.source_data(fetch, data, now),
+            Input::SourceEnd { fetch } => self.source_end(fetch, now),
+            Input::SourceFailed { fetch, error } => self.source_failed(fetch, error, now),
+            Input::Verdict { check, ok } => self.verdict(check, ok, now),
+            Input::Published { digest, body } => self.published(digest, body, now),
+            Input::Conditions(conditions) => self.conditions = conditions,
+            Input::Timeout => {}
+        }
+        if self.upkeep_at == Instant::NEVER {
+            self.upkeep_at = now;
+        }
+        if now >= self.upkeep_at {
+            self.upkeep(now);
+            self.upkeep_at = now + UPKEEP;
+        }
+        if now >= self.think_at || (self.dirty && now.since(self.thought_at) >= THINK_GAP) {
+            self.think(now);
+        }
+        self.pump(now);
+        if now >= self.flush_at {
+            self.flush(now);
+        }
+    }
 
     /// The next thing to do; drain to `None` after every input.
     pub fn poll_output(&mut self) -> Option<Output<P>> {
@@ -43,11 +199,45 @@ impl<P: Payload> Engine<P> {
 
     /// When to call with [`Input::Timeout`] if nothing else happens before.
     pub fn poll_timeout(&self) -> Instant {
-        Instant::NEVER
+        let think = if self.dirty { self.think_at.min(self.thought_at + THINK_GAP) } else { self.think_at };
+        think.min(self.flush_at).min(self.upkeep_at)
     }
 
     /// Counters and the picture of the moment.
-    pub fn stats(&self, _now: Instant) -> Stats {
-        Stats::default()
+    pub fn stats(&self) -> Stats {
+        let links = self.members.links().map(|(_, l)| LinkStats {
+            peer: l.peer,
+            role: l.role,
+            rtt_ms: l.rtt.map(|rtt| rtt.as_millis() as u32),
+            received: l.received,
+            sent: l.sent,
+            playing: l.playing.first().map(|p| (p.track.0, p.next)),
+        });
+        Stats {
+            stored_bytes: self.store.bytes(),
+            upload_rate: self.pacer.rate().map_or(0, |r| r.bytes_per_second()),
+            source_rate: self.sources.throughput(self.thought_at).map_or(0, |r| r.bytes_per_second()),
+            links: links.collect(),
+            ..self.counters.clone()
+        }
+    }
+
+    fn sharing(&self) -> bool {
+        self.settings.enabled && !self.settings.holdout
+    }
+
+    fn may_download(&self) -> bool {
+        self.sharing() && self.conditions.may_download
+    }
+
+    /// Within the site's and the viewer's limits. A ratio binds only above a first few megabytes, or nobody could begin.
+    fn may_upload(&self) -> bool {
+        const FREE: u64 = 8 * 1024 * 1024;
+        let c = &self.counters;
+        let taken = c.source_bytes + c.publisher_bytes + c.peer_bytes + c.seed_bytes;
+        let allowed = taken.saturating_mul(u64::from(self.settings.ratio_percent)) / 100 + FREE;
+        let capped = self.config.role == Role::Viewer && c.uploaded_bytes >= allowed;
+        let nothing = self.config.role == Role::Viewer && self.settings.ratio_percent == 0;
+        self.sharing() && self.conditions.may_upload && !self.conditions.hidden && !capped && !nothing
     }
 }

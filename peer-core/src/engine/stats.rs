@@ -25,6 +25,10 @@ pub struct Stats {
     pub rescues: u64,
     /// Bytes that the guard fetched.
     pub rescue_bytes: u64,
+    /// The uplink's best rate of late, in bytes/s; 0 while unknown.
+    pub upload_rate: u64,
+    /// What the source gives, in bytes/s; 0 while unknown.
+    pub source_rate: u64,
     /// Bytes of media held.
     pub stored_bytes: u64,
     /// Open links.

@@ -1,0 +1,275 @@
+//! Digests, verification, delivery.
+
+use std::sync::Arc;
+
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{Role, SegmentKey};
+
+use crate::media::{Bringer, Cutter};
+use crate::payload::Payload;
+use crate::schedule::Demand;
+use crate::time::{Duration, Instant, Rate};
+use crate::wire::Message;
+use crate::wire::message::BlockName;
+use rillcast_protocol::id::BlockIndex;
+
+use super::{Check, CheckId, Delivery, Engine, Event, FLUSH, LinkId, Output, Pending};
+
+/// Signatures being verified at a time; more are dropped and asked for again when needed.
+const MAX_SIGNATURES: usize = 64;
+
+impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
+    fn check(&mut self, pending: Pending, what: Check<P>) {
+        self.next_check = self.next_check.wrapping_add(1);
+        let check = CheckId(self.next_check);
+        self.checks.insert(check, pending);
+        self.outputs.push_back(Output::Verify { check, what });
+    }
+
+    /// Somebody shows a digest. It counts once its publisher's signature holds.
+    pub(super) fn digest_offered(&mut self, digest: SegmentDigest, from: Option<LinkId>, now: Instant) {
+        let Some(membership) = self.membership else { return };
+        if digest.swarm != membership.swarm || !self.publishers.contains(&digest.publisher) {
+            if let Some(link) = from.filter(|_| digest.swarm != membership.swarm) {
+                self.expel(link, "showed a digest of another swarm", now);
+            }
+            return;
+        }
+        if self.store.segment(&digest.key).is_some_and(|s| s.conflict || s.digest().is_some()) {
+            return;
+        }
+        let signing = self.checks.values().filter(|p| matches!(p, Pending::Digest(..)));
+        if signing.clone().count() >= MAX_SIGNATURES
+            || signing.clone().any(|p| matches!(p, Pending::Digest(d, _) if **d == digest))
+        {
+            return;
+        }
+        let what = Check::Signature {
+            key: digest.publisher,
+            message: digest.signed_bytes(),
+            signature: digest.signature,
+        };
+        self.check(Pending::Digest(Box::new(digest), from), what);
+    }
+
+    pub(super) fn verdict(&mut self, check: CheckId, ok: bool, now: Instant) {
+        match self.checks.remove(&check) {
+            Some(Pending::Block(key, block)) => self.block_checked(key, block, ok, now),
+            Some(Pending::Digest(digest, _)) if ok => self.accept_digest(*digest, now),
+            Some(Pending::Digest(_, Some(link))) => {
+                self.expel(link, "showed a digest with a false signature", now)
+            }
+            Some(Pending::Digest(_, None)) | None => {}
+        }
+    }
+
+    fn accept_digest(&mut self, digest: SegmentDigest, now: Instant) {
+        let key = digest.key;
+        let segment = self.store.entry(key, now);
+        segment.describe(Arc::new(digest));
+        // What came whole before the digest did is verified now, and may then be relayed.
+        if let Some(parts) = segment.take_whole() {
+            let total: usize = parts.iter().map(Payload::len).sum();
+            if segment.digest().is_some_and(|d| d.length as usize == total) {
+                let mut cutter = Cutter::default();
+                parts.into_iter().for_each(|p| cutter.push(p));
+                self.cut(key, 0, &mut cutter, Bringer::Source, now);
+            } else {
+                segment.put_whole(parts, now);
+                self.contradicted(key);
+            }
+        }
+        self.announce(key);
+        self.trim();
+    }
+
+    /// Cuts whole blocks off the front of a buffer whose first byte is byte `at` of the segment; told back: the new `at`.
+    pub(super) fn cut(
+        &mut self,
+        key: SegmentKey,
+        mut at: u32,
+        buffer: &mut Cutter<P>,
+        from: Bringer,
+        now: Instant,
+    ) -> u32 {
+        let Some(digest) = self.store.segment(&key).and_then(|s| s.digest()).map(Arc::clone) else {
+            return at;
+        };
+        while at < digest.length {
+            let block = BlockIndex((at / digest.block_size()) as u16);
+            let range = digest.range(block);
+            let Some(payload) = buffer.take(range.len()) else { break };
+            at = range.end;
+            self.take_block(key, block.0, payload, from, now);
+        }
+        at
+    }
+
+    /// A whole block is here; it counts once it is verified.
+    pub(super) fn take_block(
+        &mut self,
+        key: SegmentKey,
+        block: u16,
+        payload: P,
+        from: Bringer,
+        now: Instant,
+    ) {
+        let bytes = payload.len() as u64;
+        let Some(segment) = self.store.segment_mut(&key) else { return };
+        let Some(digest) = segment.digest().map(Arc::clone) else { return };
+        let Some(hash) = digest.hashes.get(usize::from(block)) else { return };
+        if !segment.put(block, payload.clone(), from, now) {
+            self.counters.wasted_bytes += bytes;
+            return;
+        }
+        // The same block may still be on its way from elsewhere.
+        if let Some(coming) = self.downloads.coming(&key, block) {
+            let (link, transfer) = (coming.link, coming.transfer);
+            self.downloads.end(link, transfer);
+            self.send(link, Message::Cancel { transfer });
+        }
+        self.check(Pending::Block(key, block), Check::Block { payload, hash: *hash });
+    }
+
+    fn block_checked(&mut self, key: SegmentKey, block: u16, ok: bool, now: Instant) {
+        let Some(segment) = self.store.segment_mut(&key) else { return };
+        let Some(from) = segment.settle(block, ok) else { return };
+        if ok {
+            self.got.push(BlockName { key, block: BlockIndex(block) });
+            self.flush_at = self.flush_at.min(now + FLUSH);
+            self.progress(key);
+            self.try_deliver(key, now);
+            return;
+        }
+        self.counters.false_blocks += 1;
+        match from {
+            Bringer::Peer(peer, _) => {
+                if let Some(link) = self.members.link_to(peer) {
+                    self.expel(link, "sent a false block", now);
+                }
+            }
+            // The publisher and we were given different bytes under one name: play the source's, share nothing.
+            Bringer::Source => self.contradicted(key),
+            Bringer::Publisher | Bringer::Own => {}
+        }
+    }
+
+    pub(super) fn contradicted(&mut self, key: SegmentKey) {
+        let Some(segment) = self.store.segment_mut(&key) else { return };
+        if segment.conflict {
+            return;
+        }
+        let whole = segment.take_whole();
+        segment.contradict();
+        if let Some(parts) = whole {
+            segment.put_whole(parts, Instant::ZERO);
+        }
+        // Half-used fetches can't be told from the other version's bytes; a fresh one brings all of it.
+        let stale: Vec<_> = self.sources.iter().filter(|(_, f)| f.key == key).map(|(id, _)| id).collect();
+        for fetch in stale {
+            self.sources.end(fetch, Instant::ZERO);
+            self.outputs.push_back(Output::CancelFetch { fetch });
+        }
+        self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
+    }
+
+    /// A whole segment that this node signed for itself.
+    pub(super) fn published(&mut self, digest: SegmentDigest, body: P, now: Instant) {
+        let key = digest.key;
+        self.counters.source_bytes += body.len() as u64;
+        let blocks = digest.blocks();
+        let ranges: Vec<_> = (0..blocks).map(|b| digest.range(BlockIndex(b))).collect();
+        let segment = self.store.entry(key, now);
+        segment.describe(Arc::new(digest));
+        for (block, range) in (0..blocks).zip(ranges) {
+            if segment.put(block, body.slice(range.start as usize..range.end as usize), Bringer::Own, now) {
+                segment.settle(block, true);
+            }
+        }
+        self.announce(key);
+        self.trim();
+    }
+
+    pub(super) fn demand(&mut self, key: SegmentKey, patience: Duration, now: Instant) {
+        self.timeline.demanded(key);
+        self.demands.insert(key, Demand { since: now, patience });
+        if let Some(segment) = self.store.segment_mut(&key) {
+            segment.delivered = false;
+        } else {
+            self.store.entry(key, now);
+        }
+        self.tell_tracks();
+        self.progress(key);
+        self.try_deliver(key, now);
+    }
+
+    pub(super) fn cancel(&mut self, key: SegmentKey, now: Instant) {
+        self.demands.remove(&key);
+        // What only the player wanted stops. A seek or an ABR switch makes the rest unwanted as well; the next thought sees to that.
+        let stale: Vec<_> = self
+            .sources
+            .iter()
+            .filter(|(_, f)| f.key == key && (f.whole || !self.timeline.is_wanted(&key)))
+            .map(|(id, _)| id)
+            .collect();
+        for fetch in stale {
+            self.sources.end(fetch, now);
+            self.outputs.push_back(Output::CancelFetch { fetch });
+        }
+    }
+
+    fn tell_tracks(&mut self) {
+        if self.config.role == Role::Seed {
+            return;
+        }
+        let tracks: Vec<_> = self.timeline.current().map(|c| c.track).collect();
+        if tracks != self.announced {
+            self.announced.clone_from(&tracks);
+            self.outputs.push_back(Output::Playing { tracks });
+        }
+    }
+
+    pub(super) fn progress(&mut self, key: SegmentKey) {
+        if !self.demands.contains_key(&key) {
+            return;
+        }
+        if let Some(segment) = self.store.segment(&key) {
+            let (loaded, total) = segment.progress();
+            if loaded > 0 {
+                self.outputs.push_back(Output::Progress { key, loaded, total });
+            }
+        }
+    }
+
+    /// Hands a demanded segment over if all of it is here.
+    pub(super) fn try_deliver(&mut self, key: SegmentKey, now: Instant) {
+        let Some(demand) = self.demands.get(&key).copied() else { return };
+        let Some(segment) = self.store.segment_mut(&key) else { return };
+        let Some((parts, share)) = segment.assemble() else { return };
+        segment.delivered = true;
+        let first_byte = segment.first_byte.unwrap_or(now);
+        let bytes: u64 = parts.iter().map(|p| p.len() as u64).sum();
+        let late = self.timeline.has_started() && self.timeline.is_starving();
+        let waited = now.since(demand.since);
+        let only_source = share.source > 0 && share.peers == 0 && share.seeds == 0 && share.publisher == 0;
+        let throughput = if late && !only_source {
+            // Peers and source together were too slow: no better than what really happened.
+            Some(Rate::of(bytes, waited.max(Duration::from_millis(1))))
+        } else {
+            if !only_source {
+                self.sources.drift_up(now);
+            }
+            self.sources.throughput(now)
+        };
+        self.demands.remove(&key);
+        self.timeline.delivered(key, now);
+        self.counters.delivered_bytes += bytes;
+        self.scheduler.delivered(key, late);
+        self.outputs.push_back(Output::Deliver(Delivery { key, parts, first_byte, throughput, share }));
+    }
+
+    pub(super) fn trim(&mut self) {
+        let (timeline, demands) = (&self.timeline, &self.demands);
+        self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+    }
+}

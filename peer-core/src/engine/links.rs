@@ -1,0 +1,173 @@
+//! Joining, settings, opening and closing of links, upkeep.
+
+use rillcast_protocol::id::{PeerId, Role};
+use rillcast_protocol::settings::Settings;
+use rillcast_protocol::signal::{PeerDescriptor, Welcome};
+
+use crate::overlay::members::{PING_EVERY, Want};
+use crate::payload::Payload;
+use crate::time::{Instant, Rate};
+use crate::wire::Message;
+use crate::wire::message::{HaveMap, MAX_MAPS};
+
+use super::{Engine, Event, LinkId, Membership, Output};
+use rillcast_protocol::coding::{List, Wire};
+
+/// A browser's ceiling, whatever the site allows: each link costs memory and messages.
+const MAX_LINKS: usize = 64;
+
+impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
+    pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
+        let Welcome { peer, swarm, nonce, weight, settings, publishers, .. } = welcome;
+        self.membership = Some(Membership { swarm, peer, nonce, weight });
+        self.publishers = publishers.into_vec();
+        self.announced.clear();
+        self.apply(settings);
+        self.upkeep_at = now;
+    }
+
+    pub(super) fn apply(&mut self, settings: Settings) {
+        self.settings = settings;
+        if !self.sharing() {
+            for peer in self.members.clear() {
+                self.outputs.push_back(Output::Close { peer });
+            }
+            self.downloads = Default::default();
+            self.uploads = Default::default();
+            self.pacer = Default::default();
+        }
+        self.limit_upload();
+    }
+
+    /// The lower of the site's cap and the viewer's.
+    fn limit_upload(&mut self) {
+        let caps = [self.settings.upload_cap, self.conditions.upload_cap];
+        let cap = caps.into_iter().filter(|c| *c > 0).min();
+        self.pacer.set_cap(cap.map(|c| Rate::new(u64::from(c))));
+    }
+
+    pub(super) fn introduced(&mut self, peers: &[PeerDescriptor], now: Instant) {
+        let me = self.membership.map(|m| m.peer);
+        let others: Vec<_> = peers.iter().filter(|p| Some(p.id) != me).copied().collect();
+        self.members.introduce(&others, now);
+        self.upkeep_at = now;
+    }
+
+    pub(super) fn gone(&mut self, peer: PeerId) {
+        let link = self.members.link_to(peer);
+        if let Some(link) = link {
+            self.drop_link(link);
+            self.members.closed(peer, Some(link), Instant::ZERO);
+        }
+        if self.members.forget(peer) || link.is_some() {
+            self.outputs.push_back(Output::Close { peer });
+        }
+    }
+
+    pub(super) fn link_open(&mut self, link: LinkId, peer: PeerId, now: Instant) {
+        if !self.sharing() || self.members.opened(link, peer, now).is_none() {
+            self.outputs.push_back(Output::Close { peer });
+            return;
+        }
+        self.send(link, Message::Hello { version: rillcast_protocol::VERSION });
+        if let Some((playing, passive)) = self.told.clone() {
+            self.send(link, Message::Profile { playing: List::clipped(playing), passive });
+        }
+        let maps: Vec<HaveMap> = self
+            .store
+            .iter()
+            .filter(|(_, s)| s.digest().is_some())
+            .map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() })
+            .collect();
+        let newest = maps.len().saturating_sub(MAX_MAPS);
+        if !maps.is_empty() {
+            self.send(link, Message::Have { maps: List::clipped(maps.into_iter().skip(newest)) });
+        }
+        self.ping(link, now);
+    }
+
+    pub(super) fn link_closed(&mut self, peer: PeerId, link: Option<LinkId>, now: Instant) {
+        if let Some(link) = link {
+            self.drop_link(link);
+        }
+        self.members.closed(peer, link, now);
+    }
+
+    /// What was coming over the link comes from elsewhere; what was going is forgotten.
+    fn drop_link(&mut self, link: LinkId) {
+        self.downloads.drop_link(link);
+        let lost = self.uploads.drop_link(link);
+        self.pacer.lost(lost);
+    }
+
+    /// A peer that broke the protocol or lied: never again in this visit.
+    pub(super) fn expel(&mut self, link: LinkId, why: &'static str, now: Instant) {
+        let Some(peer) = self.members.link(link).map(|l| l.peer) else { return };
+        self.drop_link(link);
+        self.members.closed(peer, Some(link), now);
+        self.members.forget(peer);
+        self.outputs.push_back(Output::Close { peer });
+        self.outputs.push_back(Output::Event(Event::Liar { peer, why }));
+    }
+
+    pub(super) fn upkeep(&mut self, now: Instant) {
+        self.limit_upload();
+        if !self.sharing() {
+            return;
+        }
+        let seed = self.config.role == Role::Seed;
+        let max = if seed { usize::MAX } else { usize::from(self.settings.max_links).min(MAX_LINKS) };
+        if self.membership.is_some() {
+            for want in self.members.maintain(max, now) {
+                match want {
+                    Want::Connect(peer, initiate) => {
+                        self.outputs.push_back(Output::Connect { peer, initiate })
+                    }
+                    Want::Peers(count) => self.outputs.push_back(Output::WantPeers { count }),
+                    Want::Close(peer) => {
+                        let link = self.members.link_to(peer);
+                        self.link_closed(peer, link, now);
+                        self.outputs.push_back(Output::Close { peer });
+                    }
+                }
+            }
+        }
+        let quiet: Vec<_> = self
+            .members
+            .links()
+            .filter(|(_, l)| now.since(l.pinged) >= PING_EVERY)
+            .map(|(id, _)| id)
+            .collect();
+        for link in quiet {
+            self.ping(link, now);
+        }
+        if let Some(rtt) = self.members.links().filter_map(|(_, l)| l.rtt).min() {
+            self.pacer.set_rtt(rtt);
+        }
+        let (unanswered, lost) = self.uploads.reap(now);
+        for (link, name) in unanswered {
+            if let Some(l) = self.members.link_mut(link) {
+                l.decline(name.key, name.block.0, crate::wire::message::No::Busy, now);
+            }
+        }
+        self.pacer.lost(lost);
+    }
+
+    fn ping(&mut self, link: LinkId, now: Instant) {
+        if let Some(l) = self.members.link_mut(link) {
+            l.pinged = now;
+        }
+        self.send(link, Message::Ping { stamp: now.as_micros() });
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, message: Message) {
+        self.outputs.push_back(Output::Control { link, bytes: message.to_bytes() });
+    }
+
+    pub(super) fn tell_all(&mut self, message: &Message) {
+        let links: Vec<_> = self.members.links().map(|(id, _)| id).collect();
+        for link in links {
+            self.send(link, message.clone());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Bytes that come in pieces of any size and leave in pieces of a wanted size.
+
+use std::collections::VecDeque;
+
+use crate::payload::Payload;
+
+/// A queue of bytes.
+#[derive(Clone, Debug)]
+pub struct Cutter<P> {
+    parts: VecDeque<P>,
+    len: usize,
+}
+
+impl<P> Default for Cutter<P> {
+    fn default() -> Self {
+        Self { parts: VecDeque::new(), len: 0 }
+    }
+}
+
+impl<P: Payload> Cutter<P> {
+    /// Bytes in the queue.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the queue is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends bytes.
+    pub fn push(&mut self, part: P) {
+        self.len += part.len();
+        if !part.is_empty() {
+            self.parts.push_back(part);
+        }
+    }
+
+    /// Takes the first `n` bytes; `None` if there are fewer.
+    pub fn take(&mut self, n: usize) -> Option<P> {
+        if n > self.len {
+            return None;
+        }
+        self.len -= n;
+        let mut taken = Vec::new();
+        let mut left = n;
+        while left > 0 {
+            let part = self.parts.pop_front().expect("len counts the bytes of parts");
+            if part.len() > left {
+                self.parts.push_front(part.slice(left..part.len()));
+                taken.push(part.slice(0..left));
+                left = 0;
+            } else {
+                left -= part.len();
+                taken.push(part);
+            }
+        }
+        Some(if taken.len() == 1 { taken.remove(0) } else { P::concat(&taken) })
+    }
+
+    /// Everything, as it came.
+    pub fn into_parts(self) -> Vec<P> {
+        self.parts.into()
+    }
+}

@@ -1,0 +1,13 @@
+//! What there is to play, when it is needed, what we hold.
+
+pub mod bits;
+pub mod cutter;
+pub mod segment;
+pub mod store;
+pub mod timeline;
+
+pub use bits::Bits;
+pub use cutter::Cutter;
+pub use segment::{Bringer, Segment, Slot};
+pub use store::Store;
+pub use timeline::{MediaKind, Timeline};

@@ -1,0 +1,208 @@
+//! The playlists as the player sees them, where it is, and so when each segment is needed.
+
+use std::collections::BTreeMap;
+
+use rillcast_protocol::id::{SegmentKey, TrackId};
+
+use crate::engine::io::{Playhead, SegmentEntry};
+use crate::time::{Duration, Instant};
+
+/// What a track is for; the player plays one track of each kind at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MediaKind {
+    /// Video, or all media in one.
+    Main,
+    /// Separate audio.
+    Audio,
+    /// Subtitles.
+    Text,
+}
+
+/// Tracks whose playlists are remembered.
+const MAX_TRACKS: usize = 32;
+/// Segments that may be known beyond the newest playlist entry.
+const MAX_AHEAD_OF_PLAYLIST: u64 = 4;
+
+/// Segments beyond the next one that are taken from peers; more would be memory for a switch or seek to throw away.
+const MAX_AHEAD: u64 = 8;
+/// A player needs so long to append what it waited for and to say that it plays.
+const APPENDING: Duration = Duration::from_millis(1500);
+
+#[derive(Clone, Debug)]
+struct Track {
+    kind: MediaKind,
+    entries: Vec<SegmentEntry>,
+    live: bool,
+}
+
+/// A track that is being played, and from which segment on it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// The track.
+    pub track: TrackId,
+    /// The first segment number that the player hasn't got.
+    pub next: u64,
+    /// The newest segment that existed when we began with this track. What came later we have heard of in time to take part in its
+    /// election; what was there before, the neighbours have.
+    pub joined_at: u64,
+    /// The playlist still grows.
+    pub live: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    track: TrackId,
+    next: u64,
+    joined_at: u64,
+}
+
+/// Playlists and playhead.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    tracks: BTreeMap<TrackId, Track>,
+    current: BTreeMap<MediaKind, Position>,
+    playhead: Option<(Playhead, Instant)>,
+    /// When a waiting player was last given what it waited for.
+    fed: Option<Instant>,
+}
+
+impl Timeline {
+    /// Takes a playlist.
+    pub fn update(&mut self, track: TrackId, kind: MediaKind, mut entries: Vec<SegmentEntry>, live: bool) {
+        entries.sort_by_key(|e| e.key);
+        if self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&track) {
+            let playing: Vec<_> = self.current.values().map(|c| c.track).collect();
+            if let Some(idle) = self.tracks.keys().copied().find(|t| !playing.contains(t)) {
+                self.tracks.remove(&idle);
+            }
+        }
+        self.tracks.insert(track, Track { kind, entries, live });
+    }
+
+    /// Takes the player's place.
+    pub fn set_playhead(&mut self, playhead: Playhead, now: Instant) {
+        let appending = self.fed.is_some_and(|at| now.since(at) < APPENDING);
+        if playhead.starving && appending {
+            return;
+        }
+        self.playhead = Some((playhead, now));
+    }
+
+    /// The player asks for a segment: its track is the one being played. True if that is a change.
+    pub fn demanded(&mut self, key: SegmentKey) -> bool {
+        let kind = self.tracks.get(&key.track).map_or(MediaKind::Main, |t| t.kind);
+        let newest = self.newest(key.track).unwrap_or(key.number);
+        let before = self.current.get(&kind).copied().filter(|p| p.track == key.track);
+        // A jump (seek, sleep) is a new beginning too.
+        let joined_at = match before {
+            Some(p) if key.number.abs_diff(p.next) < MAX_AHEAD => p.joined_at,
+            _ => newest,
+        };
+        self.current.insert(kind, Position { track: key.track, next: key.number, joined_at });
+        before.is_none()
+    }
+
+    fn newest(&self, track: TrackId) -> Option<u64> {
+        self.tracks.get(&track)?.entries.last().map(|e| e.key.number)
+    }
+
+    /// The player has a segment. If it was waiting for it, it plays on from there as soon as it has appended it: what comes next
+    /// has a deadline from now on, though the player hasn't said so yet.
+    pub fn delivered(&mut self, key: SegmentKey, now: Instant) {
+        if self.is_starving()
+            && let Some(start) = self.start_ms(&key)
+        {
+            let end = start + i64::from(self.duration_ms(&key).unwrap_or(0));
+            let playhead =
+                Playhead { position_ms: start, rate_percent: 100, buffered_ms: end, starving: false };
+            self.playhead = Some((playhead, now));
+            self.fed = Some(now);
+        }
+        for position in self.current.values_mut() {
+            if position.track == key.track && position.next <= key.number {
+                position.next = key.number + 1;
+            }
+        }
+    }
+
+    /// The tracks being played.
+    pub fn current(&self) -> impl Iterator<Item = Current> + '_ {
+        self.current.values().map(|p| Current {
+            track: p.track,
+            next: p.next,
+            joined_at: p.joined_at,
+            live: self.tracks.get(&p.track).is_some_and(|t| t.live),
+        })
+    }
+
+    /// The playing of a track, if it is being played.
+    pub fn playing(&self, track: TrackId) -> Option<Current> {
+        self.current().find(|c| c.track == track)
+    }
+
+    /// Whether the player's playlist holds the segment, so that its URL is known.
+    pub fn is_listed(&self, key: &SegmentKey) -> bool {
+        self.tracks.get(&key.track).is_some_and(|t| t.entries.binary_search_by_key(key, |e| e.key).is_ok())
+    }
+
+    /// The listed segments of a track from a number on.
+    pub fn listed_from(&self, track: TrackId, number: u64) -> impl Iterator<Item = &SegmentEntry> {
+        self.tracks
+            .get(&track)
+            .into_iter()
+            .flat_map(|t| t.entries.iter())
+            .filter(move |e| e.key.number >= number)
+    }
+
+    /// Whether a segment is one that the player will ask for soon, listed or just ahead of the playlist.
+    pub fn is_wanted(&self, key: &SegmentKey) -> bool {
+        let Some(current) = self.playing(key.track) else { return false };
+        let newest = self.newest(key.track).unwrap_or(current.next);
+        key.number >= current.next
+            && key.number <= (newest.max(current.next) + MAX_AHEAD_OF_PLAYLIST).min(current.next + MAX_AHEAD)
+    }
+
+    /// The player has begun to play.
+    pub fn has_started(&self) -> bool {
+        self.playhead.is_some_and(|(p, _)| p.rate_percent > 0)
+    }
+
+    /// The player waits for bytes right now.
+    pub fn is_starving(&self) -> bool {
+        self.playhead.is_none_or(|(p, _)| p.starving)
+    }
+
+    /// Seconds of media in the player's buffer.
+    pub fn buffered(&self) -> Duration {
+        self.playhead.map_or(Duration::ZERO, |(p, _)| {
+            Duration::from_millis((p.buffered_ms - p.position_ms).max(0) as u64)
+        })
+    }
+
+    /// When the player runs into the start of a segment; `now` if it waits for it, and if nothing better is known.
+    pub fn deadline(&self, key: &SegmentKey, now: Instant) -> Instant {
+        let Some((playhead, at)) = self.playhead else { return now };
+        let Some(start_ms) = self.start_ms(key) else { return now };
+        let rate = i64::from(playhead.rate_percent);
+        let elapsed = now.since(at).as_millis() as i64;
+        let position = playhead.position_ms + elapsed.min(60_000) * rate / 100;
+        let left = (start_ms - position).max(0);
+        let left = if rate > 0 { left * 100 / rate } else { left };
+        now + Duration::from_millis(left as u64)
+    }
+
+    fn duration_ms(&self, key: &SegmentKey) -> Option<u32> {
+        let track = self.tracks.get(&key.track)?;
+        track.entries.binary_search_by_key(key, |e| e.key).ok().map(|at| track.entries[at].duration_ms)
+    }
+
+    fn start_ms(&self, key: &SegmentKey) -> Option<i64> {
+        let track = self.tracks.get(&key.track)?;
+        if let Ok(at) = track.entries.binary_search_by_key(key, |e| e.key) {
+            return Some(track.entries[at].start_ms);
+        }
+        let last = track.entries.last()?;
+        let ahead = key.number.checked_sub(last.key.number)?;
+        Some(last.start_ms + ahead.min(1000) as i64 * i64::from(last.duration_ms))
+    }
+}

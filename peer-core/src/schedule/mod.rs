@@ -1,0 +1,132 @@
+//! What to get, from whom, when; what to offer to whom. Source or peer.
+//!
+//! A [`Scheduler`] sees the other rooms and names actions; the engine carries them out. It can be replaced without touching the
+//! overlay or the index (R40).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rillcast_protocol::id::{Role, SegmentKey};
+
+use crate::engine::io::{LinkId, SourceError, Via};
+use crate::media::{Store, Timeline};
+use crate::overlay::Members;
+use crate::payload::Payload;
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+use crate::transfer::{Downloads, Sources, Uploads};
+use crate::wire::message::BlockName;
+
+pub mod election;
+pub mod guard;
+pub mod hybrid;
+mod offers;
+
+pub use hybrid::Hybrid;
+
+/// The player waits for a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// Since when.
+    pub since: Instant,
+    /// It gives up after this time.
+    pub patience: Duration,
+}
+
+/// What a scheduler sees.
+#[derive(Debug)]
+pub struct View<'a, P> {
+    /// The moment.
+    pub now: Instant,
+    /// Viewer or seed.
+    pub role: Role,
+    /// Our place and weight in elections, once joined.
+    pub ballot: Option<(u64, u16)>,
+    /// Playlists and playhead.
+    pub timeline: &'a Timeline,
+    /// What we hold.
+    pub store: &'a Store<P>,
+    /// Our neighbours and what they hold.
+    pub members: &'a Members,
+    /// What is coming.
+    pub downloads: &'a Downloads<P>,
+    /// What is going.
+    pub uploads: &'a Uploads,
+    /// What is being fetched.
+    pub sources: &'a Sources<P>,
+    /// What the player waits for.
+    pub demands: &'a BTreeMap<SegmentKey, Demand>,
+    /// Some publisher is at work, so that digests can be hoped for.
+    pub has_publisher: bool,
+    /// We may give.
+    pub may_upload: bool,
+    /// We may take.
+    pub may_download: bool,
+    /// The page is hidden.
+    pub hidden: bool,
+    /// Offers that may be open or waiting to be sent at once.
+    pub offer_slots: usize,
+}
+
+/// What a scheduler wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Fetch from the source.
+    Fetch {
+        /// The segment.
+        key: SegmentKey,
+        /// Its blocks; `None` is all of it without a Range header.
+        blocks: Option<Range<u16>>,
+        /// Where.
+        via: Via,
+        /// The player waits for it now.
+        urgent: bool,
+        /// The guard wants it.
+        rescue: bool,
+    },
+    /// Ask a neighbour for a block.
+    Request {
+        /// The neighbour.
+        link: LinkId,
+        /// The block.
+        name: BlockName,
+        /// When the player needs it.
+        due: Instant,
+    },
+    /// Ask signaling for a digest that no neighbour has.
+    WantDigest {
+        /// Of this segment.
+        key: SegmentKey,
+    },
+    /// Offer a block to a neighbour.
+    Offer {
+        /// The neighbour.
+        link: LinkId,
+        /// The block.
+        name: BlockName,
+    },
+}
+
+/// Decides.
+pub trait Scheduler<P: Payload>: core::fmt::Debug {
+    /// What to do now. Called after whatever may have changed the answer and when [`Plan::again`] says.
+    fn plan(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
+    /// A fetch has failed.
+    fn source_failed(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        via: Via,
+        error: SourceError,
+        now: Instant,
+    );
+    /// A segment has been delivered; `late` says after the player needed it.
+    fn delivered(&mut self, key: SegmentKey, late: bool);
+}
+
+/// When to think again though nothing has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// At this moment.
+    pub again: Instant,
+}

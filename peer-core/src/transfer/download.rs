@@ -1,0 +1,159 @@
+//! Blocks on their way to us from peers.
+
+use std::collections::BTreeMap;
+
+use rillcast_protocol::id::{BlockIndex, SegmentKey};
+
+use crate::engine::io::LinkId;
+use crate::payload::Payload;
+use crate::time::{Duration, Instant};
+use crate::wire::TransferId;
+use crate::wire::message::BlockName;
+
+/// A transfer that brings nothing for so long is given up.
+pub const LEASE: Duration = Duration::from_millis(2500);
+/// Blocks that may be on their way at once.
+pub const MAX_DOWNLOADS: usize = 256;
+
+/// One block on its way.
+#[derive(Clone, Debug)]
+pub struct Download<P> {
+    /// From where.
+    pub link: LinkId,
+    /// Its number.
+    pub transfer: TransferId,
+    /// When something last came of it.
+    pub moved: Instant,
+    len: u32,
+    got: u32,
+    pieces: Vec<(u32, P)>,
+}
+
+/// What became of a piece.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<P> {
+    /// More to come.
+    Partial,
+    /// The block is complete.
+    Complete(SegmentKey, u16, P),
+    /// Nobody asked for it (any more).
+    Unasked,
+    /// It lies outside the block or on top of another piece.
+    Nonsense,
+}
+
+/// All blocks on their way.
+#[derive(Clone, Debug)]
+pub struct Downloads<P> {
+    blocks: BTreeMap<(SegmentKey, u16), Download<P>>,
+    by_transfer: BTreeMap<(LinkId, TransferId), (SegmentKey, u16)>,
+}
+
+impl<P> Default for Downloads<P> {
+    fn default() -> Self {
+        Self { blocks: BTreeMap::new(), by_transfer: BTreeMap::new() }
+    }
+}
+
+impl<P: Payload> Downloads<P> {
+    /// Whether the block is on its way.
+    pub fn is_coming(&self, key: &SegmentKey, block: u16) -> bool {
+        self.blocks.contains_key(&(*key, block))
+    }
+
+    /// How it is coming.
+    pub fn coming(&self, key: &SegmentKey, block: u16) -> Option<&Download<P>> {
+        self.blocks.get(&(*key, block))
+    }
+
+    /// Blocks on their way over a link.
+    pub fn over(&self, link: LinkId) -> usize {
+        self.by_transfer.range((link, TransferId(0))..=(link, TransferId(u32::MAX))).count()
+    }
+
+    /// Blocks on their way.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether nothing is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// A block is promised. False if it is on its way already or there are too many.
+    pub fn begin(
+        &mut self,
+        link: LinkId,
+        transfer: TransferId,
+        name: BlockName,
+        len: u32,
+        now: Instant,
+    ) -> bool {
+        let id = (name.key, name.block.0);
+        if self.blocks.len() >= MAX_DOWNLOADS || self.blocks.contains_key(&id) {
+            return false;
+        }
+        self.by_transfer.insert((link, transfer), id);
+        self.blocks.insert(id, Download { link, transfer, moved: now, len, got: 0, pieces: Vec::new() });
+        true
+    }
+
+    /// A piece has come.
+    pub fn piece(
+        &mut self,
+        link: LinkId,
+        transfer: TransferId,
+        offset: u32,
+        payload: P,
+        now: Instant,
+    ) -> Piece<P> {
+        let Some(id) = self.by_transfer.get(&(link, transfer)).copied() else { return Piece::Unasked };
+        let Some(download) = self.blocks.get_mut(&id) else { return Piece::Unasked };
+        let (start, end) = (u64::from(offset), u64::from(offset) + payload.len() as u64);
+        let overlaps =
+            |(at, piece): &(u32, P)| start < u64::from(*at) + piece.len() as u64 && u64::from(*at) < end;
+        if payload.is_empty() || end > u64::from(download.len) || download.pieces.iter().any(overlaps) {
+            return Piece::Nonsense;
+        }
+        download.got += payload.len() as u32;
+        download.moved = now;
+        download.pieces.push((offset, payload));
+        if download.got < download.len {
+            return Piece::Partial;
+        }
+        let mut done = self.blocks.remove(&id).map_or(Vec::new(), |d| d.pieces);
+        self.by_transfer.remove(&(link, transfer));
+        done.sort_by_key(|(at, _)| *at);
+        let parts: Vec<P> = done.into_iter().map(|(_, p)| p).collect();
+        let block = if parts.len() == 1 { parts[0].clone() } else { P::concat(&parts) };
+        Piece::Complete(id.0, id.1, block)
+    }
+
+    /// A transfer is refused or given up; told back: what it was to bring.
+    pub fn end(&mut self, link: LinkId, transfer: TransferId) -> Option<BlockName> {
+        let (key, block) = self.by_transfer.remove(&(link, transfer))?;
+        self.blocks.remove(&(key, block));
+        Some(BlockName { key, block: BlockIndex(block) })
+    }
+
+    /// A link is gone.
+    pub fn drop_link(&mut self, link: LinkId) {
+        self.blocks.retain(|_, d| d.link != link);
+        self.by_transfer.retain(|(l, _), _| *l != link);
+    }
+
+    /// Gives up transfers whose block is no longer wanted, or that haven't moved within the lease.
+    pub fn reap(&mut self, now: Instant, wanted: impl Fn(&SegmentKey) -> bool) -> Vec<(LinkId, TransferId)> {
+        let stale: Vec<_> = self
+            .blocks
+            .iter()
+            .filter(|((key, _), d)| now.since(d.moved) > LEASE || !wanted(key))
+            .map(|(_, d)| (d.link, d.transfer))
+            .collect();
+        for (link, transfer) in &stale {
+            self.end(*link, *transfer);
+        }
+        stale
+    }
+}

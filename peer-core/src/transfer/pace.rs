@@ -1,0 +1,142 @@
+//! How much may be on its way to all peers together.
+//!
+//! The uplink is shared by all links, and browsers give no control over SCTP, so the window is ours: bytes sent
+//! and not yet reported as arrived. It is the highest rate seen of late times the smallest round trip plus a fixed
+//! queue, a little more than measured, so that it grows while the path takes more and stops where it doesn't (the idea of
+//! BBR's startup, with a bounded standing queue).
+
+use crate::time::{Duration, Instant, Rate};
+
+/// Never less: a block and a half, so that the next is queued while the last is on its way.
+pub const MIN_WINDOW: u64 = 48 * 1024;
+/// Never more.
+pub const MAX_WINDOW: u64 = 8 * 1024 * 1024;
+/// Standing queue that the window allows itself.
+const QUEUE: Duration = Duration::from_millis(120);
+/// A measured rate counts for so long.
+const MEMORY: Duration = Duration::from_secs(10);
+const SAMPLE: Duration = Duration::from_millis(400);
+
+/// The uplink's window and its cap.
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    in_flight: u64,
+    window: u64,
+    best: Option<(Rate, Instant)>,
+    sample: Option<(Instant, u64)>,
+    limited: bool,
+    rtt: Duration,
+    cap: Option<Rate>,
+    tokens: u64,
+    refilled: Instant,
+}
+
+impl Default for Pacer {
+    fn default() -> Self {
+        Self {
+            in_flight: 0,
+            window: MIN_WINDOW,
+            best: None,
+            sample: None,
+            limited: false,
+            rtt: Duration::ZERO,
+            cap: None,
+            tokens: 0,
+            refilled: Instant::ZERO,
+        }
+    }
+}
+
+impl Pacer {
+    /// Sets or lifts the cap.
+    pub fn set_cap(&mut self, cap: Option<Rate>) {
+        self.cap = cap;
+    }
+
+    /// Takes the smallest round trip among the links.
+    pub fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt;
+    }
+
+    /// Whether `bytes` more may go now.
+    pub fn admits(&mut self, bytes: u64, now: Instant) -> bool {
+        if self.in_flight > 0 && self.in_flight + bytes > self.window {
+            self.limited = true;
+            return false;
+        }
+        match self.cap {
+            None => true,
+            Some(cap) => {
+                self.refill(cap, now);
+                self.tokens >= bytes
+            }
+        }
+    }
+
+    /// When the cap lets `bytes` go, if it is the cap that holds them.
+    pub fn wait(&self, bytes: u64, now: Instant) -> Option<Instant> {
+        let cap = self.cap?;
+        let lacking = bytes.saturating_sub(self.tokens);
+        (lacking > 0).then(|| now + cap.time_for(lacking))
+    }
+
+    fn refill(&mut self, cap: Rate, now: Instant) {
+        let earned =
+            cap.bytes_per_second().saturating_mul(now.since(self.refilled).as_micros() as u64) / 1_000_000;
+        if earned > 0 {
+            // A quarter of a second's worth may gather, and always a block's.
+            self.tokens = (self.tokens + earned).min((cap.bytes_per_second() / 4).max(64 * 1024));
+            self.refilled = now;
+        }
+    }
+
+    /// Bytes have gone out.
+    pub fn sent(&mut self, bytes: u64) {
+        self.in_flight += bytes;
+        self.tokens = self.tokens.saturating_sub(bytes);
+    }
+
+    /// Bytes have arrived.
+    pub fn arrived(&mut self, bytes: u64, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        let Some((since, sum)) = &mut self.sample else {
+            // The first arrival only opens a sample: how long its bytes took isn't known.
+            self.sample = Some((now, 0));
+            return;
+        };
+        *sum += bytes;
+        let time = now.since(*since);
+        if time >= SAMPLE {
+            let rate = Rate::of(*sum, time);
+            let stale = self.best.is_none_or(|(best, at)| rate >= best || now.since(at) > MEMORY);
+            if stale && (self.limited || self.best.is_none_or(|(best, _)| rate > best)) {
+                self.best = Some((rate, now));
+            }
+            self.sample = None;
+            self.limited = false;
+            self.resize();
+        }
+    }
+
+    /// Bytes sent will never be reported: their link or transfer is gone.
+    pub fn lost(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+    }
+
+    fn resize(&mut self) {
+        let Some((best, _)) = self.best else { return };
+        let time = self.rtt + QUEUE;
+        let window = best.bytes_per_second().saturating_mul(time.as_micros() as u64) / 1_000_000;
+        self.window = (window + window / 4).clamp(MIN_WINDOW, MAX_WINDOW);
+    }
+
+    /// The best rate measured of late.
+    pub fn rate(&self) -> Option<Rate> {
+        self.best.map(|(rate, _)| rate)
+    }
+
+    /// Bytes on their way.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+}

@@ -1,0 +1,226 @@
+//! Fetches from the source, what they have shown about it, and how fast it is.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rillcast_protocol::id::SegmentKey;
+
+use crate::engine::io::{FetchId, Via};
+use crate::media::Cutter;
+use crate::payload::Payload;
+use crate::time::{Duration, Instant, Rate};
+
+/// Shorter transfers say nothing about throughput.
+const MIN_SAMPLE: u64 = 48 * 1024;
+
+/// Whether the source answers Range requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// Not tried.
+    Unknown,
+    /// Yes.
+    Yes,
+    /// No: whole segments only.
+    No,
+}
+
+/// One fetch.
+#[derive(Clone, Debug)]
+pub struct Fetch<P> {
+    /// The segment.
+    pub key: SegmentKey,
+    /// Blocks asked for; `None` is the whole segment.
+    pub blocks: Option<Range<u16>>,
+    /// First byte of what is in the buffer.
+    pub at: u32,
+    /// Bytes not yet cut into blocks.
+    pub buffer: Cutter<P>,
+    /// From where.
+    pub via: Via,
+    /// When it began.
+    pub began: Instant,
+    /// The whole resource comes, asked for or not.
+    pub whole: bool,
+    /// When bytes last came.
+    pub moved: Instant,
+    metered: bool,
+}
+
+/// All fetches.
+#[derive(Clone, Debug)]
+pub struct Sources<P> {
+    fetches: BTreeMap<FetchId, Fetch<P>>,
+    next: u32,
+    ranges: Ranges,
+    meter: Meter,
+}
+
+/// Aggregate throughput of all fetches that run at the same time.
+#[derive(Clone, Debug, Default)]
+struct Meter {
+    busy: usize,
+    since: Option<Instant>,
+    bytes: u64,
+    rate: Option<f64>,
+    best: Option<f64>,
+    first_byte: Option<Duration>,
+    sampled: Option<Instant>,
+}
+
+impl<P> Default for Sources<P> {
+    fn default() -> Self {
+        Self { fetches: BTreeMap::new(), next: 0, ranges: Ranges::Unknown, meter: Meter::default() }
+    }
+}
+
+impl<P: Payload> Sources<P> {
+    /// Begins a fetch whose first byte is byte `at` of the segment.
+    pub fn begin(
+        &mut self,
+        key: SegmentKey,
+        blocks: Option<Range<u16>>,
+        at: u32,
+        via: Via,
+        now: Instant,
+    ) -> FetchId {
+        self.next = self.next.wrapping_add(1);
+        let id = FetchId(self.next);
+        let whole = blocks.is_none();
+        let fetch = Fetch {
+            key,
+            blocks,
+            at,
+            buffer: Cutter::default(),
+            via,
+            began: now,
+            whole,
+            moved: now,
+            metered: false,
+        };
+        self.fetches.insert(id, fetch);
+        id
+    }
+
+    /// A fetch.
+    pub fn fetch_mut(&mut self, id: FetchId) -> Option<&mut Fetch<P>> {
+        self.fetches.get_mut(&id)
+    }
+
+    /// All fetches.
+    pub fn iter(&self) -> impl Iterator<Item = (FetchId, &Fetch<P>)> {
+        self.fetches.iter().map(|(id, f)| (*id, f))
+    }
+
+    /// Ends a fetch.
+    pub fn end(&mut self, id: FetchId, now: Instant) -> Option<Fetch<P>> {
+        let fetch = self.fetches.remove(&id)?;
+        if fetch.metered {
+            self.meter.stop(now);
+        }
+        Some(fetch)
+    }
+
+    /// A fetch's answer has begun.
+    pub fn head(&mut self, id: FetchId, now: Instant) {
+        if let Some(fetch) = self.fetches.get_mut(&id)
+            && fetch.via == Via::Origin
+            && !fetch.metered
+        {
+            fetch.metered = true;
+            self.meter.start(now, now.since(fetch.began));
+        }
+    }
+
+    /// Bytes of a fetch have come.
+    pub fn got(&mut self, id: FetchId, bytes: usize, now: Instant) {
+        if let Some(fetch) = self.fetches.get_mut(&id) {
+            fetch.moved = now;
+            if fetch.via == Via::Origin {
+                self.meter.bytes += bytes as u64;
+            }
+        }
+    }
+
+    /// Whether a fetch is to bring the block.
+    pub fn covers(&self, key: &SegmentKey, block: u16) -> bool {
+        self.fetches
+            .values()
+            .any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
+    }
+
+    /// Whether any fetch is for the segment.
+    pub fn is_fetching(&self, key: &SegmentKey) -> bool {
+        self.fetches.values().any(|f| f.key == *key)
+    }
+
+    /// Whether all of the segment is being fetched.
+    pub fn is_fetching_whole(&self, key: &SegmentKey) -> bool {
+        self.fetches.values().any(|f| f.key == *key && f.whole)
+    }
+
+    /// What is known about Range.
+    pub fn ranges(&self) -> Ranges {
+        self.ranges
+    }
+
+    /// The source has shown whether it answers Range requests.
+    pub fn learn_ranges(&mut self, ranges: Ranges) {
+        self.ranges = ranges;
+    }
+
+    /// What the source gives us, from its latest transfers; from the running one while there is no other.
+    pub fn throughput(&self, now: Instant) -> Option<Rate> {
+        let running = || {
+            let since = self.meter.since.filter(|_| self.meter.bytes >= MIN_SAMPLE)?;
+            Some(Rate::of(self.meter.bytes, now.since(since).max(Duration::from_millis(5))))
+        };
+        self.meter.rate.map(|r| Rate::new(r as u64)).or_else(running)
+    }
+
+    /// How long it lets us wait for a first byte.
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.meter.first_byte
+    }
+
+    /// Nothing was measured since this moment, and peers have delivered well: believe a little more again, never more than
+    /// this session has seen. Otherwise a viewer whom peers serve would never learn that the source has recovered.
+    pub fn drift_up(&mut self, now: Instant) {
+        let stale = self.meter.sampled.is_none_or(|at| now.since(at) > Duration::from_secs(8));
+        if let (true, Some(rate), Some(best)) = (stale, self.meter.rate, self.meter.best) {
+            self.meter.rate = Some((rate * 1.15).min(best));
+        }
+    }
+}
+
+impl Meter {
+    fn start(&mut self, now: Instant, first_byte: Duration) {
+        if self.busy == 0 {
+            (self.since, self.bytes) = (Some(now), 0);
+        }
+        self.busy += 1;
+        self.first_byte = Some(self.first_byte.map_or(first_byte, |old| (old * 3 + first_byte) / 4));
+    }
+
+    fn stop(&mut self, now: Instant) {
+        if self.busy == 0 {
+            return;
+        }
+        self.busy -= 1;
+        if self.busy > 0 {
+            return;
+        }
+        let Some(since) = self.since.take() else { return };
+        // A small answer may arrive in one piece with its head; a microsecond's throughput would be a fairy tale.
+        let time = now.since(since).max(Duration::from_millis(5));
+        if self.bytes < MIN_SAMPLE {
+            return;
+        }
+        let sample = self.bytes as f64 / time.as_secs_f64();
+        // The more bytes, the more a sample weighs: a whole segment replaces most of what was believed.
+        let weight = (self.bytes as f64 / 400_000.0).clamp(0.15, 0.7);
+        let rate = self.rate.map_or(sample, |old| old + (sample - old) * weight);
+        self.rate = Some(rate);
+        self.best = Some(self.best.map_or(rate, |b| b.max(rate)));
+        self.sampled = Some(now);
+    }
+}

@@ -1,0 +1,215 @@
+//! Blocks that we offer, have promised or are sending to peers.
+//!
+//! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
+//! rest, then what we offered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::engine::io::{BULK_PAYLOAD, LinkId};
+use crate::time::{Duration, Instant, Rate};
+use crate::wire::TransferId;
+use crate::wire::message::BlockName;
+
+/// Blocks waiting to be sent; one more is refused as busy. A slow uplink refuses sooner: see [`Uploads::queue`].
+pub const MAX_QUEUE: usize = 64;
+/// Blocks that may always wait, however slow the uplink.
+pub const MIN_QUEUE: usize = 4;
+/// What waits is to be sent within this time, or its receiver is better off asking elsewhere.
+const QUEUE_TIME: Duration = Duration::from_millis(1200);
+/// An offer that isn't answered counts as declined after this time.
+pub const OFFER: Duration = Duration::from_millis(1200);
+/// Sent bytes that aren't reported as arrived count as lost after this time.
+const UNREPORTED: Duration = Duration::from_millis(6000);
+
+/// A block that a receiver is to get.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// To whom.
+    pub link: LinkId,
+    /// Its number.
+    pub transfer: TransferId,
+    /// The block.
+    pub name: BlockName,
+    /// Its bytes.
+    pub len: u32,
+    /// When its player needs it; `NEVER` for what we offered.
+    pub due: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Upload {
+    link: LinkId,
+    transfer: TransferId,
+    name: BlockName,
+    due: Instant,
+    len: u32,
+    sent: u32,
+}
+
+/// A piece to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// To whom.
+    pub link: LinkId,
+    /// Which transfer.
+    pub transfer: TransferId,
+    /// Of which block.
+    pub name: BlockName,
+    /// From here.
+    pub offset: u32,
+    /// So many bytes.
+    pub len: u32,
+}
+
+/// All uploads.
+#[derive(Clone, Debug, Default)]
+pub struct Uploads {
+    queue: VecDeque<Upload>,
+    offers: BTreeMap<(LinkId, TransferId), (BlockName, Instant)>,
+    unreported: BTreeMap<(LinkId, TransferId), (BlockName, u32, Instant)>,
+    next: u32,
+}
+
+impl Uploads {
+    /// Blocks not yet wholly sent.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Offers not yet answered.
+    pub fn offered(&self) -> usize {
+        self.offers.len()
+    }
+
+    /// Blocks offered or promised to a receiver.
+    pub fn pending_for(&self, link: LinkId) -> usize {
+        self.offers.range((link, TransferId(0))..=(link, TransferId(u32::MAX))).count()
+            + self.queue.iter().filter(|u| u.link == link).count()
+    }
+
+    /// Whether a block is offered, promised or on its way to a receiver.
+    pub fn is_pending(&self, link: LinkId, name: &BlockName) -> bool {
+        let range = (link, TransferId(0))..=(link, TransferId(u32::MAX));
+        self.offers.range(range.clone()).any(|(_, (n, _))| n == name)
+            || self.unreported.range(range).any(|(_, (n, _, _))| n == name)
+            || self.queue.iter().any(|u| u.link == link && u.name == *name)
+    }
+
+    /// Receivers to whom a block is offered, promised or on its way.
+    pub fn receivers(&self, name: &BlockName) -> usize {
+        self.offers.values().filter(|(n, _)| n == name).count()
+            + self.unreported.values().filter(|(n, _, _)| n == name).count()
+            + self.queue.iter().filter(|u| u.name == *name && u.sent == 0).count()
+    }
+
+    /// Makes an offer; told back: its number.
+    pub fn offer(&mut self, link: LinkId, name: BlockName, now: Instant) -> TransferId {
+        self.next = self.next.wrapping_add(1);
+        let transfer = TransferId::offer(self.next);
+        self.offers.insert((link, transfer), (name, now));
+        transfer
+    }
+
+    /// An offer is declined, withdrawn or granted; told back: what it was.
+    pub fn take_offer(&mut self, link: LinkId, transfer: TransferId) -> Option<BlockName> {
+        self.offers.remove(&(link, transfer)).map(|(name, _)| name)
+    }
+
+    /// Queues a block, the soonest needed first. Where more waits than the uplink, as last measured, sends in a little over a second,
+    /// what is needed last is refused: told back.
+    pub fn queue(&mut self, promise: Promise, uplink: Option<Rate>) -> Option<(LinkId, TransferId)> {
+        let Promise { link, transfer, name, len, due } = promise;
+        let upload = Upload { link, transfer, name, due, len, sent: 0 };
+        // A block that has begun is finished first, whatever comes: half a block is of no use to anybody.
+        let at = self.queue.iter().position(|u| u.sent == 0 && u.due > due).unwrap_or(self.queue.len());
+        self.queue.insert(at, upload);
+        let waiting: u64 = self.queue.iter().map(|u| u64::from(u.len - u.sent)).sum();
+        let slow = uplink.is_some_and(|rate| rate.time_for(waiting) > QUEUE_TIME);
+        if self.queue.len() <= if slow { MIN_QUEUE } else { MAX_QUEUE } {
+            return None;
+        }
+        // Offers are few and granted already; a request can go elsewhere.
+        let last = self.queue.iter().rposition(|u| u.sent == 0 && u.transfer.is_requested())?;
+        self.queue.remove(last).map(|u| (u.link, u.transfer))
+    }
+
+    /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now.
+    pub fn next_slice(
+        &mut self,
+        has_room: impl Fn(LinkId) -> bool,
+        mut admits: impl FnMut(u64) -> bool,
+        now: Instant,
+    ) -> Option<Slice> {
+        let at = self.queue.iter().position(|u| has_room(u.link))?;
+        let upload = &mut self.queue[at];
+        let len = (upload.len - upload.sent).min(BULK_PAYLOAD as u32);
+        if !admits(u64::from(len)) {
+            return None;
+        }
+        let slice = Slice {
+            link: upload.link,
+            transfer: upload.transfer,
+            name: upload.name,
+            offset: upload.sent,
+            len,
+        };
+        upload.sent += len;
+        let entry = self.unreported.entry((upload.link, upload.transfer)).or_insert((upload.name, 0, now));
+        entry.1 += len;
+        entry.2 = now;
+        if upload.sent >= upload.len {
+            self.queue.remove(at);
+        }
+        Some(slice)
+    }
+
+    /// A block has arrived; told back: how many bytes that settles.
+    pub fn arrived(&mut self, link: LinkId, transfer: TransferId) -> Option<(BlockName, u32)> {
+        self.unreported.remove(&(link, transfer)).map(|(name, bytes, _)| (name, bytes))
+    }
+
+    /// The receiver wants no more of it; told back: bytes sent in vain.
+    pub fn cancel(&mut self, link: LinkId, transfer: TransferId) -> u32 {
+        self.offers.remove(&(link, transfer));
+        self.queue.retain(|u| !(u.link == link && u.transfer == transfer));
+        self.unreported.remove(&(link, transfer)).map_or(0, |(_, bytes, _)| bytes)
+    }
+
+    /// A link is gone; told back: bytes sent to it that nobody will report.
+    pub fn drop_link(&mut self, link: LinkId) -> u64 {
+        self.queue.retain(|u| u.link != link);
+        self.offers.retain(|(l, _), _| *l != link);
+        let lost =
+            self.unreported.iter().filter(|((l, _), _)| *l == link).map(|(_, (_, b, _))| u64::from(*b)).sum();
+        self.unreported.retain(|(l, _), _| *l != link);
+        lost
+    }
+
+    /// Gives everything up that hasn't begun: sharing is off. Told back: receivers to refuse.
+    pub fn clear(&mut self) -> Vec<(LinkId, TransferId)> {
+        self.offers.clear();
+        let refused = self.queue.iter().map(|u| (u.link, u.transfer)).collect();
+        self.queue.clear();
+        refused
+    }
+
+    /// Forgets offers nobody answered and bytes nobody reported; told back: stale offers, and bytes lost.
+    pub fn reap(&mut self, now: Instant) -> (Vec<(LinkId, BlockName)>, u64) {
+        let stale = |at: &Instant, limit| now.since(*at) > limit;
+        let offers = self
+            .offers
+            .iter()
+            .filter(|(_, (_, at))| stale(at, OFFER))
+            .map(|((l, _), (n, _))| (*l, *n))
+            .collect();
+        self.offers.retain(|_, (_, at)| !stale(at, OFFER));
+        let lost = self
+            .unreported
+            .values()
+            .filter(|(_, _, at)| stale(at, UNREPORTED))
+            .map(|(_, bytes, _)| u64::from(*bytes))
+            .sum();
+        self.unreported.retain(|_, (_, _, at)| !stale(at, UNREPORTED));
+        (offers, lost)
+    }
+}

@@ -1,0 +1,195 @@
+//! The control channel: every message in one enum, at most 16 KiB each.
+//!
+//! A transfer is one block from one peer to another. It begins with an [`Offer`](Message::Offer) by the sender or a
+//! [`Request`](Message::Request) by the receiver, whose number it carries; [`TransferId`] tells whose numbers they are.
+
+use rillcast_protocol::coding::{DecodeError, List, Reader, Wire, Writer};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{BlockIndex, SegmentKey, TrackId};
+use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct};
+
+use crate::engine::io::MAX_CONTROL;
+use crate::media::Bits;
+
+/// Have-maps in one message.
+pub const MAX_MAPS: usize = 64;
+/// Blocks named in one `Got`.
+pub const MAX_GOT: usize = 128;
+/// Keys in one `WantDigest`.
+pub const MAX_KEYS: usize = 16;
+
+/// One transfer on one link. The highest bit is set in numbers that the receiver of the block chose (requests) and clear
+/// in those of its sender (offers), so that both may count for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransferId(pub u32);
+
+impl TransferId {
+    const REQUESTED: u32 = 1 << 31;
+
+    /// The `n`th offer.
+    pub fn offer(n: u32) -> Self {
+        Self(n & !Self::REQUESTED)
+    }
+
+    /// The `n`th request.
+    pub fn request(n: u32) -> Self {
+        Self(n | Self::REQUESTED)
+    }
+
+    /// Whether the block's receiver chose it.
+    pub fn is_requested(self) -> bool {
+        self.0 & Self::REQUESTED != 0
+    }
+}
+
+impl Wire for TransferId {
+    fn encode(&self, w: &mut Writer) {
+        self.0.encode(w);
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Wire::decode(r).map(Self)
+    }
+}
+
+wire_struct! {
+    /// A track that a peer plays and the first segment of it that the peer's player hasn't got.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Playing {
+        /// The track.
+        pub track: TrackId,
+        /// The number.
+        pub next: u64,
+    }
+}
+
+wire_struct! {
+    /// What a peer holds of one segment. An empty map says: I have its digest.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct HaveMap {
+        /// The segment.
+        pub key: SegmentKey,
+        /// Verified blocks.
+        pub blocks: Bits,
+    }
+}
+
+wire_struct! {
+    /// One block by name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct BlockName {
+        /// The segment.
+        pub key: SegmentKey,
+        /// The block.
+        pub block: BlockIndex,
+    }
+}
+
+/// Why a transfer isn't to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum No {
+    /// Have it.
+    Held,
+    /// It is on its way from somebody else.
+    InFlight,
+    /// Not playing that.
+    Unwanted,
+    /// Don't know its digest yet; ask again.
+    NoDigest,
+    /// Don't hold it (any more).
+    NotHeld,
+    /// Too much to do.
+    Busy,
+}
+
+impl Wire for No {
+    fn encode(&self, w: &mut Writer) {
+        w.byte(*self as u8);
+    }
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match r.byte()? {
+            0 => Self::Held,
+            1 => Self::InFlight,
+            2 => Self::Unwanted,
+            3 => Self::NoDigest,
+            4 => Self::NotHeld,
+            5 => Self::Busy,
+            tag => return Err(DecodeError::Tag(tag)),
+        })
+    }
+}
+
+wire_enum! {
+    /// A control message.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum Message {
+        /// First on every link.
+        0 => Hello { /// The sender's version.
+                     version: u8 },
+        /// What the sender plays; replaces what it said before.
+        1 => Profile { /// One per kind of media.
+                       playing: List<Playing, 4>, /// It leaves elections and gives nothing (hidden tab, sharing off).
+                       passive: bool },
+        /// What the sender holds of some segments; replaces what it said of them before.
+        2 => Have { /// The maps.
+                    maps: List<HaveMap, MAX_MAPS> },
+        /// Blocks that the sender holds from now on.
+        3 => Got { /// Their names.
+                   blocks: List<BlockName, MAX_GOT> },
+        /// Asks for digests.
+        4 => WantDigest { /// Of these segments.
+                          keys: List<SegmentKey, MAX_KEYS> },
+        /// A digest; the publisher's signature speaks for it.
+        5 => Digest { /// The digest.
+                      digest: SegmentDigest },
+        /// The sender could send a block.
+        6 => Offer { /// Its number, an offer's.
+                     transfer: TransferId, /// The block.
+                     name: BlockName },
+        /// Yes to an offer.
+        7 => Grant { /// The offer's number.
+                     transfer: TransferId },
+        /// No to an offer.
+        8 => Decline { /// The offer's number.
+                       transfer: TransferId, /// Why.
+                       why: No },
+        /// Asks for a block.
+        9 => Request { /// Its number, a request's.
+                       transfer: TransferId, /// The block.
+                       name: BlockName, /// Milliseconds until its player needs it.
+                       need_ms: u32 },
+        /// No to a request, or to a grant that can't be kept.
+        10 => Refuse { /// The number.
+                       transfer: TransferId, /// Why.
+                       why: No },
+        /// The receiver wants no more of a transfer.
+        11 => Cancel { /// The number.
+                       transfer: TransferId },
+        /// The block has arrived in whole. Paces the sender; says nothing of truth.
+        12 => Arrived { /// The number.
+                        transfer: TransferId },
+        /// The sender is fetching these blocks from the source: a promise for a short while.
+        13 => Claim { /// The segment.
+                      key: SegmentKey, /// First block.
+                      first: u16, /// So many.
+                      count: u16 },
+        /// Keeps the link alive and measures it.
+        14 => Ping { /// Comes back.
+                     stamp: u64 },
+        /// Answer to a ping.
+        15 => Pong { /// From the ping.
+                     stamp: u64 },
+    }
+}
+
+impl Message {
+    /// Reads a control message off the wire.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_CONTROL {
+            return Err(DecodeError::TooLarge);
+        }
+        match Self::from_bytes(bytes)? {
+            Self::Hello { version } if version < OLDEST_VERSION => Err(DecodeError::Version(version)),
+            message => Ok(message),
+        }
+    }
+}

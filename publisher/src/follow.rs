@@ -1,0 +1,362 @@
+//! The task behind each followed playlist: looks when [`Edge`] says so, fetches what [`Ledger`] lacks, signs, tells.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::Url;
+use rillcast_protocol::digest::LARGE_SEGMENT;
+use rillcast_protocol::id::{SegmentKey, SwarmId, TrackId, canonical_path};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::allow::AllowList;
+use crate::edge::Edge;
+use crate::key::PublishingKey;
+use crate::ledger::{Entered, Ledger, Place, Print};
+use crate::origin::{Document, Origin, OriginError, Validators, bare};
+use crate::playlist::{Playlist, Segment};
+use crate::publisher::{Config, Event, Published};
+use crate::sign;
+use crate::vod::{Next, Plan};
+
+/// Room for an owner's commands to one follower.
+pub const COMMANDS: usize = 64;
+/// Addresses kept for one playlist.
+const ADDRESSES: usize = 4;
+/// Segments that wait to be fetched; beyond that the oldest are skipped.
+const PENDING: usize = 64;
+
+/// What the owner tells a follower.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Another place where the playlist may be found.
+    Address(Url),
+    /// Digest this first.
+    Want(SegmentKey),
+}
+
+/// A follower before it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Follower {
+    pub(crate) swarm: SwarmId,
+    pub(crate) track: TrackId,
+    pub(crate) allow: Arc<AllowList>,
+    pub(crate) key: Arc<PublishingKey>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) origin: Origin,
+    pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+}
+
+enum Done {
+    Looked { at: Instant, answer: Box<Result<Option<Document>, OriginError>> },
+    Fetched(SegmentKey),
+}
+
+/// What a running follower knows.
+struct View {
+    addresses: Vec<Url>,
+    edge: Edge,
+    validators: Validators,
+    playlist: Option<Arc<Playlist>>,
+    /// For a playlist that was finished when first seen.
+    plan: Option<Plan>,
+    pending: VecDeque<Segment>,
+    wanted: VecDeque<SegmentKey>,
+    underway: Vec<SegmentKey>,
+    looking: bool,
+    failing: bool,
+}
+
+impl Follower {
+    pub(crate) async fn run(self, address: Url, mut inbox: mpsc::Receiver<Command>) {
+        let mut view = View {
+            addresses: vec![address],
+            edge: Edge::new(self.config.pace, Instant::now()),
+            validators: Validators::default(),
+            playlist: None,
+            plan: None,
+            pending: VecDeque::new(),
+            wanted: VecDeque::new(),
+            underway: Vec::new(),
+            looking: false,
+            failing: false,
+        };
+        let mut jobs = JoinSet::new();
+        loop {
+            let wake = self.drive(&mut view, &mut jobs);
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    Some(Command::Address(url)) => view.add_address(url),
+                    Some(Command::Want(key)) => view.want(key),
+                    None => return,
+                },
+                Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
+                    Ok(Done::Looked { at, answer }) => self.looked(&mut view, at, *answer).await,
+                    Ok(Done::Fetched(key)) => view.underway.retain(|k| *k != key),
+                    // A job that panicked has freed its place; its segment stays without a digest.
+                    Err(error) => {
+                        tracing::error!(%error, "a publisher's job failed");
+                        view.looking = false;
+                        view.underway.clear();
+                    }
+                },
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Starts what is due; returns when to come again.
+    fn drive(&self, view: &mut View, jobs: &mut JoinSet<Done>) -> Option<Instant> {
+        let now = Instant::now();
+        let mut wake = None;
+        let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
+        if !view.looking && !ended {
+            if view.edge.next() <= now {
+                view.looking = true;
+                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone()));
+            } else {
+                wake = Some(view.edge.next());
+            }
+        }
+        while view.underway.len() < self.config.max_fetches_per_track {
+            match self.next_segment(view, now) {
+                Ok(segment) => {
+                    view.underway.push(segment.key);
+                    jobs.spawn(self.clone().fetch(segment));
+                }
+                Err(at) => {
+                    wake = [wake, at].into_iter().flatten().min();
+                    break;
+                }
+            }
+        }
+        wake
+    }
+
+    /// The next segment to fetch, or when there may be one.
+    fn next_segment(&self, view: &mut View, now: Instant) -> Result<Segment, Option<Instant>> {
+        let Some(playlist) = view.playlist.clone() else { return Err(None) };
+        let lacks = |view: &View, segment: &Segment| {
+            !view.underway.contains(&segment.key) && lock(&self.ledger).lacks(segment.key, place(segment))
+        };
+        while let Some(key) = view.wanted.pop_front() {
+            let Some(index) = playlist.segments.iter().position(|s| s.key == key) else { continue };
+            if let Some(plan) = &mut view.plan {
+                plan.start(index, now);
+            }
+            if lacks(view, &playlist.segments[index]) {
+                return Ok(playlist.segments[index].clone());
+            }
+        }
+        while let Some(segment) = view.pending.pop_front() {
+            // Whatever has left the playlist may be gone from the origin too, and nobody will play it.
+            if playlist.find(segment.key).is_some() && lacks(view, &segment) {
+                return Ok(segment);
+            }
+        }
+        loop {
+            match view.plan.as_mut().map_or(Next::Idle, |plan| plan.next(now)) {
+                Next::Segment(index) if lacks(view, &playlist.segments[index]) => {
+                    return Ok(playlist.segments[index].clone());
+                }
+                Next::Segment(_) => {}
+                Next::Wait(until) => return Err(Some(until)),
+                Next::Idle => return Err(None),
+            }
+        }
+    }
+
+    async fn look(self, url: Url, validators: Validators) -> Done {
+        let at = Instant::now();
+        let answer = self.origin.playlist(&self.allow, &url, &validators).await;
+        Done::Looked { at, answer: Box::new(answer) }
+    }
+
+    async fn looked(&self, view: &mut View, at: Instant, answer: Result<Option<Document>, OriginError>) {
+        view.looking = false;
+        let parsed = match answer {
+            Ok(None) => {
+                view.failing = false;
+                return view.edge.unchanged(at);
+            }
+            Ok(Some(document)) => Playlist::parse(self.track, &document.url, &document.body)
+                .map(|playlist| (playlist, document.validators))
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match parsed {
+            Ok((playlist, validators)) => {
+                view.failing = false;
+                view.validators = validators;
+                self.compare(view, at, playlist).await;
+            }
+            Err(why) => {
+                view.edge.failed(at);
+                view.validators = Validators::default();
+                let why = format!("{}: {why}", bare(&view.addresses[0]));
+                view.addresses.rotate_left(1);
+                if !std::mem::replace(&mut view.failing, true) {
+                    tracing::warn!(swarm = ?self.swarm, %why, "a playlist can't be followed");
+                    let _ =
+                        self.events.send(Event::Failing { swarm: self.swarm, track: self.track, why }).await;
+                }
+            }
+        }
+    }
+
+    /// Takes in a playlist as it is now.
+    async fn compare(&self, view: &mut View, at: Instant, playlist: Playlist) {
+        let first = view.playlist.is_none();
+        let known = view.playlist.as_ref().and_then(|p| p.segments.last()).map(|s| s.key);
+        let newest = playlist.segments.last().map(|s| s.key);
+        if newest < known {
+            tracing::warn!(swarm = ?self.swarm, "a playlist's numbers went backwards: has its encoder started again?");
+            lock(&self.ledger).restarted();
+        }
+        let changed = view.playlist.as_deref() != Some(&playlist);
+        if first && playlist.ended {
+            let durations = playlist.segments.iter().map(|s| millis(s.duration_ms)).collect();
+            view.plan = Some(Plan::new(self.config.lead, durations, at));
+        } else {
+            let fresh = match known {
+                Some(known) if newest >= Some(known) => {
+                    playlist.segments.iter().filter(|s| s.key > known).collect::<Vec<_>>()
+                }
+                _ => {
+                    let from = playlist.segments.len().saturating_sub(self.config.backlog);
+                    playlist.segments[from..].iter().collect()
+                }
+            };
+            for segment in fresh {
+                if view.pending.len() == PENDING {
+                    view.pending.pop_front();
+                }
+                view.pending.push_back(segment.clone());
+            }
+        }
+        match playlist.segments.last() {
+            Some(last) if newest != known => view.edge.appeared(at, millis(last.duration_ms), first),
+            _ => view.edge.unchanged(at),
+        }
+        let playlist = Arc::new(playlist);
+        view.playlist = Some(playlist.clone());
+        if changed && self.config.playlists {
+            let event = Event::Playlist { swarm: self.swarm, track: self.track, playlist };
+            let _ = self.events.send(event).await;
+        }
+    }
+
+    async fn fetch(self, segment: Segment) -> Done {
+        let event = match self.attempt(&segment).await {
+            Ok(body) => self.enter(&segment, body).await,
+            Err(why) => {
+                tracing::warn!(url = bare(&segment.url), %why, "a segment gets no digest");
+                Some(Event::Skipped { swarm: self.swarm, key: segment.key, why })
+            }
+        };
+        if let Some(event) = event {
+            let _ = self.events.send(event).await;
+        }
+        Done::Fetched(segment.key)
+    }
+
+    /// Fetches, and tries again with growing pauses where that may help.
+    async fn attempt(&self, segment: &Segment) -> Result<Bytes, OriginError> {
+        let mut pause = self.config.pace.quick;
+        let mut tries = 0;
+        loop {
+            let answer = {
+                let _place = self.fetches.acquire().await;
+                self.origin.segment(&self.allow, &segment.url, segment.range.clone()).await
+            };
+            tries += 1;
+            let hopeless = matches!(
+                answer,
+                Err(OriginError::NotAllowed(_) | OriginError::TooLarge(_) | OriginError::WrongRange)
+            );
+            if answer.is_ok() || hopeless || tries >= self.config.attempts {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(self.config.pace.slow);
+        }
+    }
+
+    async fn enter(&self, segment: &Segment, body: Bytes) -> Option<Event> {
+        let (key, swarm) = (self.key.clone(), self.swarm);
+        let (name, duration, bytes) = (segment.key, segment.duration_ms, body.clone());
+        let work = move || sign::digest(&key, swarm, name, duration, &bytes);
+        let digest = if body.len() > LARGE_SEGMENT as usize {
+            tokio::task::spawn_blocking(work).await.ok().flatten()
+        } else {
+            work()
+        };
+        let Some(digest) = digest else {
+            let why = OriginError::WrongRange;
+            tracing::warn!(url = bare(&segment.url), "an empty segment gets no digest");
+            return Some(Event::Skipped { swarm, key: segment.key, why });
+        };
+        match lock(&self.ledger).enter(segment.key, place(segment), Print::of(&digest)) {
+            Entered::New => Some(Event::Published(Box::new(Published {
+                digest,
+                body,
+                url: segment.url.clone(),
+                range: segment.range.clone(),
+            }))),
+            Entered::Same => None,
+            Entered::Conflict => {
+                tracing::error!(
+                    url = bare(&segment.url),
+                    number = segment.key.number,
+                    "a segment came again with other bytes; it isn't signed or shared. An encoder that starts again should go on counting, or put in a discontinuity"
+                );
+                Some(Event::Conflict { swarm, key: segment.key })
+            }
+        }
+    }
+}
+
+impl View {
+    fn add_address(&mut self, url: Url) {
+        if !self.addresses.contains(&url) && self.addresses.len() < ADDRESSES {
+            self.addresses.push(url);
+        }
+    }
+
+    fn want(&mut self, key: SegmentKey) {
+        if !self.wanted.contains(&key) && self.wanted.len() < PENDING {
+            self.wanted.push_back(key);
+        }
+    }
+}
+
+/// A poisoned ledger is whole: every change of it is one step.
+pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn place(segment: &Segment) -> Place {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(canonical_path(segment.url.as_str()).as_bytes());
+    if let Some(range) = &segment.range {
+        hasher.update(&range.start.to_be_bytes()).update(&range.end.to_be_bytes());
+    }
+    let mut head = [0; 8];
+    head.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    Place(u64::from_be_bytes(head))
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,157 @@
+//! What was digested already. One key must never get two meanings: peers would take one viewer's bytes for another's
+//! lie. An encoder that starts again counts from where it once began, so its keys come a second time.
+
+use std::collections::BTreeMap;
+
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::SegmentKey;
+
+/// Most keys remembered per track; the oldest numbers are forgotten first.
+pub const MAX_KEYS: usize = 20_000;
+
+/// A hash of the bytes' hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Print([u8; 32]);
+
+impl Print {
+    /// Of what a digest says about the bytes.
+    pub fn of(digest: &SegmentDigest) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&digest.length.to_be_bytes());
+        for hash in &digest.hashes {
+            hasher.update(hash);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Where a key's bytes were found: a hash of path and range. Another place means they have to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(pub u64);
+
+/// What became of a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// The key's first: sign it.
+    New,
+    /// The same bytes as before: nothing to say.
+    Same,
+    /// Other bytes than before: must not be signed.
+    Conflict,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    print: Print,
+    /// `None` where another publisher digested it.
+    place: Option<Place>,
+    epoch: u32,
+}
+
+/// One track's digested keys.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    entries: BTreeMap<SegmentKey, Entry>,
+    epoch: u32,
+}
+
+impl Ledger {
+    /// Whether the key's bytes at this place have still to be fetched.
+    pub fn lacks(&mut self, key: SegmentKey, place: Place) -> bool {
+        let epoch = self.epoch;
+        match self.entries.get_mut(&key) {
+            None => true,
+            Some(entry) => {
+                let known = *entry.place.get_or_insert(place);
+                known != place || entry.epoch != epoch
+            }
+        }
+    }
+
+    /// The playlist's numbers went backwards: keys that come again have to be looked at again.
+    pub fn restarted(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Enters what was fetched.
+    pub fn enter(&mut self, key: SegmentKey, place: Place, print: Print) -> Entered {
+        let epoch = self.epoch;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.place = Some(place);
+            entry.epoch = epoch;
+            return if entry.print == print { Entered::Same } else { Entered::Conflict };
+        }
+        self.insert(key, Entry { print, place: Some(place), epoch });
+        Entered::New
+    }
+
+    /// Enters another publisher's digest, so that its segment isn't fetched here.
+    pub fn note(&mut self, digest: &SegmentDigest) {
+        if !self.entries.contains_key(&digest.key) {
+            self.insert(digest.key, Entry { print: Print::of(digest), place: None, epoch: self.epoch });
+        }
+    }
+
+    fn insert(&mut self, key: SegmentKey, entry: Entry) {
+        if self.entries.len() == MAX_KEYS {
+            self.entries.pop_first();
+        }
+        self.entries.insert(key, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rillcast_protocol::id::TrackId;
+
+    use super::*;
+
+    const A: Place = Place(1);
+    const B: Place = Place(2);
+
+    fn key(number: u64) -> SegmentKey {
+        SegmentKey { track: TrackId(0), number, discontinuity: 0, part: 0 }
+    }
+
+    #[test]
+    fn a_key_is_fetched_once_while_it_stays_where_it_is() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.lacks(key(1), A));
+        assert_eq!(ledger.enter(key(1), A, Print([1; 32])), Entered::New);
+        assert!(!ledger.lacks(key(1), A));
+    }
+
+    #[test]
+    fn other_bytes_for_a_key_are_a_conflict_each_time() {
+        let mut ledger = Ledger::default();
+        ledger.enter(key(1), A, Print([1; 32]));
+        assert!(ledger.lacks(key(1), B));
+        assert_eq!(ledger.enter(key(1), B, Print([2; 32])), Entered::Conflict);
+        assert!(!ledger.lacks(key(1), B), "told once per place");
+        ledger.restarted();
+        assert!(ledger.lacks(key(1), B));
+        assert_eq!(ledger.enter(key(1), B, Print([1; 32])), Entered::Same);
+    }
+
+    #[test]
+    fn what_another_publisher_digested_is_not_fetched() {
+        let mut ledger = Ledger::default();
+        let key_pair = crate::key::PublishingKey::from_seed(&[1; 32]);
+        let digest = crate::sign::digest(&key_pair, rillcast_protocol::id::SwarmId([0; 16]), key(7), 1, b"x");
+        ledger.note(&digest.expect("in bounds"));
+        assert!(!ledger.lacks(key(7), A));
+        assert!(ledger.lacks(key(7), B), "the place it was first seen at counts from then on");
+    }
+
+    #[test]
+    fn the_oldest_numbers_are_forgotten_at_the_limit() {
+        let mut ledger = Ledger::default();
+        for n in 0..MAX_KEYS as u64 {
+            ledger.enter(key(n), A, Print([0; 32]));
+        }
+        assert!(!ledger.lacks(key(0), A));
+        ledger.enter(key(MAX_KEYS as u64), A, Print([0; 32]));
+        assert!(ledger.lacks(key(0), A));
+        assert_eq!(ledger.entries.len(), MAX_KEYS);
+    }
+}

@@ -1,0 +1,307 @@
+//! The handle: what to follow, what to digest first, and where the news comes out.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use reqwest::Url;
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId};
+use thiserror::Error;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use crate::allow::AllowList;
+use crate::edge::Pace;
+use crate::follow::{self, Command, Follower};
+use crate::key::PublishingKey;
+use crate::ledger::Ledger;
+use crate::origin::{Origin, OriginError, Timeouts, Validators};
+use crate::playlist::{self, Playlist};
+use crate::track::track_id;
+use crate::vod::Lead;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How often live playlists are looked at.
+    pub pace: Pace,
+    /// How far ahead of the viewers finished playlists are digested.
+    pub lead: Lead,
+    /// How long the origin may take.
+    pub timeouts: Timeouts,
+    /// Segments behind the live edge that are digested when following begins: what players start with.
+    pub backlog: usize,
+    /// Most playlists followed at a time.
+    pub max_tracks: usize,
+    /// Most segments fetched at a time, over all playlists.
+    pub max_fetches: usize,
+    /// Most segments of one playlist fetched at a time.
+    pub max_fetches_per_track: usize,
+    /// Attempts at a segment before it is skipped.
+    pub attempts: u32,
+    /// Tell of every change of a playlist ([`Event::Playlist`]).
+    pub playlists: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            lead: Lead::default(),
+            timeouts: Timeouts::default(),
+            backlog: 3,
+            max_tracks: 256,
+            max_fetches: 8,
+            max_fetches_per_track: 2,
+            attempts: 6,
+            playlists: false,
+        }
+    }
+}
+
+/// Room in the channel of events. It pushes back: while it is full, nothing more is fetched.
+pub const EVENTS: usize = 8;
+
+/// A segment that was fetched, with the digest of its bytes.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Signed.
+    pub digest: SegmentDigest,
+    /// The segment's bytes.
+    pub body: Bytes,
+    /// Where they came from.
+    pub url: Url,
+    /// Which bytes of that; `None` is all.
+    pub range: Option<Range<u64>>,
+}
+
+/// What a publisher has to tell.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new digest.
+    Published(Box<Published>),
+    /// A key came again with other bytes; nothing was signed, and the earlier digest shouldn't be handed on.
+    Conflict {
+        /// The swarm.
+        swarm: SwarmId,
+        /// The key.
+        key: SegmentKey,
+    },
+    /// A segment gets no digest.
+    Skipped {
+        /// The swarm.
+        swarm: SwarmId,
+        /// The key.
+        key: SegmentKey,
+        /// Why not.
+        why: OriginError,
+    },
+    /// A playlist can't be had or read. Told at the first failure of a row.
+    Failing {
+        /// The swarm.
+        swarm: SwarmId,
+        /// The track.
+        track: TrackId,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A playlist has changed (only with [`Config::playlists`]).
+    Playlist {
+        /// The swarm.
+        swarm: SwarmId,
+        /// The track.
+        track: TrackId,
+        /// Its content.
+        playlist: Arc<Playlist>,
+    },
+}
+
+/// Why a playlist isn't followed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FollowError {
+    /// Not an absolute URL.
+    #[error("the playlist's address isn't an absolute URL")]
+    NotAUrl,
+    /// Outside the allow-list.
+    #[error("{0} isn't under an allowed prefix; add one with --publish if it should be")]
+    NotAllowed(String),
+    /// Too many.
+    #[error("{0} playlists are followed already; raise max_tracks to follow more")]
+    Full(usize),
+}
+
+type TrackOf = (SwarmId, TrackId);
+
+#[derive(Debug)]
+struct Followed {
+    commands: mpsc::Sender<Command>,
+    task: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    followed: HashMap<TrackOf, Followed>,
+    /// Outlive the following, until the swarm is forgotten: a track that is taken up again mustn't be signed anew.
+    ledgers: HashMap<TrackOf, Arc<Mutex<Ledger>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: Arc<PublishingKey>,
+    config: Arc<Config>,
+    origin: Origin,
+    fetches: Arc<Semaphore>,
+    events: mpsc::Sender<Event>,
+    state: Mutex<State>,
+}
+
+/// Follows playlists and tells of new digests. A clone is another handle on the same; the last one dropped ends it.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+impl Publisher {
+    /// A publisher that follows nothing yet, and where its news comes out.
+    pub fn new(key: PublishingKey, config: Config) -> Result<(Self, mpsc::Receiver<Event>), OriginError> {
+        let (events, news) = mpsc::channel(EVENTS);
+        let shared = Shared {
+            key: Arc::new(key),
+            origin: Origin::new(config.timeouts)?,
+            fetches: Arc::new(Semaphore::new(config.max_fetches)),
+            config: Arc::new(config),
+            events,
+            state: Mutex::default(),
+        };
+        Ok((Self { shared: Arc::new(shared) }, news))
+    }
+
+    /// Whose signature the digests carry.
+    pub fn key(&self) -> PublisherKey {
+        self.shared.key.public()
+    }
+
+    /// The client to the origin, for owners that fetch something themselves.
+    pub fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
+    /// Follows a media playlist from now on; a second call for the same track adds another address to fall back on
+    /// (another CDN, another token). Must be called within a tokio runtime.
+    pub fn follow(
+        &self,
+        swarm: SwarmId,
+        playlist: &str,
+        allow: &Arc<AllowList>,
+    ) -> Result<TrackId, FollowError> {
+        let url = Url::parse(playlist).map_err(|_| FollowError::NotAUrl)?;
+        if !allow.allows(&url) {
+            return Err(FollowError::NotAllowed(crate::origin::bare(&url)));
+        }
+        let track = track_id(playlist);
+        let mut state = self.state();
+        if let Some(followed) = state.followed.get(&(swarm, track)) {
+            // A full queue only means that enough addresses are on their way already.
+            let _ = followed.commands.try_send(Command::Address(url));
+            return Ok(track);
+        }
+        if state.followed.len() >= self.shared.config.max_tracks {
+            return Err(FollowError::Full(state.followed.len()));
+        }
+        let ledger = state.ledgers.entry((swarm, track)).or_default().clone();
+        let (commands, inbox) = mpsc::channel(follow::COMMANDS);
+        let follower = Follower {
+            swarm,
+            track,
+            allow: allow.clone(),
+            key: self.shared.key.clone(),
+            config: self.shared.config.clone(),
+            origin: self.shared.origin.clone(),
+            fetches: self.shared.fetches.clone(),
+            events: self.shared.events.clone(),
+            ledger,
+        };
+        let task = tokio::spawn(follower.run(url, inbox)).abort_handle();
+        state.followed.insert((swarm, track), Followed { commands, task });
+        Ok(track)
+    }
+
+    /// Stops following; fetches under way are given up.
+    pub fn unfollow(&self, swarm: SwarmId, track: TrackId) {
+        if let Some(followed) = self.state().followed.remove(&(swarm, track)) {
+            followed.task.abort();
+        }
+    }
+
+    /// Stops following all of a swarm and forgets what was signed for it.
+    pub fn forget(&self, swarm: SwarmId) {
+        let mut state = self.state();
+        state.followed.retain(|of, followed| {
+            if of.0 == swarm {
+                followed.task.abort();
+            }
+            of.0 != swarm
+        });
+        state.ledgers.retain(|of, _| of.0 != swarm);
+    }
+
+    /// Somebody needs this segment's digest: it comes before the others.
+    pub fn want(&self, swarm: SwarmId, key: SegmentKey) {
+        if let Some(followed) = self.state().followed.get(&(swarm, key.track)) {
+            // Dropped where the queue is full: whoever asked falls back on the source, and may ask again.
+            let _ = followed.commands.try_send(Command::Want(key));
+        }
+    }
+
+    /// Another publisher digested this segment: it needn't be fetched here.
+    pub fn note(&self, digest: &SegmentDigest) {
+        let mut state = self.state();
+        let of = (digest.swarm, digest.key.track);
+        // Two bounds: as many tracks as are followed may be noted besides those followed.
+        if state.ledgers.len() < 2 * self.shared.config.max_tracks || state.ledgers.contains_key(&of) {
+            let ledger = state.ledgers.entry(of).or_default().clone();
+            drop(state);
+            follow::lock(&ledger).note(digest);
+        }
+    }
+
+    /// The tracks followed now.
+    pub fn following(&self) -> Vec<(SwarmId, TrackId)> {
+        self.state().followed.keys().copied().collect()
+    }
+
+    /// The media playlists behind an address: those that a multivariant playlist names, or the playlist itself.
+    pub async fn renditions(&self, url: &str, allow: &AllowList) -> Result<Vec<Url>, RenditionsError> {
+        let url = Url::parse(url).map_err(|_| FollowError::NotAUrl)?;
+        let document = self.shared.origin.playlist(allow, &url, &Validators::default()).await?;
+        let Some(document) = document else { return Ok(Vec::new()) };
+        let found = playlist::renditions(&document.url, &document.body)?;
+        Ok(if found.is_empty() { vec![url] } else { found })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Why a multivariant playlist gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RenditionsError {
+    /// The address.
+    #[error(transparent)]
+    Address(#[from] FollowError),
+    /// The origin.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The content.
+    #[error(transparent)]
+    Content(#[from] playlist::PlaylistError),
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.followed.values().for_each(|followed| followed.task.abort());
+    }
+}

@@ -1,0 +1,146 @@
+//! Every bound of the server, in one place. Each has a test at, under and over it.
+
+use std::time::Duration;
+
+use rillcast_protocol::signal::MAX_MESSAGE;
+use serde::Deserialize;
+
+/// What the server lets the outside use of it. The `[limits]` table of the settings file; all fields have defaults.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Open TCP connections in all. Beyond: closed at once.
+    pub connections: usize,
+    /// Open TCP connections of one IPv4 address or one IPv6 /64. Beyond: closed at once.
+    pub connections_per_address: usize,
+    /// Seconds for the TLS handshake, for a request's head and, on a WebSocket, for the join. Beyond: closed.
+    pub handshake_secs: u64,
+    /// Seconds after which a plain HTTP connection is told to end; a request under way has as long again.
+    pub http_secs: u64,
+    /// Seconds without any message or WebSocket pong from a peer. Beyond: closed. A ping goes out at a third of it.
+    pub idle_secs: u64,
+    /// Bytes of one message from a peer. Beyond: refused as malformed.
+    pub message_bytes: usize,
+    /// Bytes of the read buffer of one WebSocket.
+    pub read_buffer: usize,
+    /// Messages that wait for one slow reader. Beyond: cut.
+    pub queue_messages: usize,
+    /// Bytes that wait for one slow reader. Beyond: cut.
+    pub queue_bytes: usize,
+    /// Seconds that one write to a peer may take. Beyond: cut.
+    pub write_secs: u64,
+    /// Messages per second from one viewer, in the long run. Beyond: read more slowly.
+    pub messages_per_sec: u32,
+    /// Messages at once from one viewer.
+    pub messages_burst: u32,
+    /// Bytes per second from one viewer, in the long run. Beyond: read more slowly.
+    pub bytes_per_sec: u32,
+    /// Bytes at once from one viewer.
+    pub bytes_burst: u32,
+    /// How many times a viewer's rates a seed may use.
+    pub seed_factor: u32,
+    /// Longest pause in reading from a peer that is too fast, in milliseconds. One that would need more is refused.
+    pub throttle_ms: u64,
+    /// Requests for introductions per minute from one peer. Beyond: not answered.
+    pub introductions_per_min: u32,
+    /// Requests for introductions at once from one peer.
+    pub introductions_burst: u32,
+    /// Peers introduced to a newcomer, where the swarm is larger than a site's `max_links`.
+    pub introduce: usize,
+    /// Introductions remembered per peer; relaying works between them only. Beyond: the oldest is forgotten.
+    pub introduced: usize,
+    /// Swarms. Beyond: joins are refused as unavailable.
+    pub swarms: usize,
+    /// Members of one swarm. Beyond: joins are refused as unavailable.
+    pub members: usize,
+    /// Seconds that an empty swarm's digests are kept.
+    pub linger_secs: u64,
+    /// Tracks of one swarm that the built-in publisher follows. Beyond: not followed.
+    pub tracks_per_swarm: usize,
+    /// Tracks that the built-in publisher follows in all. Beyond: not followed.
+    pub tracks: usize,
+    /// Seconds (or three segments, if that is longer) that a seed may publish nothing of a track that is played until
+    /// the built-in publisher takes it over.
+    pub seed_lease_secs: u64,
+    /// Segments that the built-in publisher fetches at a time.
+    pub fetches: usize,
+    /// Members that a new digest is sent to; gossip does the rest.
+    pub digest_fanout: usize,
+    /// Newest digests of a track that a newcomer gets at once.
+    pub digests_to_newcomer: usize,
+    /// Digests kept per live track. Beyond: the oldest goes.
+    pub digests_live: usize,
+    /// Digests kept per finished track. Beyond: the lowest number goes.
+    pub digests_vod: usize,
+    /// Bytes of hosted segments in memory; 0 turns hosting off. Beyond: the oldest goes.
+    pub hosted_bytes: usize,
+    /// Seconds that a segment is hosted.
+    pub hosted_secs: u64,
+    /// STUN answers per second to one address. Beyond: silence.
+    pub stun_per_address: u32,
+    /// STUN answers per second in all. Beyond: silence.
+    pub stun_per_sec: u32,
+    /// Admin requests per second, right or wrong. Beyond: 429.
+    pub admin_per_sec: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_address: 512,
+            handshake_secs: 10,
+            http_secs: 120,
+            idle_secs: 90,
+            message_bytes: MAX_MESSAGE,
+            read_buffer: 8 * 1024,
+            queue_messages: 512,
+            queue_bytes: 512 * 1024,
+            write_secs: 10,
+            messages_per_sec: 40,
+            messages_burst: 400,
+            bytes_per_sec: 64 * 1024,
+            bytes_burst: 512 * 1024,
+            seed_factor: 16,
+            throttle_ms: 10_000,
+            introductions_per_min: 30,
+            introductions_burst: 6,
+            introduce: 8,
+            introduced: 128,
+            swarms: 10_000,
+            members: 50_000,
+            linger_secs: 60,
+            tracks_per_swarm: 24,
+            tracks: 256,
+            seed_lease_secs: 8,
+            fetches: 8,
+            digest_fanout: 64,
+            digests_to_newcomer: 8,
+            digests_live: 32,
+            digests_vod: 4096,
+            hosted_bytes: 64 * 1024 * 1024,
+            hosted_secs: 30,
+            stun_per_address: 20,
+            stun_per_sec: 5000,
+            admin_per_sec: 10,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn handshake(&self) -> Duration {
+        Duration::from_secs(self.handshake_secs)
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_secs.max(3))
+    }
+
+    pub(crate) fn write(&self) -> Duration {
+        Duration::from_secs(self.write_secs)
+    }
+
+    pub(crate) fn throttle(&self) -> Duration {
+        Duration::from_millis(self.throttle_ms)
+    }
+}

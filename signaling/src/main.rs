@@ -1,0 +1,43 @@
+//! The signaling server's command line.
+
+use clap::Parser;
+use rillcast_signaling::{Options, start};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let running = start(Options::parse()).await?;
+    let texts = |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    println!(
+        "{}",
+        serde_json::json!({
+            "listening": texts(&running.listening).first(),
+            "listening_all": texts(&running.listening),
+            "listening_tls": texts(&running.listening_tls),
+            "stun": texts(&running.stun),
+            "publisher": running.publisher.map(|key| key.to_string()),
+        })
+    );
+    stop_asked().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Returns on Ctrl-C, and on SIGTERM where there is such a thing.
+async fn stop_asked() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

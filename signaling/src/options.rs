@@ -1,0 +1,48 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Rendezvous for Rillcast viewers: introductions, relaying, digests, STUN, and the script that a page needs.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "rillcast-signaling", version)]
+pub struct Options {
+    /// Serve plain HTTP and ws:// here. Repeatable. Default, if there is no --listen-tls either: 127.0.0.1:9100.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Serve HTTPS and wss:// here; needs --cert and --key. Repeatable.
+    #[arg(long, value_name = "ADDR:PORT", requires = "cert", requires = "key")]
+    pub listen_tls: Vec<SocketAddr>,
+    /// Certificate chain, PEM. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Answer STUN here, over UDP. Repeatable; the first one's port is what viewers are told.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub stun: Vec<SocketAddr>,
+    /// Settings of sites, and limits. Read again when it changes, and on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Let the built-in publisher fetch whatever viewers play under this URL prefix, for all sites. Repeatable.
+    #[arg(long, value_name = "URL-PREFIX")]
+    pub publish: Vec<String>,
+    /// Don't hand on the bytes that the built-in publisher fetches.
+    #[arg(long)]
+    pub no_hosting: bool,
+    /// Keep the swarm secret and the publisher's key in this directory, so that they survive a restart.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Turn the admin interface on; the file's first line is its token.
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Serve the browser bundle from this directory instead of from the binary.
+    #[arg(long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// Serve addresses other than loopback although nobody is asked for authorisation.
+    #[arg(long)]
+    pub insecure_open: bool,
+}

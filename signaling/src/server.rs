@@ -1,0 +1,216 @@
+//! Puts the parts together and starts them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rillcast_protocol::id::PublisherKey;
+use rillcast_publisher::key::KeyError;
+use rillcast_publisher::origin::OriginError;
+use rillcast_publisher::{Config, Publisher, PublishingKey};
+use thiserror::Error;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::admin::Admin;
+use crate::bundle::{self, Bundle};
+use crate::http::{self, Desk};
+use crate::hub::Hub;
+use crate::listen::{self, Gate, Server};
+use crate::options::Options;
+use crate::site::{SettingsError, SettingsFile, Sites};
+use crate::stun::{self, Guard};
+use crate::tls::{Certificate, TlsError};
+use crate::{random, watch as files};
+
+/// Why the server doesn't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address that others reach, without authorisation.
+    #[error(
+        "{0} can be reached from other machines, but nobody would be asked for authorisation: anyone could join any \
+         swarm and take its viewers' addresses. Listen on 127.0.0.1, or accept that with --insecure-open"
+    )]
+    Open(SocketAddr),
+    /// An address that can't be had.
+    #[error("can't listen on {0}: {1}; is it in use, or not an address of this machine?")]
+    Listen(SocketAddr, std::io::Error),
+    /// `--listen-tls` without its files.
+    #[error("--listen-tls needs --cert FILE and --key FILE")]
+    NoCertificate,
+    /// A file of the operator's.
+    #[error("{0}: {1}; check the path and its permissions")]
+    File(PathBuf, std::io::Error),
+    /// A secret that isn't one.
+    #[error("{0}: {1}")]
+    Secret(PathBuf, &'static str),
+    /// Settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The publisher's key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The publisher's client.
+    #[error("the built-in publisher can't start: {0}")]
+    Publisher(#[from] OriginError),
+}
+
+/// A server that runs until it's dropped or told to stop.
+#[derive(Debug)]
+pub struct Running {
+    /// Plain listeners, as bound.
+    pub listening: Vec<SocketAddr>,
+    /// TLS listeners, as bound.
+    pub listening_tls: Vec<SocketAddr>,
+    /// STUN, as bound.
+    pub stun: Vec<SocketAddr>,
+    /// The built-in publisher's key.
+    pub publisher: Option<PublisherKey>,
+    /// The swarms.
+    pub hub: Arc<Hub>,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Ends all connections and frees the addresses.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.hub.close();
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Binds every address and starts serving. Must be called within a tokio runtime.
+pub async fn start(mut options: Options) -> Result<Running, StartError> {
+    if options.listen.is_empty() && options.listen_tls.is_empty() {
+        options.listen.push(SocketAddr::from(([127, 0, 0, 1], 9100)));
+    }
+    refuse_open(&options)?;
+    let file = match &options.config {
+        Some(path) => SettingsFile::read(path)?,
+        None => SettingsFile::default(),
+    };
+    let mut limits = file.limits.clone();
+    if options.no_hosting {
+        limits.hosted_bytes = 0;
+    }
+    let sites = Sites::new(&file, options.publish.clone())?;
+    let key = match &options.state_dir {
+        Some(dir) => PublishingKey::load_or_create(&dir.join("publisher.key"))?,
+        None => PublishingKey::generate()?,
+    };
+    let config = Config {
+        max_tracks: limits.tracks,
+        max_fetches: limits.fetches,
+        playlists: true,
+        ..Config::default()
+    };
+    let (publisher, events) = Publisher::new(key, config)?;
+    let secret = secret(options.state_dir.as_deref())?;
+    let public = publisher.key();
+    let hub = Hub::new(limits, sites, Some(publisher), secret);
+    let certificate = match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => Some(Certificate::load(cert, key)?),
+        _ if options.listen_tls.is_empty() => None,
+        _ => return Err(StartError::NoCertificate),
+    };
+    let bundle = match &options.bundle {
+        Some(dir) => Bundle::load(dir).map_err(|e| StartError::File(dir.clone(), e))?,
+        None => Bundle::embedded(),
+    };
+    if bundle.is_empty() {
+        tracing::warn!("{}", bundle::MISSING.trim_end());
+    }
+    let admin = match &options.admin_token_file {
+        Some(path) => Some(Arc::new(Admin::new(&token(path)?, &hub.limits))),
+        None => None,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut stun = Vec::new();
+    for address in &options.stun {
+        let socket = UdpSocket::bind(address).await.map_err(|e| StartError::Listen(*address, e))?;
+        stun.push(socket.local_addr().map_err(|e| StartError::Listen(*address, e))?);
+        let guard = Guard::new(&hub.limits, Instant::now());
+        tasks.spawn(stun::serve(socket, guard, hub.metrics.clone()));
+    }
+    let desk = Desk {
+        hub: hub.clone(),
+        bundle: Arc::new(bundle),
+        stun_port: stun.first().map(SocketAddr::port),
+        insecure_open: options.insecure_open,
+        started: Instant::now(),
+        admin,
+    };
+    let server = Server {
+        router: http::router(desk),
+        gate: Gate::new(&hub.limits, hub.metrics.clone()),
+        handshake: hub.limits.handshake(),
+        http: std::time::Duration::from_secs(hub.limits.http_secs),
+        stop: stopped,
+    };
+    let mut listening = Vec::new();
+    for address in &options.listen {
+        listening.push(listen_on(*address, None, &server, &mut tasks).await?);
+    }
+    let mut listening_tls = Vec::new();
+    for address in &options.listen_tls {
+        let acceptor = certificate.as_ref().map(Certificate::acceptor);
+        listening_tls.push(listen_on(*address, acceptor, &server, &mut tasks).await?);
+    }
+    tasks.spawn(hub.clone().listen(events));
+    tasks.spawn(hub.clone().tick());
+    tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate));
+    if options.insecure_open {
+        tracing::warn!(
+            "--insecure-open: NOBODY IS ASKED FOR AUTHORISATION. Anyone who reaches this server can join any swarm"
+        );
+    }
+    Ok(Running { listening, listening_tls, stun, publisher: Some(public), hub, tasks, stop })
+}
+
+async fn listen_on(
+    address: SocketAddr,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    server: &Server,
+    tasks: &mut JoinSet<()>,
+) -> Result<SocketAddr, StartError> {
+    let listener = TcpListener::bind(address).await.map_err(|e| StartError::Listen(address, e))?;
+    let bound = listener.local_addr().map_err(|e| StartError::Listen(address, e))?;
+    tasks.spawn(listen::accept(listener, tls, server.clone()));
+    Ok(bound)
+}
+
+/// Without authorisation only this machine may come in, unless the operator says otherwise.
+fn refuse_open(options: &Options) -> Result<(), StartError> {
+    let mut all = options.listen.iter().chain(&options.listen_tls);
+    match all.find(|a| !a.ip().to_canonical().is_loopback()) {
+        Some(open) if !options.insecure_open => Err(StartError::Open(*open)),
+        _ => Ok(()),
+    }
+}
+
+/// What keeps swarm ids from being guessed.
+fn secret(state_dir: Option<&Path>) -> Result<[u8; 32], StartError> {
+    let Some(dir) = state_dir else { return Ok(random::fresh()) };
+    let path = dir.join("swarm.key");
+    // Same form, same protection and same messages as the publisher's key.
+    let key = PublishingKey::load_or_create(&path)?;
+    Ok(blake3::derive_key("rillcast swarm secret v1", &key.secret()))
+}
+
+fn token(path: &Path) -> Result<String, StartError> {
+    let text = std::fs::read_to_string(path).map_err(|e| StartError::File(path.to_owned(), e))?;
+    let token = text.lines().next().unwrap_or("").trim();
+    if token.len() < 16 {
+        let why = "the admin token must have at least 16 characters; make one with: openssl rand -hex 32";
+        return Err(StartError::Secret(path.to_owned(), why));
+    }
+    Ok(token.to_owned())
+}

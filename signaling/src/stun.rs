@@ -1,0 +1,136 @@
+//! A STUN binding responder (RFC 8489): tells a browser its own address as seen from outside.
+//!
+//! It answers well-formed binding requests only, with the one attribute they are about; the answer is 12 (IPv4) or 24
+//! (IPv6) bytes longer than the smallest request, the least that the RFC allows, and rates are limited per address and
+//! in all, so that it is of no use for flooding others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::UdpSocket;
+
+use crate::limits::Limits;
+use crate::listen::group;
+use crate::metrics::Metrics;
+use crate::random;
+use crate::rate::Bucket;
+
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const HEADER: usize = 20;
+/// Longest request: browsers send 20 to some 100 bytes.
+const MAX_REQUEST: usize = 548;
+const FINGERPRINT: u16 = 0x8028;
+const FINGERPRINT_XOR: u32 = 0x5354_554e;
+/// Addresses share this many buckets by a keyed hash: bounded memory, and nobody can choose whose bucket to drain.
+const BUCKETS: usize = 4096;
+
+/// The answer to a datagram; `None` where it isn't a binding request to be answered.
+pub fn answer(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+    let header = request.get(..HEADER)?;
+    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let well_formed = header[..2] == [0, 1] && header[4..8] == COOKIE && request.len() == HEADER + length;
+    if !well_formed || length % 4 != 0 {
+        return None;
+    }
+    let fingerprint = attributes(request)?;
+    let mut answer = Vec::with_capacity(64);
+    answer.extend_from_slice(&[1, 1, 0, 0]);
+    answer.extend_from_slice(&header[4..HEADER]);
+    let port = from.port() ^ u16::from_be_bytes([COOKIE[0], COOKIE[1]]);
+    let (family, address): (u8, Vec<u8>) = match from.ip().to_canonical() {
+        IpAddr::V4(v4) => (1, v4.octets().iter().zip(COOKIE).map(|(a, c)| a ^ c).collect()),
+        IpAddr::V6(v6) => (2, v6.octets().iter().zip(&header[4..HEADER]).map(|(a, c)| a ^ c).collect()),
+    };
+    answer.extend_from_slice(&[0, 0x20, 0, 4 + address.len() as u8, 0, family]);
+    answer.extend_from_slice(&port.to_be_bytes());
+    answer.extend_from_slice(&address);
+    // Only whoever shows that it knows of fingerprints gets one: everybody else gets the shorter answer.
+    let body = answer.len() - HEADER + if fingerprint { 8 } else { 0 };
+    answer[2..4].copy_from_slice(&(body as u16).to_be_bytes());
+    if fingerprint {
+        let crc = crc32(&answer) ^ FINGERPRINT_XOR;
+        answer.extend_from_slice(&FINGERPRINT.to_be_bytes());
+        answer.extend_from_slice(&[0, 4]);
+        answer.extend_from_slice(&crc.to_be_bytes());
+    }
+    Some(answer)
+}
+
+/// Walks the attributes; `None` if they're broken, ask for something we don't know, or carry a wrong fingerprint.
+fn attributes(request: &[u8]) -> Option<bool> {
+    let mut at = HEADER;
+    while at < request.len() {
+        let head = request.get(at..at + 4)?;
+        let kind = u16::from_be_bytes([head[0], head[1]]);
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let value = request.get(at + 4..at + 4 + length)?;
+        let next = at + 4 + length.next_multiple_of(4);
+        if kind == FINGERPRINT {
+            let sound = length == 4
+                && next == request.len()
+                && value == (crc32(&request[..at]) ^ FINGERPRINT_XOR).to_be_bytes();
+            return sound.then_some(true);
+        }
+        at = next;
+    }
+    (at == request.len()).then_some(false)
+}
+
+/// CRC-32 as in ISO 3309, bit by bit: requests are short.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+/// Who may have how many answers.
+#[derive(Debug)]
+pub struct Guard {
+    all: Bucket,
+    buckets: Vec<Bucket>,
+    secret: [u8; 32],
+}
+
+impl Guard {
+    /// By the limits.
+    pub fn new(limits: &Limits, now: Instant) -> Self {
+        let bucket = |rate: u32| Bucket::new(f64::from(rate), f64::from(rate), now);
+        Self {
+            all: bucket(limits.stun_per_sec),
+            buckets: vec![bucket(limits.stun_per_address); BUCKETS],
+            secret: random::fresh(),
+        }
+    }
+
+    /// Whether this address may have an answer now.
+    pub fn allows(&mut self, address: IpAddr, now: Instant) -> bool {
+        let text = match group(address) {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        let hash = blake3::keyed_hash(&self.secret, &text);
+        let slot = usize::from(u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]])) % BUCKETS;
+        self.buckets[slot].take(1.0, now) && self.all.take(1.0, now)
+    }
+}
+
+/// Answers on a socket, for ever.
+pub async fn serve(socket: UdpSocket, mut guard: Guard, metrics: Arc<Metrics>) {
+    let mut buffer = [0; MAX_REQUEST + 1];
+    loop {
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            // An ICMP error for an earlier answer; it says nothing about the next request.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let answer = Some(&buffer[..length]).filter(|r| r.len() <= MAX_REQUEST).and_then(|r| answer(r, from));
+        match answer.filter(|_| guard.allows(from.ip(), Instant::now())) {
+            Some(answer) => {
+                metrics.stun_answers_total.up();
+                let _ = socket.send_to(&answer, from).await;
+            }
+            None => metrics.stun_dropped_total.up(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The digests that a swarm's newcomers are given.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{PublisherKey, SegmentKey, TrackId};
+
+use crate::limits::Limits;
+
+#[derive(Debug, Default)]
+struct Track {
+    kept: BTreeMap<SegmentKey, SegmentDigest>,
+    finished: bool,
+}
+
+/// What became of a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is news.
+    New,
+    /// Known already.
+    Known,
+    /// It contradicts a known one, or there is no room for its track.
+    Refused,
+}
+
+/// Digests by track.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    tracks: HashMap<TrackId, Track>,
+}
+
+impl Digests {
+    pub(crate) fn keep(&mut self, digest: &SegmentDigest, limits: &Limits) -> Kept {
+        let full = self.tracks.len() >= 2 * limits.tracks_per_swarm;
+        if full && !self.tracks.contains_key(&digest.key.track) {
+            return Kept::Refused;
+        }
+        let track = self.tracks.entry(digest.key.track).or_default();
+        if let Some(known) = track.kept.get(&digest.key) {
+            let same = known.length == digest.length && known.hashes == digest.hashes;
+            return if same { Kept::Known } else { Kept::Refused };
+        }
+        track.kept.insert(digest.key, digest.clone());
+        let limit = if track.finished { limits.digests_vod } else { limits.digests_live };
+        while track.kept.len() > limit.max(1) {
+            track.kept.pop_first();
+        }
+        Kept::New
+    }
+
+    /// The track's playlist has ended: all of it can be played, so all of it is kept.
+    pub(crate) fn finish(&mut self, track: TrackId, limits: &Limits) {
+        if self.tracks.contains_key(&track) || self.tracks.len() < 2 * limits.tracks_per_swarm {
+            self.tracks.entry(track).or_default().finished = true;
+        }
+    }
+
+    /// A digest that is no longer to be handed on.
+    pub(crate) fn drop_key(&mut self, key: SegmentKey) {
+        if let Some(track) = self.tracks.get_mut(&key.track) {
+            track.kept.remove(&key);
+        }
+    }
+
+    /// Digests of a publisher that no longer counts.
+    pub(crate) fn drop_publisher(&mut self, publisher: PublisherKey) {
+        for track in self.tracks.values_mut() {
+            track.kept.retain(|_, digest| digest.publisher != publisher);
+        }
+    }
+
+    pub(crate) fn find(&self, key: SegmentKey) -> Option<&SegmentDigest> {
+        self.tracks.get(&key.track)?.kept.get(&key)
+    }
+
+    /// What a newcomer to the track gets at once, oldest first: the newest of a live one, the first of a finished one.
+    pub(crate) fn for_newcomer(&self, track: TrackId, count: usize) -> impl Iterator<Item = &SegmentDigest> {
+        let track = self.tracks.get(&track);
+        let skip = track.map_or(0, |t| if t.finished { 0 } else { t.kept.len().saturating_sub(count) });
+        track.into_iter().flat_map(|t| t.kept.values()).skip(skip).take(count)
+    }
+
+    /// What follows bit by bit: the rest of a finished track.
+    pub(crate) fn rest(&self, track: TrackId, count: usize) -> impl Iterator<Item = SegmentKey> {
+        let track = self.tracks.get(&track).filter(|t| t.finished);
+        track.into_iter().flat_map(|t| t.kept.keys()).skip(count).copied()
+    }
+}

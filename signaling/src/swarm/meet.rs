@@ -1,0 +1,110 @@
+//! Introductions, and relaying between those introduced.
+
+use std::time::{Duration, Instant};
+
+use rillcast_protocol::coding::{Blob, List};
+use rillcast_protocol::id::PeerId;
+use rillcast_protocol::signal::{MAX_RELAY, ServerMessage};
+
+use super::{Desk, Swarm};
+use crate::introduce::{Candidate, choose};
+
+/// A pair may be introduced again after this time: in a small swarm there is nobody else for whoever lost its link.
+const AGAIN: Duration = Duration::from_secs(20);
+/// Seeds looked at besides the sample of viewers.
+const SEEDS_LOOKED_AT: usize = 16;
+
+impl Swarm {
+    /// Introduces a newcomer: to everybody in a small swarm, else to a few.
+    pub(super) fn welcome_newcomer(&mut self, desk: &Desk<'_>, id: PeerId, now: Instant) {
+        let others = self.order.len().saturating_sub(1);
+        let links = usize::from(self.site.max_links);
+        let count = if others <= links { others } else { desk.limits.introduce };
+        self.introduce(desk, id, count, now);
+    }
+
+    /// Answers a request for introductions.
+    pub(crate) fn want_peers(&mut self, desk: &Desk<'_>, id: PeerId, count: u8, now: Instant) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if !member.wants.take(1.0, now) {
+            desk.metrics.wants_refused_total.up();
+            return;
+        }
+        self.introduce(desk, id, usize::from(count).min(desk.limits.introduce), now);
+    }
+
+    fn introduce(&mut self, desk: &Desk<'_>, id: PeerId, count: usize, now: Instant) {
+        let Some(asker) = self.members.get(&id).filter(|m| m.takes_part()) else { return };
+        let chosen = {
+            let fresh = |other: &PeerId| {
+                let member = self.members.get(other)?;
+                let met = asker.introduced.get(other);
+                let again = met.is_some_and(|at| now.saturating_duration_since(*at) < AGAIN);
+                // Seeds don't link to seeds of their own accord: they bring what they fetched, and get it nowhere else.
+                let ok = *other != id
+                    && member.takes_part()
+                    && !again
+                    && (met.is_some() || member.introduced.len() < desk.limits.introduced);
+                ok.then(|| Candidate {
+                    id: *other,
+                    seed: member.is_seed(),
+                    load: member.introduced.len() + if met.is_some() { desk.limits.introduced } else { 0 },
+                })
+            };
+            let mut looked_at = if self.order.len() <= 8 * count.max(4) {
+                self.order.clone()
+            } else {
+                let sample = (0..8 * count.max(4)).map(|_| self.order[self.random.below(self.order.len())]);
+                let mut sample: Vec<PeerId> = sample.collect();
+                sample.extend(self.seeds.iter().take(SEEDS_LOOKED_AT));
+                sample
+            };
+            looked_at.sort_unstable();
+            looked_at.dedup();
+            choose(&mut self.random, looked_at.iter().filter_map(fresh).collect(), count.min(32))
+        };
+        self.pair(desk, id, &chosen, now);
+    }
+
+    fn pair(&mut self, desk: &Desk<'_>, id: PeerId, chosen: &[PeerId], now: Instant) {
+        let Some(asker) = self.members.get(&id) else { return };
+        let of_asker = asker.descriptor(false);
+        let mut descriptors = Vec::with_capacity(chosen.len());
+        for other in chosen {
+            let Some(member) = self.members.get_mut(other) else { continue };
+            descriptors.push(member.descriptor(true));
+            member.introduce(id, now, desk.limits.introduced);
+            member.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped([of_asker]) });
+            desk.metrics.introductions_total.up();
+        }
+        let Some(asker) = self.members.get_mut(&id).filter(|_| !descriptors.is_empty()) else { return };
+        for descriptor in &descriptors {
+            asker.introduce(descriptor.id, now, desk.limits.introduced);
+        }
+        asker.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped(descriptors) });
+    }
+
+    /// Hands a payload on, if both were introduced to each other.
+    pub(crate) fn relay(&self, desk: &Desk<'_>, from: PeerId, to: PeerId, payload: Blob<MAX_RELAY>) {
+        let known = |a: PeerId, b: PeerId| self.members.get(&a).filter(|m| m.introduced.contains_key(&b));
+        match (known(from, to), known(to, from)) {
+            (Some(_), Some(target)) => {
+                desk.metrics.relayed_total.up();
+                target.joiner.outbox.send(&ServerMessage::Relayed { from, payload });
+            }
+            _ => desk.metrics.relays_refused_total.up(),
+        }
+    }
+
+    /// Tells whoever was introduced to the peer that it's gone.
+    pub(super) fn part(&mut self, id: PeerId, from: impl IntoIterator<Item = PeerId>) {
+        let gone = ServerMessage::Gone { peer: id };
+        for other in from {
+            if let Some(member) = self.members.get_mut(&other)
+                && member.introduced.remove(&id).is_some()
+            {
+                member.joiner.outbox.send(&gone);
+            }
+        }
+    }
+}

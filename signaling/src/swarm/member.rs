@@ -1,0 +1,81 @@
+//! One peer of a swarm.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, TrackId};
+use rillcast_protocol::settings::Settings;
+use rillcast_protocol::signal::{PeerDescriptor, Report};
+
+use crate::outbox::Outbox;
+use crate::rate::Bucket;
+
+/// What a connection brings into a swarm.
+#[derive(Debug)]
+pub struct Joiner {
+    /// Chosen by the server.
+    pub id: PeerId,
+    /// Viewer or seed.
+    pub role: Role,
+    /// A publishing seed's key.
+    pub publisher: Option<PublisherKey>,
+    /// Where its messages go.
+    pub outbox: Outbox,
+    /// This server's STUN, as seen from the joiner.
+    pub stun: Option<String>,
+    /// The version both speak.
+    pub version: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) joiner: Joiner,
+    pub(crate) nonce: u64,
+    pub(crate) weight: u16,
+    pub(crate) joined: Instant,
+    /// As last sent.
+    pub(crate) settings: Settings,
+    /// Place in the swarm's list.
+    pub(crate) at: usize,
+    /// With whom, and when last.
+    pub(crate) introduced: HashMap<PeerId, Instant>,
+    pub(crate) wants: Bucket,
+    pub(crate) playing: Vec<TrackId>,
+    /// When a seed last published something of a track, and how long that plays.
+    pub(crate) published: HashMap<TrackId, (Instant, u32)>,
+    pub(crate) report: Report,
+    /// Digests still to be sent.
+    pub(crate) backlog: VecDeque<SegmentKey>,
+}
+
+impl Member {
+    pub(crate) fn is_seed(&self) -> bool {
+        self.joiner.role == Role::Seed
+    }
+
+    /// Whether it may meet others: not while switched off, not in the holdout group.
+    pub(crate) fn takes_part(&self) -> bool {
+        self.settings.enabled && !self.settings.holdout
+    }
+
+    pub(crate) fn descriptor(&self, initiate: bool) -> PeerDescriptor {
+        PeerDescriptor {
+            id: self.joiner.id,
+            role: self.joiner.role,
+            nonce: self.nonce,
+            weight: self.weight,
+            initiate,
+        }
+    }
+
+    /// Notes an introduction; the oldest is forgotten above the limit.
+    pub(crate) fn introduce(&mut self, to: PeerId, now: Instant, limit: usize) {
+        if self.introduced.len() >= limit
+            && !self.introduced.contains_key(&to)
+            && let Some(oldest) = self.introduced.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id)
+        {
+            self.introduced.remove(&oldest);
+        }
+        self.introduced.insert(to, now);
+    }
+}

@@ -1,0 +1,289 @@
+//! Digests: who publishes, what goes to whom.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rillcast_protocol::coding::{List, Wire};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
+use rillcast_protocol::signal::{ServerMessage, TrackSource};
+use rillcast_publisher::{sign, track_id};
+
+use super::digests::Kept;
+use super::{Desk, Swarm};
+
+/// Addresses kept of one track's playlist.
+const ADDRESSES: usize = 4;
+/// Digests of a backlog sent per tick to one member.
+const PER_TICK: usize = 8;
+/// Longest backlog of one member.
+const BACKLOG: usize = 1024;
+/// Keys that `Publishers` has room for.
+const KEYS: usize = 16;
+
+/// A track that somebody plays.
+#[derive(Debug)]
+pub(super) struct Played {
+    since: Instant,
+    players: usize,
+    addresses: Vec<String>,
+    told: bool,
+}
+
+impl Swarm {
+    /// Takes in what a member plays now.
+    pub(crate) fn playing(&mut self, desk: &Desk<'_>, id: PeerId, tracks: &[TrackSource], now: Instant) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let mut playing: Vec<TrackId> = Vec::new();
+        for source in tracks {
+            // A name that isn't the playlist's own would let one viewer say what another's track is.
+            if track_id(source.playlist.as_str()) != source.track || playing.contains(&source.track) {
+                continue;
+            }
+            playing.push(source.track);
+            let played = self.played.entry(source.track).or_insert_with(|| Played {
+                since: now,
+                players: 0,
+                addresses: Vec::new(),
+                told: false,
+            });
+            played.players += 1;
+            let address = source.playlist.as_str();
+            if played.addresses.len() < ADDRESSES && !played.addresses.iter().any(|a| a == address) {
+                played.addresses.push(address.to_owned());
+                if let Some(publisher) = desk.publisher.filter(|_| self.following.contains(&source.track)) {
+                    let _ = publisher.follow(self.id, address, &self.site.publish);
+                }
+            }
+        }
+        let before = std::mem::replace(&mut member.playing, playing.clone());
+        self.stopped(&before);
+        self.follow(desk, now);
+        for track in playing.into_iter().filter(|t| !before.contains(t)) {
+            self.catch_up(desk, id, track);
+        }
+    }
+
+    /// Takes back what a member played.
+    pub(super) fn stopped(&mut self, tracks: &[TrackId]) {
+        for track in tracks {
+            if let Some(played) = self.played.get_mut(track) {
+                played.players -= 1;
+                if played.players == 0 {
+                    self.played.remove(track);
+                }
+            }
+        }
+    }
+
+    /// Gives a newcomer to a track what it needs to begin with.
+    fn catch_up(&mut self, desk: &Desk<'_>, id: PeerId, track: TrackId) {
+        let Some(member) = self.members.get_mut(&id).filter(|m| m.takes_part()) else { return };
+        let count = desk.limits.digests_to_newcomer;
+        for digest in self.digests.for_newcomer(track, count) {
+            let hosted = desk.host.has(self.id, digest.key);
+            member
+                .joiner
+                .outbox
+                .send(&ServerMessage::Digest { digest: SegmentDigest { hosted, ..digest.clone() } });
+            desk.metrics.digests_sent_total.up();
+        }
+        let room = BACKLOG.saturating_sub(member.backlog.len());
+        member.backlog.extend(self.digests.rest(track, count).take(room));
+    }
+
+    /// Sends the next few of every backlog.
+    pub(super) fn trickle(&mut self, desk: &Desk<'_>) {
+        for member in self.members.values_mut().filter(|m| !m.backlog.is_empty()) {
+            let next = PER_TICK.min(member.backlog.len());
+            for key in member.backlog.drain(..next) {
+                if let Some(digest) = self.digests.find(key) {
+                    let hosted = desk.host.has(self.id, key);
+                    let digest = SegmentDigest { hosted, ..digest.clone() };
+                    member.joiner.outbox.send(&ServerMessage::Digest { digest });
+                    desk.metrics.digests_sent_total.up();
+                }
+            }
+        }
+    }
+
+    /// Answers a request for digests.
+    pub(crate) fn want_digests(&mut self, desk: &Desk<'_>, id: PeerId, keys: &[SegmentKey]) {
+        let Some(member) = self.members.get(&id).filter(|m| m.takes_part()) else { return };
+        for key in keys {
+            if let Some(digest) = self.digests.find(*key) {
+                let hosted = desk.host.has(self.id, *key);
+                let digest = SegmentDigest { hosted, ..digest.clone() };
+                member.joiner.outbox.send(&ServerMessage::Digest { digest });
+                desk.metrics.digests_sent_total.up();
+            } else if let Some(publisher) = desk.publisher {
+                publisher.want(self.id, *key);
+            }
+        }
+    }
+
+    /// A seed's digest.
+    pub(crate) fn publish(&mut self, desk: &Desk<'_>, id: PeerId, mut digest: SegmentDigest, now: Instant) {
+        let swarm = self.id;
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let own = member.is_seed() && member.joiner.publisher == Some(digest.publisher);
+        if !own || digest.swarm != swarm || !sign::verify(&digest) {
+            desk.metrics.digests_refused_total.up();
+            return;
+        }
+        if member.published.len() < 2 * desk.limits.tracks_per_swarm
+            || member.published.contains_key(&digest.key.track)
+        {
+            member.published.insert(digest.key.track, (now, digest.duration_ms));
+        }
+        digest.hosted = desk.host.has(swarm, digest.key);
+        desk.metrics.digests_from_seeds_total.up();
+        if let Some(publisher) = desk.publisher {
+            publisher.note(&digest);
+        }
+        self.spread(desk, &digest, Some(id));
+        self.follow(desk, now);
+    }
+
+    /// A digest of the built-in publisher.
+    pub(crate) fn published(&mut self, desk: &Desk<'_>, digest: &SegmentDigest) {
+        desk.metrics.digests_total.up();
+        self.spread(desk, digest, None);
+    }
+
+    /// The built-in publisher found that a key has got a second meaning.
+    pub(crate) fn conflict(&mut self, key: SegmentKey) {
+        self.digests.drop_key(key);
+    }
+
+    /// The built-in publisher found a track's playlist finished.
+    pub(crate) fn finished(&mut self, desk: &Desk<'_>, track: TrackId) {
+        self.digests.finish(track, desk.limits);
+    }
+
+    /// Sends a new digest to some of the members: those who play its track before the others.
+    fn spread(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, except: Option<PeerId>) {
+        match self.digests.keep(digest, desk.limits) {
+            Kept::New => {}
+            Kept::Known => return,
+            Kept::Refused => return desk.metrics.digests_refused_total.up(),
+        }
+        let takes =
+            |id: &&PeerId| Some(**id) != except && self.members.get(id).is_some_and(|m| m.takes_part());
+        let mut to: Vec<PeerId> = self.order.iter().filter(takes).copied().collect();
+        let fanout = desk.limits.digest_fanout;
+        if to.len() > fanout {
+            let all = to.len();
+            self.random.shuffle_front(&mut to, all);
+            let plays =
+                |id: &PeerId| self.members.get(id).is_some_and(|m| m.playing.contains(&digest.key.track));
+            // Seeds first, they reach the most; then the players.
+            to.sort_by_key(|id| (!self.members.get(id).is_some_and(super::Member::is_seed), !plays(id)));
+            to.truncate(fanout);
+        }
+        let message = Bytes::from(ServerMessage::Digest { digest: digest.clone() }.to_bytes());
+        for id in &to {
+            if let Some(member) = self.members.get(id) {
+                member.joiner.outbox.send_encoded(message.clone());
+            }
+        }
+        desk.metrics.digests_sent_total.add(to.len() as u64);
+    }
+
+    /// Lets the built-in publisher follow what is played and no seed publishes, and nothing else.
+    pub(super) fn follow(&mut self, desk: &Desk<'_>, now: Instant) {
+        let Some(publisher) = desk.publisher else { return };
+        let mut wanted: Vec<(usize, TrackId)> = Vec::new();
+        if self.site.enabled() {
+            for (track, played) in &self.played {
+                if !self.seed_covers(desk, *track, played, now) {
+                    wanted.push((played.players, *track));
+                }
+            }
+        }
+        // The most played first; the track's number decides between equals, so that they don't change places.
+        wanted.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        wanted.truncate(desk.limits.tracks_per_swarm);
+        let id = self.id;
+        self.following.retain(|track| {
+            let keep = wanted.iter().any(|(_, t)| t == track);
+            if !keep {
+                publisher.unfollow(id, *track);
+            }
+            keep
+        });
+        for (_, track) in wanted {
+            let Some(played) = self.played.get_mut(&track).filter(|_| !self.following.contains(&track))
+            else {
+                continue;
+            };
+            for address in &played.addresses {
+                match publisher.follow(id, address, &self.site.publish) {
+                    Ok(_) => {
+                        self.following.insert(track);
+                    }
+                    Err(error) if !std::mem::replace(&mut played.told, true) => {
+                        tracing::warn!(site = self.site.name, %error, "a playlist that viewers play isn't followed");
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Whether a seed publishes the track. One that is new to it is given some time; one that takes over from the
+    /// built-in publisher has to have begun.
+    fn seed_covers(&self, desk: &Desk<'_>, track: TrackId, played: &Played, now: Instant) -> bool {
+        let following = self.following.contains(&track);
+        self.seeds.iter().filter_map(|id| self.members.get(id)).any(|seed| {
+            if seed.joiner.publisher.is_none() {
+                return false;
+            }
+            let lease = Duration::from_secs(desk.limits.seed_lease_secs);
+            match seed.published.get(&track) {
+                Some((at, duration_ms)) => {
+                    let lease = lease.max(Duration::from_millis(3 * u64::from(*duration_ms)));
+                    now.saturating_duration_since(*at) < lease
+                }
+                None => !following && now.saturating_duration_since(seed.joined.max(played.since)) < lease,
+            }
+        })
+    }
+
+    /// Whose digests count here.
+    pub(super) fn publishers(&self, desk: &Desk<'_>) -> List<PublisherKey, KEYS> {
+        let built_in = desk.publisher.filter(|_| !self.site.publish.is_empty()).map(|p| p.key());
+        let seeds = self.seeds.iter().filter_map(|id| self.members.get(id)?.joiner.publisher);
+        let mut keys: Vec<PublisherKey> = Vec::new();
+        for key in built_in.into_iter().chain(seeds).chain(self.former.iter().rev().copied()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        List::clipped(keys)
+    }
+
+    /// Tells everybody else whose digests count, if that has changed.
+    pub(super) fn tell_publishers(&mut self, desk: &Desk<'_>, except: Option<PeerId>) {
+        let keys = self.publishers(desk);
+        if keys == self.told_publishers {
+            return;
+        }
+        self.told_publishers = keys.clone();
+        let message = Bytes::from(ServerMessage::Publishers { keys }.to_bytes());
+        for (_, member) in self.members.iter().filter(|(id, _)| Some(**id) != except) {
+            member.joiner.outbox.send_encoded(message.clone());
+        }
+    }
+
+    /// A seed has left. Its digests go on counting, for they are still under way, until there are too many such.
+    pub(super) fn seed_left(&mut self, key: PublisherKey) {
+        self.former.retain(|k| *k != key);
+        self.former.push_back(key);
+        if self.former.len() > KEYS / 2
+            && let Some(oldest) = self.former.pop_front()
+        {
+            self.digests.drop_publisher(oldest);
+        }
+    }
+}

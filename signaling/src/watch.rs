@@ -1,0 +1,98 @@
+//! Files that may change while the server runs: settings, certificate, key. Looked at every other second and on SIGHUP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::hub::Hub;
+use crate::site::SettingsFile;
+use crate::tls::Certificate;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Watches for ever.
+pub async fn run(hub: Arc<Hub>, config: Option<PathBuf>, certificate: Option<Arc<Certificate>>) {
+    let mut settings = config.map(|path| Watched::new(&path));
+    let mut pem: Vec<Watched> = certificate.iter().flat_map(|c| c.files()).map(Watched::new).collect();
+    let mut hangup = Hangup::new();
+    let mut interval = tokio::time::interval(EVERY);
+    interval.tick().await;
+    loop {
+        let asked = tokio::select! {
+            _ = interval.tick() => false,
+            () = hangup.wait() => true,
+        };
+        if let Some(file) = &mut settings
+            && (file.changed() | asked)
+        {
+            let done = SettingsFile::read(&file.path).and_then(|settings| hub.reload(&settings));
+            match done {
+                Ok(()) => tracing::info!(file = %file.path.display(), "settings read again"),
+                Err(error) => tracing::error!(%error, "the settings stay as they were; correct the file"),
+            }
+        }
+        if let Some(certificate) = &certificate {
+            let changed = pem.iter_mut().fold(false, |any, file| any | file.changed());
+            if changed || asked {
+                match certificate.reload() {
+                    Ok(()) => tracing::info!("certificate read again"),
+                    Err(error) => tracing::error!(%error, "the old certificate stays; correct the files"),
+                }
+            }
+        }
+    }
+}
+
+struct Watched {
+    path: PathBuf,
+    seen: Option<(SystemTime, u64)>,
+}
+
+impl Watched {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), seen: stamp(path) }
+    }
+
+    fn changed(&mut self) -> bool {
+        let now = stamp(&self.path);
+        let changed = now.is_some() && now != self.seen;
+        self.seen = now.or(self.seen);
+        changed
+    }
+}
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
+
+#[cfg(unix)]
+struct Hangup(Option<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Hangup {
+    fn new() -> Self {
+        Self(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok())
+    }
+
+    async fn wait(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Hangup;
+
+#[cfg(not(unix))]
+impl Hangup {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn wait(&mut self) {
+        std::future::pending().await
+    }
+}

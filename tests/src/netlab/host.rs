@@ -1,0 +1,122 @@
+//! One host of a laboratory: where servers listen and browsers run.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde::Deserialize;
+
+use super::command::run;
+use super::link::{Link, shape};
+
+/// Bytes through a host's network interface, headers included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the host.
+    pub sent: u64,
+    /// To the host.
+    pub received: u64,
+}
+
+/// A host. It stays plugged in until its laboratory is dropped.
+#[derive(Debug, Clone)]
+pub struct Host {
+    namespace: String,
+    switch: String,
+    number: u32,
+}
+
+impl Host {
+    pub(super) fn new(namespace: String, switch: String, number: u32) -> Self {
+        Self { namespace, switch, number }
+    }
+
+    /// Name of its network namespace, for `ip netns exec`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its address.
+    pub fn address(&self) -> IpAddr {
+        let [high, low] = (self.number as u16).to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(10, 77, high, low))
+    }
+
+    /// A listener at a port of this host (0 for any), usable from any namespace's process.
+    pub fn listen(&self, port: u16) -> Result<TcpListener> {
+        let addr = SocketAddr::new(self.address(), port);
+        self.inside(move || TcpListener::bind(addr))?
+            .with_context(|| format!("can't listen on {addr} in {}", self.namespace))
+    }
+
+    /// A connection that begins at this host.
+    pub fn connect(&self, to: SocketAddr) -> Result<TcpStream> {
+        self.inside(move || TcpStream::connect_timeout(&to, Duration::from_secs(10)))?
+            .with_context(|| format!("can't connect to {to} from {}", self.namespace))
+    }
+
+    /// A command that will run on this host.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["netns", "exec", &self.namespace]).arg(program).kill_on_drop(true);
+        command
+    }
+
+    /// Changes its link.
+    pub fn set_link(&self, link: Link) -> Result<()> {
+        shape(&self.namespace, "eth0", link.up, link.queue_ms)?;
+        shape(&self.switch, &self.port(), link.down, link.queue_ms)
+    }
+
+    /// Pulls its cable, or puts it back.
+    pub fn set_plugged(&self, plugged: bool) -> Result<()> {
+        let state = if plugged { "up" } else { "down" };
+        run("ip", &["-n", &self.switch, "link", "set", &self.port(), state]).map(drop)
+    }
+
+    /// What went through its network interface so far.
+    pub fn traffic(&self) -> Result<Traffic> {
+        let text = run("ip", &["-n", &self.namespace, "-s", "-j", "link", "show", "dev", "eth0"])?;
+        let shown: Vec<Shown> =
+            serde_json::from_str(&text).context("ip's statistics have changed their form")?;
+        let stats = &shown.first().context("ip showed no interface")?.stats64;
+        Ok(Traffic { sent: stats.tx.bytes, received: stats.rx.bytes })
+    }
+
+    /// Name of its port at the switch.
+    pub(super) fn port(&self) -> String {
+        format!("p{}", self.number)
+    }
+
+    /// Does something on a thread that has moved into this host's namespace.
+    fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let path = Path::new("/run/netns").join(&self.namespace);
+        let file = File::open(&path).with_context(|| format!("{} is gone", path.display()))?;
+        std::thread::spawn(move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map(|()| act())
+        })
+        .join()
+        .map_err(|_| anyhow!("the thread in {} panicked", self.namespace))?
+        .with_context(|| format!("can't enter {}: are you root?", self.namespace))
+    }
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    stats64: Stats,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    rx: Bytes,
+    tx: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Bytes {
+    bytes: u64,
+}

@@ -1,0 +1,94 @@
+//! A laboratory of network namespaces: one switch, and hosts on access links of stated rates, made by the test itself
+//! and gone after it. Nothing in it reaches the real network.
+//!
+//! Every host has a namespace with an `eth0` in 10.77.0.0/16 and a default route (browsers gather no addresses
+//! without one). Its uplink is shaped on its own side of the cable, its downlink on the switch's side, each with a
+//! queue as access links have.
+
+mod command;
+mod host;
+mod leftovers;
+mod link;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, ensure};
+
+pub use host::{Host, Traffic};
+pub use link::{Link, Mbits};
+
+use command::{in_batch, run};
+
+/// What all our namespaces' names begin with; then come the process id and numbers.
+const PREFIX: &str = "rillcast-";
+/// Hosts in one laboratory.
+const HOSTS: u32 = 60_000;
+
+/// A switch with hosts on it. Dropping it removes them all, with the processes still in them.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    hosts: Mutex<Vec<String>>,
+    next: AtomicU32,
+}
+
+impl Lab {
+    /// Builds the switch, after clearing away what killed runs have left.
+    pub fn new() -> Result<Self> {
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "network namespaces need root: run this as root, or use --flat, which needs none"
+        );
+        leftovers::clear();
+        let name = format!("{PREFIX}{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        let lab = Self { name, hosts: Mutex::default(), next: AtomicU32::new(1) };
+        run("ip", &["netns", "add", &lab.switch()])?;
+        in_batch(&lab.switch(), &["link add br0 type bridge", "link set br0 up", "link set lo up"])?;
+        Ok(lab)
+    }
+
+    /// Plugs a host in. `name` is for people; it must be new in this laboratory.
+    pub fn add(&self, name: &str, link: Link) -> Result<Host> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        ensure!(number <= HOSTS, "a laboratory holds at most {HOSTS} hosts");
+        let namespace = format!("{}-{name}", self.name);
+        run("ip", &["netns", "add", &namespace])?;
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push(namespace.clone());
+        let host = Host::new(namespace, self.switch(), number);
+        let port = host.port();
+        in_batch(
+            &self.switch(),
+            &[
+                &format!("link add {port} type veth peer name eth0 netns {}", host.namespace()),
+                &format!("link set {port} master br0 up"),
+            ],
+        )?;
+        in_batch(
+            host.namespace(),
+            &[
+                "link set lo up",
+                &format!("addr add {}/16 broadcast 10.77.255.255 dev eth0", host.address()),
+                "link set eth0 up",
+                // Nobody is there: what is meant for elsewhere gets lost, as it should.
+                "route add default via 10.77.255.254",
+            ],
+        )?;
+        host.set_link(link)?;
+        Ok(host)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}-switch", self.name)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let hosts = std::mem::take(&mut *self.hosts.lock().unwrap_or_else(PoisonError::into_inner));
+        for namespace in hosts.iter().chain([&self.switch()]) {
+            leftovers::remove(namespace);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Owns the engine: puts inputs in, does what comes out, keeps one timer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use js_sys::Array;
+use rillcast_core::engine::{Check, CheckId, Config, Delivery, Engine, Event, Input, Output, SourceError};
+use rillcast_core::time::Duration;
+use rillcast_protocol::id::{Role, SegmentKey};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::api::Host;
+use crate::check;
+use crate::js::{self, Timer};
+use crate::payload::JsBytes;
+use crate::rtc::Links;
+use crate::signaling::Signaling;
+use crate::source::Source;
+
+/// One peer: the engine and everything around it.
+pub(crate) struct Shell {
+    engine: RefCell<Engine<JsBytes>>,
+    /// What came in while the engine was at work: callbacks may call back. Emptied before `input` returns.
+    inbox: RefCell<VecDeque<Input<JsBytes>>>,
+    busy: Cell<bool>,
+    closed: Cell<bool>,
+    timer: RefCell<Timer>,
+    /// The player's requests that wait for their segment. As many as the player makes at once: one per media type.
+    requests: RefCell<Vec<(u32, SegmentKey)>>,
+    next_request: Cell<u32>,
+    scratch: RefCell<Vec<u8>>,
+    pub(crate) host: Host,
+    pub(crate) links: Links,
+    pub(crate) signaling: Signaling,
+    pub(crate) source: Source,
+}
+
+impl Shell {
+    pub(crate) fn new(store_budget: u64, host: Host, signaling: Signaling) -> Rc<Self> {
+        let seed = u64::from(js::random()) << 32 | u64::from(js::random());
+        let config = Config { role: Role::Viewer, seed, store_budget };
+        Rc::new_cyclic(|weak: &Weak<Self>| {
+            let me = weak.clone();
+            let timer = Timer::new(move || {
+                if let Some(shell) = me.upgrade() {
+                    shell.links.report_drained(&shell);
+                    shell.input(Input::Timeout);
+                }
+            });
+            Self {
+                engine: RefCell::new(Engine::new(config)),
+                inbox: RefCell::default(),
+                busy: Cell::new(false),
+                closed: Cell::new(false),
+                timer: RefCell::new(timer),
+                requests: RefCell::default(),
+                next_request: Cell::new(0),
+                scratch: RefCell::default(),
+                host,
+                links: Links::default(),
+                signaling,
+                source: Source::default(),
+            }
+        })
+    }
+
+    /// Gives the engine an input and does everything that follows from it.
+    pub(crate) fn input(self: &Rc<Self>, input: Input<JsBytes>) {
+        if self.closed.get() {
+            return;
+        }
+        self.inbox.borrow_mut().push_back(input);
+        if self.busy.replace(true) {
+            return;
+        }
+        // Hidden pages' timers come late, so whatever else wakes us looks at the clock too.
+        let mut looked = false;
+        loop {
+            let next = self.inbox.borrow_mut().pop_front();
+            let input = match next {
+                Some(input) => input,
+                None if !looked && self.engine.borrow().poll_timeout() <= js::now() => Input::Timeout,
+                None => break,
+            };
+            looked |= matches!(input, Input::Timeout);
+            self.engine.borrow_mut().handle(js::now(), input);
+            loop {
+                let output = self.engine.borrow_mut().poll_output();
+                let Some(output) = output else { break };
+                self.act(output);
+            }
+        }
+        self.busy.set(false);
+        if !self.closed.get() {
+            let at = self.engine.borrow().poll_timeout();
+            self.timer.borrow_mut().arm(js::now(), at);
+        }
+    }
+
+    /// The player asks for a segment. The answer is a call of the host with the request's number.
+    pub(crate) fn demand(self: &Rc<Self>, key: SegmentKey, patience: Duration) -> u32 {
+        let request = self.next_request.get();
+        self.next_request.set(request.wrapping_add(1));
+        self.requests.borrow_mut().push((request, key));
+        self.input(Input::Demand { key, patience });
+        request
+    }
+
+    /// The player no longer wants what it asked for.
+    pub(crate) fn cancel(self: &Rc<Self>, request: u32) {
+        let mut requests = self.requests.borrow_mut();
+        let Some(at) = requests.iter().position(|r| r.0 == request) else { return };
+        let (_, key) = requests.swap_remove(at);
+        if requests.iter().all(|r| r.1 != key) {
+            drop(requests);
+            self.input(Input::Cancel { key });
+        }
+    }
+
+    /// Counters and the picture of the moment.
+    pub(crate) fn stats(&self) -> rillcast_core::engine::Stats {
+        self.engine.borrow().stats(js::now())
+    }
+
+    /// Leaves: every link, fetch and timer ends, and nothing comes in or goes out any more.
+    pub(crate) fn close(self: &Rc<Self>) {
+        if self.closed.replace(true) {
+            return;
+        }
+        self.timer.borrow_mut().disarm();
+        self.signaling.close();
+        self.links.close_all();
+        self.source.close();
+        self.inbox.borrow_mut().clear();
+        for (request, _) in self.requests.take() {
+            self.host.failed(request, -1);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    fn act(self: &Rc<Self>, output: Output<JsBytes>) {
+        match output {
+            Output::Connect { peer, initiate } => self.links.connect(self, peer, initiate),
+            Output::Close { peer } => self.links.close(self, peer),
+            Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
+            Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),
+            Output::WantPeers { count } => self.signaling.want_peers(count),
+            Output::Fetch { fetch, key, range, via, urgent } => {
+                self.source.fetch(self, fetch, key, range, via, urgent);
+            }
+            Output::CancelFetch { fetch } => self.source.cancel(fetch),
+            Output::Verify { check, what } => self.verify(check, &what),
+            Output::Deliver(delivery) => self.deliver(&delivery),
+            Output::Progress { key, loaded, total } => {
+                let total = total.map_or(-1.0, f64::from);
+                for request in self.waiting(key) {
+                    self.host.progress(request, loaded, total);
+                }
+            }
+            Output::Failed { key, error } => {
+                let status = match error {
+                    SourceError::Status(status) => i32::from(status),
+                    SourceError::Network => 0,
+                    SourceError::Unknown => -1,
+                };
+                for request in self.take_waiting(key) {
+                    self.host.failed(request, status);
+                }
+            }
+            Output::Playing { tracks } => {
+                let sources = self.source.playlists(&tracks);
+                self.signaling.playing(sources);
+            }
+            Output::Event(event) => self.tell(&event),
+        }
+    }
+
+    fn verify(self: &Rc<Self>, check: CheckId, what: &Check<JsBytes>) {
+        match what {
+            Check::Block { payload, hash } => {
+                let ok = check::block(payload, hash, &mut self.scratch.borrow_mut());
+                self.input(Input::Verdict { check, ok });
+            }
+            Check::Signature { key, message, signature } => {
+                let answer = self.host.verify(&key.0, message, signature);
+                let shell = self.clone();
+                wasm_bindgen_futures::spawn_local(async move {
+                    let ok = match answer {
+                        Ok(answer) => JsFuture::from(answer).await.is_ok_and(|ok| ok.is_truthy()),
+                        Err(_) => false,
+                    };
+                    shell.input(Input::Verdict { check, ok });
+                });
+            }
+        }
+    }
+
+    fn deliver(&self, delivery: &Delivery<JsBytes>) {
+        let parts: Array = delivery.parts.iter().map(JsBytes::view).collect();
+        let throughput = delivery.throughput.map_or(f64::NAN, |r| r.bytes_per_second() as f64);
+        let first_byte = js::to_milliseconds(delivery.first_byte);
+        let share = delivery.share;
+        for request in self.take_waiting(delivery.key) {
+            self.host.deliver(
+                request,
+                &parts,
+                throughput,
+                first_byte,
+                share.source,
+                share.publisher,
+                share.peers,
+                share.seeds,
+            );
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Liar { peer, why } => self.host.liar(&js::hex(&peer.0), why),
+            Event::SourceMismatch { key } => self.host.mismatch(key.number as f64),
+            Event::Rescue { key, bytes } => self.host.rescue(key.number as f64, *bytes),
+        }
+    }
+
+    fn waiting(&self, key: SegmentKey) -> Vec<u32> {
+        self.requests.borrow().iter().filter(|r| r.1 == key).map(|r| r.0).collect()
+    }
+
+    fn take_waiting(&self, key: SegmentKey) -> Vec<u32> {
+        let waiting = self.waiting(key);
+        self.requests.borrow_mut().retain(|r| r.1 != key);
+        waiting
+    }
+}

@@ -1,0 +1,314 @@
+//! Fetches from the origin, the CDN or a publisher.
+//!
+//! The engine speaks of bytes of a *segment*; where a playlist gives a segment as a byte range of a larger resource,
+//! the offset is added here, and what a server sends beyond the segment is cut away.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
+
+use js_sys::{Reflect, Uint8Array};
+use rillcast_core::engine::{FetchId, Input, SourceError, SourceHead, Via};
+use rillcast_core::payload::Payload;
+use rillcast_protocol::coding::Text;
+use rillcast_protocol::id::{SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::signal::{TrackSource, hosted_path};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
+
+use crate::driver::Shell;
+use crate::payload::JsBytes;
+use crate::table::Table;
+
+/// How far behind a live playlist's oldest segment its URLs are kept, in segments: a rescue may still run.
+const GRACE: u64 = 16;
+
+/// Where a segment is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) url: String,
+    /// First byte in the resource, and the byte after the last; `None` is all of it.
+    pub(crate) range: Option<Range<u64>>,
+}
+
+/// What is known of the source, and what is under way.
+#[derive(Default)]
+pub(crate) struct Source {
+    /// One entry per segment of the playlists seen last, and a few that have just left them.
+    places: RefCell<Table<SegmentKey, Place>>,
+    /// Playlist URLs by track: as many as the presentation has.
+    playlists: RefCell<Table<TrackId, String>>,
+    /// As many as the engine has asked for and not cancelled.
+    running: RefCell<Table<FetchId, AbortController>>,
+    /// Where hosted segments are, and the swarm that their paths name.
+    publisher: RefCell<Option<(String, SwarmId)>>,
+    closed: Cell<bool>,
+}
+
+impl Source {
+    /// Takes in a playlist: where its segments are.
+    pub(crate) fn timeline(&self, track: TrackId, playlist: &str, places: Vec<(SegmentKey, Place)>) {
+        let oldest = places.iter().map(|p| p.0.number).min().unwrap_or(0).saturating_sub(GRACE);
+        let mut known = self.places.borrow_mut();
+        known.retain(|key| key.track != track || key.number >= oldest);
+        for (key, place) in places {
+            known.insert(key, place);
+        }
+        self.playlists.borrow_mut().insert(track, playlist.to_owned());
+    }
+
+    /// Takes in where one segment is.
+    pub(crate) fn place(&self, key: SegmentKey, place: Place) {
+        self.places.borrow_mut().insert(key, place);
+    }
+
+    /// Playlist URLs of these tracks, for signaling.
+    pub(crate) fn playlists(&self, tracks: &[TrackId]) -> Vec<TrackSource> {
+        let known = self.playlists.borrow();
+        let source = |track: &TrackId| {
+            let playlist = Text::new(known.get(*track)?.as_str())?;
+            Some(TrackSource { track: *track, playlist })
+        };
+        tracks.iter().filter_map(source).collect()
+    }
+
+    /// Where hosted segments are from now on; an empty base is nowhere.
+    pub(crate) fn set_publisher(&self, base: String, swarm: SwarmId) {
+        *self.publisher.borrow_mut() = (!base.is_empty()).then_some((base, swarm));
+    }
+
+    /// Starts a fetch.
+    pub(crate) fn fetch(
+        &self,
+        shell: &Rc<Shell>,
+        fetch: FetchId,
+        key: SegmentKey,
+        range: Option<Range<u32>>,
+        via: Via,
+        urgent: bool,
+    ) {
+        let place = match via {
+            Via::Origin => self.places.borrow().get(key).cloned(),
+            Via::Publisher => self.publisher.borrow().as_ref().map(|(base, swarm)| {
+                let mut url = base.clone();
+                url.push('/');
+                url.push_str(&hosted_path(*swarm, key));
+                Place { url, range: None }
+            }),
+        };
+        let (Some(place), Ok(abort)) = (place, AbortController::new()) else {
+            return shell.input(Input::SourceFailed { fetch, error: SourceError::Unknown });
+        };
+        self.running.borrow_mut().insert(fetch, abort.clone());
+        let shell = shell.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            let cut = Cut::new(&place, range);
+            let end = run(&shell, fetch, &place.url, &cut, via, urgent, &abort).await;
+            // A cancelled fetch is no longer in the list, and nothing more may be said of it.
+            if shell.source.running.borrow_mut().remove(fetch).is_none() {
+                return;
+            }
+            shell.input(match end {
+                Ok(()) => Input::SourceEnd { fetch },
+                Err(error) => {
+                    abort.abort();
+                    Input::SourceFailed { fetch, error }
+                }
+            });
+        });
+    }
+
+    /// Stops a fetch; nothing more of it comes in.
+    pub(crate) fn cancel(&self, fetch: FetchId) {
+        if let Some(abort) = self.running.borrow_mut().remove(fetch) {
+            abort.abort();
+        }
+    }
+
+    /// Stops all of them.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        for (_, abort) in self.running.take().iter() {
+            abort.abort();
+        }
+    }
+
+    fn is_running(&self, fetch: FetchId) -> bool {
+        self.running.borrow().get(fetch).is_some()
+    }
+}
+
+/// Which bytes of the resource are asked for, and which the engine means.
+#[derive(Debug, PartialEq)]
+struct Cut {
+    /// Bytes to ask for; `None` asks for the whole resource.
+    ask: Option<Range<u64>>,
+    /// The segment within the resource.
+    segment: Option<Range<u64>>,
+    /// The engine asked for a part of the segment.
+    partial: bool,
+}
+
+impl Cut {
+    fn new(place: &Place, range: Option<Range<u32>>) -> Self {
+        let start = place.range.as_ref().map_or(0, |r| r.start);
+        let ask = match &range {
+            Some(r) => Some(start + u64::from(r.start)..start + u64::from(r.end)),
+            None => place.range.clone(),
+        };
+        Self { ask, segment: place.range.clone(), partial: range.is_some() }
+    }
+
+    /// The segment's length, where the playlist tells it.
+    fn length(&self) -> Option<u32> {
+        self.segment.as_ref().and_then(|r| u32::try_from(r.end - r.start).ok())
+    }
+
+    /// What to tell the engine of an answer, the bytes to skip at its front, and the most to hand on after them.
+    fn head(&self, status: u16, total: Option<u64>) -> Option<(SourceHead, u64, u64)> {
+        let total = total.and_then(|t| u32::try_from(t).ok());
+        match (status, &self.ask) {
+            (206, Some(ask)) if self.partial => {
+                let total = if self.segment.is_some() { self.length() } else { total };
+                Some((SourceHead::Partial { total }, 0, ask.end - ask.start))
+            }
+            // The whole of a segment that is a part of its resource.
+            (206, Some(ask)) => Some((SourceHead::Whole { total: self.length() }, 0, ask.end - ask.start)),
+            (200..=299, _) => Some(match &self.segment {
+                Some(segment) => {
+                    let total = self.length();
+                    (SourceHead::Whole { total }, segment.start, segment.end - segment.start)
+                }
+                None => (SourceHead::Whole { total }, 0, u64::MAX),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// One fetch from start to end.
+async fn run(
+    shell: &Rc<Shell>,
+    fetch: FetchId,
+    url: &str,
+    cut: &Cut,
+    via: Via,
+    urgent: bool,
+    abort: &AbortController,
+) -> Result<(), SourceError> {
+    let network = |_: JsValue| SourceError::Network;
+    let (start, end) = cut.ask.as_ref().map_or((0.0, 0.0), |r| (r.start as f64, r.end as f64));
+    let origin = via == Via::Origin;
+    let answer = shell.host.fetch(url, start, end, origin, urgent, &abort.signal()).map_err(network)?;
+    let response: Response = JsFuture::from(answer).await.map_err(network)?.unchecked_into();
+    let status = response.status();
+    let total = if status == 206 { range_total(&response, cut)? } else { length(&response) };
+    let (head, mut skip, mut left) = cut.head(status, total).ok_or(SourceError::Status(status))?;
+    if !shell.source.is_running(fetch) {
+        return Ok(());
+    }
+    shell.input(Input::SourceHead { fetch, head });
+    let Some(body) = response.body() else { return Ok(()) };
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let (done, value) = (JsValue::from_str("done"), JsValue::from_str("value"));
+    while left > 0 {
+        let chunk = JsFuture::from(reader.read()).await.map_err(network)?;
+        if !shell.source.is_running(fetch) || Reflect::get(&chunk, &done).map_err(network)?.is_truthy() {
+            return Ok(());
+        }
+        let bytes: Uint8Array = Reflect::get(&chunk, &value).map_err(network)?.unchecked_into();
+        let data = JsBytes::new(bytes);
+        let from = skip.min(data.len() as u64);
+        let to = left.saturating_add(from).min(data.len() as u64);
+        skip -= from;
+        left = left.saturating_sub(to - from);
+        if to > from {
+            shell.input(Input::SourceData { fetch, data: data.slice(from as usize..to as usize) });
+        }
+        if !shell.source.is_running(fetch) {
+            return Ok(());
+        }
+    }
+    // What the server sends beyond the segment isn't ours to wait for.
+    drop(reader.cancel());
+    Ok(())
+}
+
+/// The length in `Content-Length`, unless it counts encoded bytes.
+fn length(response: &Response) -> Option<u64> {
+    let headers = response.headers();
+    if headers.get("content-encoding").ok()?.is_some() {
+        return None;
+    }
+    headers.get("content-length").ok()??.parse().ok()
+}
+
+/// The total in `Content-Range`. A page may read it from other origins only where they expose it; without it the
+/// status has to do. Fails if other bytes came than were asked for.
+fn range_total(response: &Response, cut: &Cut) -> Result<Option<u64>, SourceError> {
+    let Ok(Some(text)) = response.headers().get("content-range") else { return Ok(None) };
+    let Some((start, total)) = parse_content_range(&text) else { return Ok(None) };
+    match &cut.ask {
+        Some(ask) if ask.start != start => Err(SourceError::Network),
+        _ => Ok(total),
+    }
+}
+
+/// First byte and total of `bytes first-last/total`.
+fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (first, rest) = text.trim().strip_prefix("bytes ")?.split_once('-')?;
+    let (_, total) = rest.split_once('/')?;
+    Some((first.parse().ok()?, total.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole() -> Place {
+        Place { url: String::new(), range: None }
+    }
+
+    fn part() -> Place {
+        Place { url: String::new(), range: Some(1000..3000) }
+    }
+
+    #[test]
+    fn a_range_of_a_segment_is_asked_for_as_it_is() {
+        let cut = Cut::new(&whole(), Some(10..20));
+        assert_eq!(cut.ask, Some(10..20));
+        assert_eq!(cut.head(206, Some(500)), Some((SourceHead::Partial { total: Some(500) }, 0, 10)));
+        assert_eq!(cut.head(206, None), Some((SourceHead::Partial { total: None }, 0, 10)));
+        assert_eq!(cut.head(200, Some(500)), Some((SourceHead::Whole { total: Some(500) }, 0, u64::MAX)));
+        assert_eq!(cut.head(404, None), None);
+    }
+
+    #[test]
+    fn a_range_of_a_byte_range_segment_is_moved_by_its_offset() {
+        let cut = Cut::new(&part(), Some(10..20));
+        assert_eq!(cut.ask, Some(1010..1020));
+        assert_eq!(cut.head(206, Some(9000)), Some((SourceHead::Partial { total: Some(2000) }, 0, 10)));
+    }
+
+    #[test]
+    fn a_whole_byte_range_segment_is_a_range_of_its_resource() {
+        let cut = Cut::new(&part(), None);
+        assert_eq!(cut.ask, Some(1000..3000));
+        assert_eq!(cut.head(206, Some(9000)), Some((SourceHead::Whole { total: Some(2000) }, 0, 2000)));
+    }
+
+    #[test]
+    fn a_server_without_ranges_sends_more_than_the_segment_and_it_is_cut_out() {
+        let cut = Cut::new(&part(), Some(10..20));
+        assert_eq!(cut.head(200, Some(9000)), Some((SourceHead::Whole { total: Some(2000) }, 1000, 2000)));
+    }
+
+    #[test]
+    fn content_range_is_read_with_and_without_a_total() {
+        assert_eq!(parse_content_range("bytes 5-9/200"), Some((5, Some(200))));
+        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(parse_content_range("bytes */200"), None);
+        assert_eq!(parse_content_range("items 5-9/200"), None);
+    }
+}

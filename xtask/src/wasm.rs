@@ -1,0 +1,119 @@
+//! The engine for browsers: compile, write the JS glue, shrink. Leaves `rillcast.js`, its types and
+//! `rillcast_bg.wasm` in `web/pkg`, where `web/src` imports them from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::proc;
+use crate::setup::{WEB_LOCK, WasmToolchain};
+use crate::stamp::{Inputs, Stamp, mirror};
+use crate::step::Steps;
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "rillcast-wasm";
+/// See `[profile.wasm]` in the workspace's manifest.
+const PROFILE: &str = "wasm";
+/// Of the glue and of the module, which is called `<name>_bg.wasm`.
+const NAME: &str = "rillcast";
+
+const STAMP_FILE: &str = ".stamp";
+
+/// What rustc lets its code use on this target by default (since 1.87), and wasm-opt therefore has to accept; every
+/// browser with the APIs that we need has them.
+const FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+const SHRINK: [&str; 3] = ["-Oz", "--strip-debug", "--strip-producers"];
+
+/// Brings `web/pkg` up to date.
+pub(crate) fn build(workspace: &Workspace, toolchain: &WasmToolchain, steps: &mut Steps) -> Result<()> {
+    let module = steps
+        .step(&format!("wasm (cargo build with {})", toolchain.name()), || compile(workspace, toolchain))?;
+    let glue = workspace.glue();
+    let stamp = inputs(workspace, &module)?;
+    let left = glue.join(STAMP_FILE);
+    if stamp.is_fresh(&left, &outputs(&glue)) {
+        steps.unchanged("wasm glue");
+        return Ok(());
+    }
+    let draft = workspace.wasm_target.join("glue");
+    steps.step("wasm glue (wasm-bindgen)", || write_glue(&module, &draft))?;
+    steps.step("wasm size (wasm-opt)", || shrink(workspace, &draft.join(module_name())))?;
+    mirror(&draft, &glue, &[STAMP_FILE])?;
+    stamp.leave(&left)
+}
+
+/// The module's file name in `web/pkg` and `web/dist`.
+pub(crate) fn module_name() -> String {
+    format!("{NAME}_bg.wasm")
+}
+
+/// Compiles the package; cargo itself knows whether there is anything to do.
+fn compile(workspace: &Workspace, toolchain: &WasmToolchain) -> Result<PathBuf> {
+    let mut cargo = toolchain.build(workspace);
+    cargo.args(["--package", PACKAGE, "--profile", PROFILE, "--target-dir"]).arg(&workspace.wasm_target);
+    proc::run(&mut cargo)?;
+    let module = workspace
+        .wasm_target
+        .join(crate::setup::WASM_TARGET)
+        .join(PROFILE)
+        .join(format!("{}.wasm", PACKAGE.replace('-', "_")));
+    if !module.is_file() {
+        bail!(
+            "{PACKAGE} compiled, but left no {}: its manifest needs `crate-type = [\"cdylib\"]` under [lib]",
+            module.display()
+        );
+    }
+    Ok(module)
+}
+
+fn inputs(workspace: &Workspace, module: &Path) -> Result<Stamp> {
+    // The lock files have the versions of wasm-bindgen and of wasm-opt.
+    let locks = [workspace.root.join("Cargo.lock"), workspace.web().join(WEB_LOCK)];
+    let mut inputs = Inputs::of("wasm glue").file(module)?.file(&locks[0])?.file(&locks[1])?;
+    for argument in SHRINK.iter().chain(&FEATURES) {
+        inputs = inputs.text(argument);
+    }
+    Ok(inputs.stamp())
+}
+
+fn outputs(glue: &Path) -> [PathBuf; 3] {
+    [glue.join(format!("{NAME}.js")), glue.join(format!("{NAME}.d.ts")), glue.join(module_name())]
+}
+
+/// An ES module with types. It fetches nothing by itself: the bundle says where the module lies.
+fn write_glue(module: &Path, folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("could not empty {}", folder.display()))?;
+    }
+    Bindgen::new()
+        .input_path(module)
+        .out_name(NAME)
+        .web(true)?
+        .typescript(true)
+        .omit_default_module_path(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(folder)
+        .context(
+            "wasm-bindgen could not write the glue; if it speaks of versions, make `wasm-bindgen` and \
+             `wasm-bindgen-cli-support` in Cargo.toml one version",
+        )
+}
+
+fn shrink(workspace: &Workspace, module: &Path) -> Result<()> {
+    let small = module.with_extension("small");
+    proc::run(
+        workspace.npm_program("wasm-opt").args(SHRINK).args(FEATURES).arg(module).arg("--output").arg(&small),
+    )?;
+    fs::rename(&small, module).with_context(|| format!("could not replace {}", module.display()))
+}
