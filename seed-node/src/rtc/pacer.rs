@@ -20,13 +20,13 @@ use std::collections::VecDeque;
 use rillcast_core::time::{Duration, Instant};
 
 /// The window at first.
-pub const START: usize = 64 * 1024;
-/// The window at least: two full messages.
-pub const FLOOR: usize = 32 * 1024;
+pub const START: usize = 32 * 1024;
+/// The window at least: a full message.
+pub const FLOOR: usize = 16 * 1024;
 /// The window at most. At 100 ms it is 10 MB/s.
 pub const CEILING: usize = 1024 * 1024;
 /// Most bytes handed over at once.
-pub const BURST: usize = 64 * 1024;
+pub const BURST: usize = 32 * 1024;
 /// Queueing delay above which the window shrinks.
 pub const TARGET: Duration = Duration::from_millis(60);
 /// No acknowledgement for so long while bytes are on their way: the link is dead or as good as dead. SCTP's
