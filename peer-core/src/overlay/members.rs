@@ -1,6 +1,6 @@
 //! The peers that signaling introduced, and the attempts to link with them.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::signal::PeerDescriptor;
@@ -40,8 +40,8 @@ struct Known {
 /// Known peers and open links.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    known: BTreeMap<PeerId, Known>,
-    links: BTreeMap<LinkId, Link>,
+    known: Map<PeerId, Known>,
+    links: Map<LinkId, Link>,
     asked: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Members {
                     None => return,
                 };
             }
-            let known = self.known.entry(descriptor.id).or_insert(Known {
+            let known = self.known.or_insert_with(descriptor.id, || Known {
                 descriptor: *descriptor,
                 state: State::Idle,
                 attempts: 0,
@@ -91,7 +91,7 @@ impl Members {
         known.state = State::Open(link);
         known.attempts = 0;
         let d = known.descriptor;
-        Some(self.links.entry(link).or_insert(Link::new(peer, d.role, d.nonce, d.weight, now)))
+        Some(self.links.or_insert_with(link, || Link::new(peer, d.role, d.nonce, d.weight, now)))
     }
 
     /// A link or an attempt has ended. Told back: the link, if it had been open.

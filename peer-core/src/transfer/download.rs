@@ -1,6 +1,6 @@
 //! Blocks on their way to us from peers.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{BlockIndex, SegmentKey};
 
@@ -45,13 +45,13 @@ pub enum Piece<P> {
 /// All blocks on their way.
 #[derive(Clone, Debug)]
 pub struct Downloads<P> {
-    blocks: BTreeMap<(SegmentKey, u16), Download<P>>,
-    by_transfer: BTreeMap<(LinkId, TransferId), (SegmentKey, u16)>,
+    blocks: Map<(SegmentKey, u16), Download<P>>,
+    by_transfer: Map<(LinkId, TransferId), (SegmentKey, u16)>,
 }
 
 impl<P> Default for Downloads<P> {
     fn default() -> Self {
-        Self { blocks: BTreeMap::new(), by_transfer: BTreeMap::new() }
+        Self { blocks: Map::new(), by_transfer: Map::new() }
     }
 }
 
@@ -68,7 +68,7 @@ impl<P: Payload> Downloads<P> {
 
     /// Blocks on their way over a link.
     pub fn over(&self, link: LinkId) -> usize {
-        self.by_transfer.range((link, TransferId(0))..=(link, TransferId(u32::MAX))).count()
+        self.by_transfer.keys().filter(|(l, _)| *l == link).count()
     }
 
     /// Blocks on their way.
