@@ -55,12 +55,6 @@ impl WasmToolchain {
                 // build-std is an unstable option of cargo, and this a stable release of it.
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                // A panic ends the instance either way; without its message a third of the download goes away, most of it
-                // formatting code.
-                .env(
-                    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-                    "-Zunstable-options -Cpanic=immediate-abort",
-                )
                 .arg("-Zbuild-std=std,panic_abort");
         }
         command
