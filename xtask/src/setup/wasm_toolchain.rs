@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::{Apt, Package};
+use super::apt::{Apt, Outcome, Package};
 use crate::proc;
 use crate::step::Steps;
 use crate::workspace::Workspace;
@@ -69,10 +69,14 @@ impl WasmToolchain {
     }
 }
 
-/// Finds or installs a compiler for the target.
-pub(crate) fn ensure(workspace: &Workspace, apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
+/// Finds or installs a compiler for the target; nothing, if that takes packages that we may not install.
+pub(crate) fn ensure(
+    workspace: &Workspace,
+    apt: &mut Apt,
+    steps: &mut Steps,
+) -> Result<Option<WasmToolchain>> {
     if target_installed() {
-        return Ok(WasmToolchain::Installed);
+        return Ok(Some(WasmToolchain::Installed));
     }
     if rustup_may_download() {
         steps.note(&format!("installing rustup's target {TARGET}: compiles the browser's part"));
@@ -80,7 +84,7 @@ pub(crate) fn ensure(workspace: &Workspace, apt: &mut Apt, steps: &mut Steps) ->
             proc::run(workspace.command("rustup").args(["target", "add", TARGET]))
         });
         if added.is_ok() && target_installed() {
-            return Ok(WasmToolchain::Installed);
+            return Ok(Some(WasmToolchain::Installed));
         }
         steps.note("rustup could not add it: trying Debian's packages");
     }
@@ -88,7 +92,7 @@ pub(crate) fn ensure(workspace: &Workspace, apt: &mut Apt, steps: &mut Steps) ->
         bail!("the wasm target is missing from the Rust toolchain; run `rustup target add {TARGET}`");
     }
     debian(apt, steps).with_context(|| {
-        format!("a compiler for wasm is missing; where rustup can download, `rustup target add {TARGET}` is enough")
+        format!("no compiler for wasm; where rustup can download, `rustup target add {TARGET}` is enough")
     })
 }
 
@@ -111,9 +115,9 @@ fn target_installed() -> bool {
 }
 
 /// Debian's toolchain, installed if need be.
-fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
+fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<Option<WasmToolchain>> {
     let packages: Vec<Package> = [
-        ("rustc-web", "/bin/rustc", "compiles the browser's part"),
+        ("rustc-web", "/bin/rustc", "compiles the browser's part; `rustup target add` would do instead"),
         ("cargo-web", "/bin/cargo", "drives that compiler"),
         ("rust-web-src", "/library/std/src/lib.rs", "the standard library, to be built for wasm"),
     ]
@@ -122,9 +126,12 @@ fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
     .map(|(package, _, why)| Package::new(package, why))
     .collect();
     // The linker's package is named after the compiler's LLVM, which shows only once the compiler is there. Where we
-    // may not install, the instructions should still be whole.
-    if let Err(error) = apt.install(&packages, steps) {
-        return Err(error.context(format!("beside the packages below, {} is needed", linker_package("22"))));
+    // may not install it, the instructions have the one that goes with it today.
+    if apt.install(&packages, steps)? == Outcome::Refused {
+        if installed("lld-22", "/bin/wasm-ld-22").is_none() {
+            let _ = apt.install(&[linker_wanted("22")], steps)?;
+        }
+        return Ok(None);
     }
     let rustc = installed("rustc-web", "/bin/rustc").context("rustc-web has no /bin/rustc: reinstall it")?;
     let cargo = installed("cargo-web", "/bin/cargo").context("cargo-web has no /bin/cargo: reinstall it")?;
@@ -132,14 +139,16 @@ fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
     let llvm = llvm_major(&about).context("`rustc -vV` of rustc-web names no LLVM version")?;
     let linker_package = linker_package(llvm);
     let linker_name = format!("/bin/wasm-ld-{llvm}");
-    if installed(&linker_package, &linker_name).is_none() {
-        apt.install(&[Package::new(&linker_package, "links wasm, with the LLVM of that compiler")], steps)?;
+    if installed(&linker_package, &linker_name).is_none()
+        && apt.install(&[linker_wanted(llvm)], steps)? == Outcome::Refused
+    {
+        return Ok(None);
     }
     let linker = installed(&linker_package, &linker_name)
         .with_context(|| format!("{linker_package} has no {linker_name}: reinstall it"))?;
     let toolchain = WasmToolchain::Debian { cargo, rustc, linker };
     check(&toolchain)?;
-    Ok(toolchain)
+    Ok(Some(toolchain))
 }
 
 /// Runs each part of it once.
@@ -167,6 +176,10 @@ fn owned(list: &str, ending: &str) -> Option<PathBuf> {
 /// The first part of the LLVM version in `rustc -vV`.
 fn llvm_major(about: &str) -> Option<&str> {
     about.lines().find_map(|line| line.strip_prefix("LLVM version: "))?.split('.').next()
+}
+
+fn linker_wanted(llvm: &str) -> Package {
+    Package::new(&linker_package(llvm), "links wasm, with the LLVM of that compiler")
 }
 
 fn linker_package(llvm: &str) -> String {
