@@ -89,6 +89,21 @@ pub struct Options {
 }
 
 impl Options {
+    /// Headless viewers of Rillcast with a seed, unshaped, live: what `demo --check` does.
+    pub fn check(viewers: u32, seconds: u64) -> Self {
+        Self {
+            clients: vec![Named::Rillcast],
+            viewers,
+            seconds,
+            vod: false,
+            seed_node: true,
+            flat: true,
+            verify: true,
+            runs: 1,
+            reports: None,
+        }
+    }
+
     /// Runs of each client.
     pub fn runs(&self) -> usize {
         self.runs as usize

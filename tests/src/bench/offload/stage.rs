@@ -46,7 +46,7 @@ impl Stage {
         let lab = if options.flat && !root { None } else { Some(Lab::new()?) };
         let place = |name: &str, link: Link| {
             let link = if options.flat { Link::UNSHAPED } else { link };
-            lab.as_ref().map_or(Ok(Place::Loopback), |lab| lab.add(name, link).map(Place::Host))
+            lab.as_ref().map_or(Ok(Place::LOOPBACK), |lab| lab.add(name, link).map(Place::Host))
         };
         let config = OriginConfig { mounts: site::mounts(), ..OriginConfig::default() };
         let at = place("origin", Link::ORIGIN)?;
