@@ -244,7 +244,8 @@ fn altered(run: &Run<'_>) -> Vec<String> {
         for handed in &report.segments {
             let size = run.origin.segment(&handed.path).map_or(0, |segment| segment.len() as u64);
             if handed.bytes != size {
-                altered.push(format!("viewer {viewer}: {} with {} of {size} bytes", handed.path, handed.bytes));
+                altered
+                    .push(format!("viewer {viewer}: {} with {} of {size} bytes", handed.path, handed.bytes));
             }
         }
         for handed in &report.hashes {
