@@ -79,7 +79,7 @@ const rcStats = (() => {
       waitingSince = null;
       state.playedMs += since;
       const level = hls.levels?.[hls.currentLevel] ?? hls.levels?.[hls.loadLevel];
-      if (level) state.bitMs += since * level.bitrate;
+      if (level) state.bitMs += since * (level.averageBitrate || level.bitrate);
     } else if (!video.paused && !video.ended && !seeking && stallSince === undefined && now - lastMove > STALL_AFTER) {
       stallSince = Math.max(lastMove, Math.min(waitingSince ?? lastMove, now));
       state.stalls++;

@@ -31,7 +31,7 @@ pub struct Summary {
     pub source_p95_bps: f64,
     /// In all runs together.
     pub decode_errors: usize,
-    /// With `--verify`: segments handed to players that were not the origin's, in all runs together.
+    /// Segments handed to players that were not the origin's, in all runs together.
     pub altered: usize,
     pub runs: usize,
 }
