@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rillcast_publisher::edge::Pace;
 use rillcast_publisher::{Config, Event, FollowError, sign, track_id};
 
 use crate::kit::{Answer, Bench, Origin, SWARM, body, playlist};
@@ -177,6 +178,33 @@ async fn older_segments_are_digested_when_somebody_wants_them() {
     bench.publisher.want(SWARM, key(1));
     bench.publisher.want(SWARM, key(5));
     assert_eq!(bench.numbers(1).await, [5], "1 has left the playlist");
+}
+
+#[tokio::test]
+async fn a_viewer_that_has_seen_more_makes_it_look_at_once() {
+    let (origin, end) = live(10).await;
+    // Otherwise it would look about once a minute.
+    let pace = Pace { quick: Duration::from_millis(50), slow: Duration::from_secs(3600) };
+    let list = "/long.m3u8";
+    let shared = end.clone();
+    let slow = Origin::start(move |ask| {
+        if ask.path != list {
+            return Answer::ok(body(&ask.path));
+        }
+        let end = shared.load(Ordering::SeqCst);
+        Answer::ok(playlist(end - 6..end, false).replace("EXTINF:1.0", "EXTINF:3600"))
+    })
+    .await;
+    drop(origin);
+    let mut bench = Bench::new(Config { pace, ..Config::default() });
+    let track = bench.publisher.follow(SWARM, &slow.url(list), &slow.allow()).expect("follows");
+    bench.numbers(3).await;
+    end.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(bench.numbers(1).await, [10], "once it has looked quickly for the phase");
+    end.fetch_add(1, Ordering::SeqCst);
+    let key = rillcast_protocol::id::SegmentKey { track, number: 11, discontinuity: 0, part: 0 };
+    bench.publisher.want(SWARM, key);
+    assert_eq!(bench.numbers(1).await, [11]);
 }
 
 #[tokio::test]
