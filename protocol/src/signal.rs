@@ -115,9 +115,6 @@ wire_enum! {
         /// Counters for the operator.
         6 => Report { /// Since joining.
                       report: Report },
-        /// Asks for digests, soonest needed first: of a stream on demand nobody can know beforehand where a viewer will be. A
-        /// publisher makes those that aren't there yet.
-        7 => WantDigests { /// Of these segments.
         /// Asks for digests that gossip hasn't brought: after a seek, say. Unknown ones are fetched first of all and
         /// come when they are ready.
         7 => WantDigests { /// Of which segments.

@@ -263,3 +263,113 @@ fn insert(free: &mut Vec<Range<u32>>, range: Range<u32>) {
     }
     *free = merged;
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rillcast_protocol::id::TrackId;
+
+    use super::*;
+
+    const SWARM: SwarmId = SwarmId([1; 16]);
+
+    fn key(number: u64) -> SegmentKey {
+        SegmentKey { track: TrackId(0), number, discontinuity: 0, part: 0 }
+    }
+
+    fn host(bytes: usize) -> Arc<Host> {
+        Host::new(bytes, Duration::from_secs(30), Arc::default())
+    }
+
+    fn drain(mut grant: Grant, chunks: usize) -> usize {
+        (0..chunks).map_while(|_| grant.chunk()).map(|c| c.len()).sum()
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes_first() {
+        let now = Instant::now();
+        let host = host(300);
+        assert!((0..3).all(|n| host.put(SWARM, key(n), Bytes::from(vec![0; 100]), now)));
+        assert_eq!(host.bytes(), 300);
+        assert!(host.has(SWARM, key(0)));
+        assert!(host.put(SWARM, key(3), Bytes::from(vec![0; 1]), now));
+        assert_eq!(host.bytes(), 201);
+        assert!(!host.has(SWARM, key(0)) && host.has(SWARM, key(1)));
+        assert!(host.put(SWARM, key(4), Bytes::from(vec![0; 300]), now), "at the limit");
+        assert!(!host.put(SWARM, key(5), Bytes::from(vec![0; 301]), now), "over it");
+        assert_eq!(host.bytes(), 300);
+    }
+
+    #[test]
+    fn a_segment_is_hosted_for_so_long_and_no_longer() {
+        let now = Instant::now();
+        let host = host(1000);
+        host.put(SWARM, key(1), Bytes::from(vec![0; 100]), now);
+        let later = now + Duration::from_millis(29_999);
+        host.tick(later);
+        assert!(host.take(SWARM, key(1), Part::Span(0, 9), later).is_ok());
+        let over = now + Duration::from_secs(30);
+        assert_eq!(host.take(SWARM, key(1), Part::From(50), over).err(), Some(Refusal::Unknown));
+        host.tick(over);
+        assert_eq!(host.bytes(), 0);
+        assert!(host.shelf().entries.is_empty() && host.shelf().order.is_empty());
+    }
+
+    #[test]
+    fn off_means_off() {
+        let host = host(0);
+        assert!(!host.is_on() && !host.put(SWARM, key(1), Bytes::from_static(b"x"), Instant::now()));
+    }
+
+    #[test]
+    fn what_was_not_sent_comes_back() {
+        let now = Instant::now();
+        let host = host(1 << 20);
+        host.put(SWARM, key(1), Bytes::from(vec![0; 100_000]), now);
+        let grant = host.take(SWARM, key(1), Part::Whole, now).expect("free");
+        assert!(!host.has(SWARM, key(1)));
+        assert_eq!(drain(grant, 1), CHUNK as usize);
+        assert_eq!(host.take(SWARM, key(1), Part::Span(0, 0), now).err(), Some(Refusal::Gone));
+        let rest = host.take(SWARM, key(1), Part::From(CHUNK), now).expect("came back");
+        assert_eq!(drain(rest, 100), 100_000 - CHUNK as usize);
+        assert_eq!(host.bytes(), 0);
+    }
+
+    proptest! {
+        /// Whatever is asked for in whatever order, and wherever connections break: no byte goes out twice, and what
+        /// goes out is right.
+        #[test]
+        fn each_byte_goes_out_at_most_once(
+            length in 1u32..200_000,
+            asks in prop::collection::vec((any::<u32>(), any::<u32>(), 0usize..9), 1..40),
+        ) {
+            let now = Instant::now();
+            let host = host(1 << 20);
+            let body: Bytes = (0..length).map(|i| ((i * 31) >> 4) as u8).collect();
+            host.put(SWARM, key(1), body.clone(), now);
+            let mut out = vec![0u8; length as usize];
+            for (a, b, chunks) in asks {
+                let (a, b) = (a % length, b % (length + 10));
+                let part = if b == 0 { Part::Whole } else if b < a { Part::From(a) } else { Part::Span(a, b) };
+                if let Ok(mut grant) = host.take(SWARM, key(1), part, now) {
+                    let mut at = grant.range.start as usize;
+                    for _ in 0..chunks {
+                        let Some(chunk) = grant.chunk() else { break };
+                        prop_assert_eq!(&chunk, &body.slice(at..at + chunk.len()));
+                        out[at..at + chunk.len()].iter_mut().for_each(|n| *n += 1);
+                        at += chunk.len();
+                    }
+                }
+                prop_assert!(out.iter().all(|n| *n <= 1));
+                let shelf = host.shelf();
+                let entry = &shelf.entries[&(SWARM, key(1))];
+                prop_assert!(entry.free.windows(2).all(|w| w[0].end < w[1].start));
+                let free: u32 = entry.free.iter().map(|f| f.end - f.start).sum();
+                let sent = out.iter().filter(|n| **n == 1).count() as u32;
+                prop_assert_eq!(free + sent, length, "whatever wasn't sent can still be had");
+                let expected = if entry.free.is_empty() { 0 } else { length as usize };
+                prop_assert_eq!(shelf.bytes, expected);
+            }
+        }
+    }
+}

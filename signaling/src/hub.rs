@@ -153,7 +153,8 @@ impl Hub {
         }
     }
 
-    fn event(&self, event: Event) {
+    /// Takes in one piece of the publisher's news.
+    pub fn event(&self, event: Event) {
         match event {
             Event::Published(published) => {
                 let mut digest = published.digest;
@@ -186,7 +187,8 @@ impl Hub {
         }
     }
 
-    fn tick_once(&self, now: Instant) {
+    /// Tells swarms of the time, once.
+    pub fn tick_once(&self, now: Instant) {
         self.host.tick(now);
         let desk = self.desk();
         for shard in &self.shards {

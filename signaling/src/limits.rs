@@ -133,7 +133,7 @@ impl Limits {
     }
 
     pub(crate) fn idle(&self) -> Duration {
-        Duration::from_secs(self.idle_secs.max(3))
+        Duration::from_secs(self.idle_secs.max(1))
     }
 
     pub(crate) fn write(&self) -> Duration {

@@ -1,14 +1,24 @@
 //! The signaling server's command line.
 
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
 use clap::Parser;
 use rillcast_signaling::{Options, start};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let running = start(Options::parse()).await?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    logs.with_ansi(std::io::stderr().is_terminal()).init();
+    let running = match start(Options::parse()).await {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("rillcast-signaling can't start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let texts = |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     println!(
         "{}",
@@ -23,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     stop_asked().await;
     tracing::info!("stopping");
     running.stop().await;
-    Ok(())
+    ExitCode::SUCCESS
 }
 
 /// Returns on Ctrl-C, and on SIGTERM where there is such a thing.

@@ -134,3 +134,97 @@ pub async fn serve(socket: UdpSocket, mut guard: Guard, metrics: Arc<Metrics>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn from() -> SocketAddr {
+        "192.0.2.1:32853".parse().expect("address")
+    }
+
+    fn request(attributes: &[u8]) -> Vec<u8> {
+        let mut request = vec![0, 1, 0, attributes.len() as u8, 0x21, 0x12, 0xa4, 0x42];
+        request.extend_from_slice(b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae");
+        request.extend_from_slice(attributes);
+        request
+    }
+
+    fn with_fingerprint(attributes: &[u8]) -> Vec<u8> {
+        let mut request = request(attributes);
+        request[3] += 8;
+        let crc = crc32(&request) ^ FINGERPRINT_XOR;
+        request.extend([0x80, 0x28, 0, 4]);
+        request.extend(crc.to_be_bytes());
+        request
+    }
+
+    #[test]
+    fn the_mapped_address_is_that_of_the_rfcs_test_vectors() {
+        // RFC 5769, 2.2 and 2.3: the same transaction id, 192.0.2.1 port 32853 and the IPv6 address, port 32853.
+        let v4 = answer(&request(&[]), from()).expect("answered");
+        assert_eq!(v4[..4], [1, 1, 0, 12]);
+        assert_eq!(v4[4..20], request(&[])[4..20]);
+        assert_eq!(v4[20..], [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
+        let v6 =
+            answer(&request(&[]), "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().expect("address"));
+        let expected = [
+            0, 0x20, 0, 0x14, 0, 2, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25,
+            0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9,
+        ];
+        assert_eq!(v6.expect("answered")[20..], expected);
+        assert_eq!(answer(&request(&[]), "[::ffff:192.0.2.1]:32853".parse().expect("address")), Some(v4));
+    }
+
+    #[test]
+    fn a_fingerprint_is_answered_with_one_and_a_wrong_one_with_silence() {
+        let mut good = with_fingerprint(&[0x80, 0x22, 0, 3, b'a', b'b', b'c', 0]);
+        let answered = answer(&good, from()).expect("answered");
+        assert_eq!(answered.len(), 40);
+        let crc = crc32(&answered[..32]) ^ FINGERPRINT_XOR;
+        assert_eq!(answered[36..], crc.to_be_bytes());
+        *good.last_mut().expect("there is one") ^= 1;
+        assert_eq!(answer(&good, from()), None);
+    }
+
+    #[test]
+    fn an_answer_is_at_most_the_mapped_address_longer_than_its_request() {
+        let v6 = "[2001:db8::1]:1".parse().expect("address");
+        for request in [request(&[]), request(&[0, 3, 0, 4, 0, 0, 0, 2]), with_fingerprint(&[])] {
+            assert!(answer(&request, from()).expect("answered").len() <= request.len() + 12);
+            assert!(answer(&request, v6).expect("answered").len() <= request.len() + 24);
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_binding_request_is_not_answered() {
+        let good = request(&[0x80, 0x22, 0, 1, b'a', 0, 0, 0]);
+        assert!(answer(&good, from()).is_some());
+        for length in 0..good.len() {
+            assert_eq!(answer(&good[..length], from()), None, "{length}");
+        }
+        let mut longer = good.clone();
+        longer.extend([0; 4]);
+        assert_eq!(answer(&longer, from()), None);
+        for (at, value) in [(0, 1), (1, 2), (1, 0x11), (3, 7), (4, 0), (23, 200)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(answer(&bad, from()), None, "{at} {value}");
+        }
+    }
+
+    #[test]
+    fn answers_are_limited_per_address_and_in_all() {
+        let limits = Limits { stun_per_address: 3, stun_per_sec: 5, ..Limits::default() };
+        let now = Instant::now();
+        let mut guard = Guard::new(&limits, now);
+        let count = |guard: &mut Guard, n: u8, now| {
+            (0..10).filter(|_| guard.allows(IpAddr::from([10, 0, 0, n]), now)).count()
+        };
+        assert_eq!(count(&mut guard, 1, now), 3);
+        assert_eq!(count(&mut guard, 2, now), 2, "the rest of what all may have");
+        assert_eq!(count(&mut guard, 1, now + Duration::from_secs(10)), 3);
+    }
+}

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use js_sys::{Array, Float64Array, Object, Promise, Reflect};
-use rillcast_core::engine::{Conditions, Input, Playhead, SegmentEntry};
+use rillcast_core::engine::{Conditions, Input, MediaKind, Playhead, SegmentEntry};
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
@@ -167,10 +167,10 @@ impl Peer {
         Ok(Self { shell })
     }
 
-    /// A playlist as the player sees it. `numbers` holds seven values per segment: media sequence number,
+    /// A playlist as the player sees it. `audio`: a separate audio rendition. `numbers` holds seven values per segment: media sequence number,
     /// discontinuity sequence, part (0 is the whole segment), start and duration in milliseconds, first byte in the
     /// resource and the byte after the last (0 and 0 are all of it); `urls` one URL per segment.
-    pub fn timeline(&self, playlist: &str, live: bool, numbers: &Float64Array, urls: &Array) {
+    pub fn timeline(&self, playlist: &str, audio: bool, live: bool, numbers: &Float64Array, urls: &Array) {
         const FIELDS: usize = 7;
         let track = track_id(playlist);
         let numbers = numbers.to_vec();
@@ -183,7 +183,8 @@ impl Peer {
             places.push((key, place(url, n[5], n[6])));
         }
         self.shell.source.timeline(track, playlist, places);
-        self.shell.input(Input::Timeline { track, segments, live });
+        let kind = if audio { MediaKind::Audio } else { MediaKind::Main };
+        self.shell.input(Input::Timeline { track, kind, segments, live });
     }
 
     /// The player asks for a segment; the answer comes to the host under the number given back. The rest as in
@@ -247,6 +248,8 @@ impl Peer {
             ("rescues", stats.rescues),
             ("rescueBytes", stats.rescue_bytes),
             ("storedBytes", stats.stored_bytes),
+            ("uploadRate", stats.upload_rate),
+            ("sourceRate", stats.source_rate),
         ];
         for (name, value) in numbers {
             set(&object, name, value as f64);

@@ -89,6 +89,9 @@ impl Shell {
                 let output = self.engine.borrow_mut().poll_output();
                 let Some(output) = output else { break };
                 self.act(output);
+                if self.closed.get() {
+                    return;
+                }
             }
         }
         self.busy.set(false);
@@ -120,7 +123,7 @@ impl Shell {
 
     /// Counters and the picture of the moment.
     pub(crate) fn stats(&self) -> rillcast_core::engine::Stats {
-        self.engine.borrow().stats(js::now())
+        self.engine.borrow().stats()
     }
 
     /// Leaves: every link, fetch and timer ends, and nothing comes in or goes out any more.
@@ -128,9 +131,9 @@ impl Shell {
         if self.closed.replace(true) {
             return;
         }
-        self.timer.borrow_mut().disarm();
-        self.signaling.close();
         self.links.close_all();
+        self.signaling.close();
+        self.timer.borrow_mut().disarm();
         self.source.close();
         self.inbox.borrow_mut().clear();
         for (request, _) in self.requests.take() {
@@ -149,6 +152,7 @@ impl Shell {
             Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
             Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),
             Output::WantPeers { count } => self.signaling.want_peers(count),
+            Output::WantDigests { keys } => self.signaling.want_digests(keys),
             Output::Fetch { fetch, key, range, via, urgent } => {
                 self.source.fetch(self, fetch, key, range, via, urgent);
             }

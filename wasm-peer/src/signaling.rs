@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
-use rillcast_protocol::id::{Delivery, PeerId, Role};
+use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
@@ -133,6 +133,11 @@ impl Signaling {
     /// Asks for introductions.
     pub(crate) fn want_peers(&self, count: u8) {
         self.send(&ClientMessage::WantPeers { count });
+    }
+
+    /// Asks for digests.
+    pub(crate) fn want_digests(&self, keys: Vec<SegmentKey>) {
+        self.send(&ClientMessage::WantDigests { keys: List::clipped(keys) });
     }
 
     /// Sends to a peer by way of the server.

@@ -54,8 +54,9 @@ pub(crate) fn lint(workspace: &Workspace, steps: &mut Steps, findings: &mut Find
             "warnings",
         ]))
     });
-    findings.check("biome check (mend: npx biome check --write, in web)", steps, || {
-        proc::run(workspace.npm_program("biome").args(["check", "--error-on-warnings"]))
+    findings.check("biome check (mend: in web, npx biome check --write . ../tests)", steps, || {
+        // The scripts of the browser tests as well, by the same rules.
+        proc::run(workspace.npm_program("biome").args(["check", "--error-on-warnings", ".", "../tests"]))
     });
     findings.check("tsc --noEmit", steps, || proc::run(workspace.npm_program("tsc").arg("--noEmit")));
 }

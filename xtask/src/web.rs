@@ -1,16 +1,16 @@
 //! The browser bundle: `web/dist`, which the servers carry inside them.
 //!
 //! - `rillcast.js`: the snippet, for a script tag; from `web/src/snippet.ts`
-//! - `rillcast.mjs` and `types/`: the npm package; from `web/src/index.ts`
+//! - `rillcast.mjs`: the npm package, with its types in `web/types`; from `web/src/index.ts`
 //! - `rillcast_bg.wasm`: the engine
 //! - `demo/`: the demo page; from `web/demo`
-//! - `pages/`: the pages of benches and browser tests; from `tests/pages`
 //!
-//! Of a folder of pages, the scripts at its top are bundled, each into a module of its own, and everything else is
-//! copied; scripts further down are there to be imported.
+//! Of the demo, the scripts at the top of its folder are bundled, each into a module of its own, and everything else is
+//! copied; scripts further down are there to be imported. The pages of benches and browser tests are no part of this:
+//! their origin serves them from where they lie, and no server carries them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -25,11 +25,11 @@ use crate::workspace::Workspace;
 
 const SNIPPET: &str = "rillcast.js";
 const MODULE: &str = "rillcast.mjs";
+/// The folder of the types, in `web`; not in `dist`, for the servers have no use for them.
+const TYPES: &str = "types";
 const STAMP_FILE: &str = ".stamp";
 /// What the oldest browsers with the APIs that we need understand.
 const LANGUAGE: &str = "--target=es2020";
-/// p2p-media-loader, which the benches compare with, has its stand-ins for Node's modules under this condition.
-const PAGE_CONDITIONS: &str = "--conditions=module,p2pml:core-as-bundle";
 
 /// Brings `web/dist` up to date and prints what a viewer downloads; fails if that is too much.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
@@ -47,22 +47,13 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     download.judge()
 }
 
-/// The folders of pages, and what they are called in the bundle.
-fn pages(workspace: &Workspace) -> [(PathBuf, &'static str); 2] {
-    [(workspace.web().join("demo"), "demo"), (workspace.root.join("tests/pages"), "pages")]
-}
-
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 1").text(LANGUAGE).text(PAGE_CONDITIONS);
+    let mut inputs = Inputs::of("browser bundle 1").text(LANGUAGE);
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
-    inputs = inputs.tree(&web.join("src"))?.tree(&workspace.glue())?;
-    for (folder, _) in pages(workspace) {
-        inputs = inputs.tree(&folder)?;
-    }
-    Ok(inputs.stamp())
+    Ok(inputs.tree(&web.join("src"))?.tree(&web.join("demo"))?.tree(&workspace.glue())?.stamp())
 }
 
 fn bundle(workspace: &Workspace) -> Result<()> {
@@ -83,26 +74,18 @@ fn bundle(workspace: &Workspace) -> Result<()> {
     proc::run(
         esbuild(workspace).arg("--format=esm").arg(source.join("index.ts")).arg(outfile(&draft.join(MODULE))),
     )?;
-    proc::run(
-        workspace
-            .npm_program("tsc")
-            .args(["--project", "tsconfig.types.json", "--outDir"])
-            .arg(draft.join("types")),
-    )?;
+    proc::run(workspace.npm_program("tsc").args(["--project", "tsconfig.types.json", "--outDir", TYPES]))?;
     copy(&workspace.glue().join(wasm::module_name()), &draft.join(wasm::module_name()))?;
-    for (folder, name) in pages(workspace) {
-        bundle_pages(workspace, &folder, &draft.join(name))?;
-    }
+    bundle_demo(workspace, &web.join("demo"), &draft.join("demo"))?;
 
     mirror(&draft, &workspace.dist(), &[STAMP_FILE])?;
     fs::remove_dir_all(&draft).with_context(|| format!("could not remove {}", draft.display()))
 }
 
-/// `esbuild` for browsers. Pages may lie outside `web`, so packages are looked up by `NODE_PATH` as well.
+/// `esbuild` for browsers.
 fn esbuild(workspace: &Workspace) -> Command {
     let mut command = workspace.npm_program("esbuild");
     command
-        .env("NODE_PATH", workspace.node_modules())
         .args(["--bundle", "--minify", "--platform=browser", "--charset=utf8", "--legal-comments=none"])
         .args([LANGUAGE, "--log-level=warning"]);
     command
@@ -112,14 +95,14 @@ fn outfile(path: &Path) -> String {
     format!("--outfile={}", path.display())
 }
 
-fn bundle_pages(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
+fn bundle_demo(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
     for file in files_below(from)? {
         match role(&file) {
             Role::Entry => {
                 let script = to.join(&file).with_extension("js");
-                let mut esbuild = esbuild(workspace);
-                esbuild.args(["--format=esm", PAGE_CONDITIONS]).arg(from.join(&file)).arg(outfile(&script));
-                proc::run(&mut esbuild)?;
+                proc::run(
+                    esbuild(workspace).arg("--format=esm").arg(from.join(&file)).arg(outfile(&script)),
+                )?;
             }
             Role::Imported => {}
             Role::Copied => copy(&from.join(&file), &to.join(&file))?,
@@ -128,7 +111,7 @@ fn bundle_pages(workspace: &Workspace, from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What becomes of a file in a folder of pages.
+/// What becomes of a file in the demo's folder.
 #[derive(Debug, PartialEq, Eq)]
 enum Role {
     /// Bundled with what it imports.
@@ -165,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_scripts_at_the_top_are_bundled_and_the_rest_is_imported_or_copied() {
+    fn the_demos_scripts_at_the_top_are_bundled_and_the_rest_is_imported_or_copied() {
         for (file, expected) in [
             ("demo.ts", Role::Entry),
             ("worker.mjs", Role::Entry),

@@ -13,7 +13,7 @@ use crate::transfer::upload::Promise;
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
-use super::{BULK_HEADER, Engine, LinkId};
+use super::{BULK_HEADER, Engine, LinkId, Output};
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn control(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
@@ -28,7 +28,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return self.expel(link, "spoke before its hello", now);
         }
         match message {
-            Message::Hello { .. } => self.with(link, |l| l.greeted = true),
+            Message::Hello { session, .. } => self.greeted(link, session, now),
             Message::Profile { playing, passive } => self.with(link, |l| {
                 l.playing = playing.to_vec();
                 l.passive = passive;
@@ -45,7 +45,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.digest_offered(digest, Some(link), now);
             }
             Message::Offer { transfer, name } => self.offered(link, transfer, name, now),
-            Message::Grant { transfer } => self.granted(link, transfer, now),
+            Message::Grant { transfer } => self.granted(link, transfer),
             Message::Decline { transfer, why } => {
                 if let Some(name) = self.uploads.take_offer(link, transfer) {
                     self.with(link, |l| {
@@ -95,6 +95,24 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
+    /// A peer that came back to the server has a new id there, while its old links still work: of two links to one visit the newer
+    /// is closed, at both ends alike.
+    fn greeted(&mut self, link: LinkId, session: u64, now: Instant) {
+        let twin = self
+            .members
+            .links()
+            .find(|(id, l)| *id != link && l.greeted && l.session == session)
+            .map(|(id, _)| id);
+        self.with(link, |l| (l.greeted, l.session) = (true, session));
+        let Some(twin) = twin else { return };
+        let newer = link.max(twin);
+        if let Some(peer) = self.members.link(newer).map(|l| l.peer) {
+            self.link_closed(peer, Some(newer), now);
+            self.members.forget(peer);
+            self.outputs.push_back(Output::Close { peer });
+        }
+    }
+
     fn have(&mut self, link: LinkId, maps: Vec<HaveMap>) {
         let mut unknown = Vec::new();
         for map in maps {
@@ -140,7 +158,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, now: Instant) {
         self.with(link, |l| l.add_block(name.key, name.block.0));
-        let no = self.why_not(&name);
+        let no = self.why_not(&name, now);
         let why = match no {
             None => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
@@ -159,7 +177,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// Why an offered block isn't wanted.
-    fn why_not(&self, name: &BlockName) -> Option<No> {
+    fn why_not(&self, name: &BlockName, now: Instant) -> Option<No> {
         if !self.may_download() || self.config.role == Role::Seed {
             return Some(No::Unwanted);
         }
@@ -176,13 +194,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Some(_) if !segment.is_missing(name.block.0) => Some(No::Held),
             Some(_) => {
                 let busy = self.downloads.is_coming(&name.key, name.block.0)
-                    || self.sources.covers(&name.key, name.block.0);
+                    || self.sources.covers(&name.key, name.block.0, now);
                 busy.then_some(No::InFlight)
             }
         }
     }
 
-    fn granted(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
+    fn granted(&mut self, link: LinkId, transfer: TransferId) {
         let Some(name) = self.uploads.take_offer(link, transfer) else { return };
         self.promise(link, transfer, name, Instant::NEVER);
     }

@@ -4,9 +4,9 @@ use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 
-use crate::overlay::members::{PING_EVERY, Want};
+use crate::overlay::members::{PING_EVERY, SILENCE, Want};
 use crate::payload::Payload;
-use crate::time::{Instant, Rate};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::Message;
 use crate::wire::message::{HaveMap, MAX_MAPS};
 
@@ -15,6 +15,8 @@ use rillcast_protocol::coding::{List, Wire};
 
 /// A browser's ceiling, whatever the site allows: each link costs memory and messages.
 const MAX_LINKS: usize = 64;
+/// A peer that the server has lost sight of answers a ping within this time, or is gone.
+const ANSWER: Duration = Duration::from_millis(2000);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
@@ -53,14 +55,21 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.upkeep_at = now;
     }
 
-    pub(super) fn gone(&mut self, peer: PeerId) {
-        let link = self.members.link_to(peer);
-        if let Some(link) = link {
-            self.drop_link(link);
-            self.members.closed(peer, Some(link), Instant::ZERO);
-        }
-        if self.members.forget(peer) || link.is_some() {
-            self.outputs.push_back(Output::Close { peer });
+    /// The server lost sight of a peer. Its links may well work on (a server that restarts loses sight of everybody), so an open one is
+    /// only asked for a sign of life, soon.
+    pub(super) fn gone(&mut self, peer: PeerId, now: Instant) {
+        match self.members.link_to(peer) {
+            Some(link) => {
+                if let Some(l) = self.members.link_mut(link) {
+                    l.heard = l.heard.min(now.minus(SILENCE - ANSWER));
+                }
+                self.ping(link, now);
+            }
+            None => {
+                if self.members.forget(peer) {
+                    self.outputs.push_back(Output::Close { peer });
+                }
+            }
         }
     }
 
@@ -69,7 +78,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.outputs.push_back(Output::Close { peer });
             return;
         }
-        self.send(link, Message::Hello { version: rillcast_protocol::VERSION });
+        self.send(link, Message::Hello { version: rillcast_protocol::VERSION, session: self.session });
         if let Some((playing, passive)) = self.told.clone() {
             self.send(link, Message::Profile { playing: List::clipped(playing), passive });
         }

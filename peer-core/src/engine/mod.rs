@@ -66,6 +66,7 @@ enum Pending {
 pub struct Engine<P> {
     config: Config,
     rng: Rng,
+    session: u64,
     membership: Option<Membership>,
     settings: Settings,
     conditions: Conditions,
@@ -104,8 +105,10 @@ const UPKEEP: Duration = Duration::from_millis(500);
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// A node that knows nobody and plays nothing.
     pub fn new(config: Config) -> Self {
+        let mut rng = Rng::new(config.seed);
         Self {
-            rng: Rng::new(config.seed),
+            session: rng.draw(),
+            rng,
             membership: None,
             settings: Settings::default(),
             conditions: Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 },
@@ -150,7 +153,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::Settings(settings) => self.apply(settings),
             Input::Publishers(keys) => self.publishers = keys,
             Input::Introduced(peers) => self.introduced(&peers, now),
-            Input::Gone(peer) => self.gone(peer),
+            Input::Gone(peer) => self.gone(peer, now),
             Input::Digest(digest) => self.digest_offered(digest, None, now),
             Input::LinkOpen { link, peer } => self.link_open(link, peer, now),
             Input::LinkClosed { peer, link } => self.link_closed(peer, link, now),

@@ -27,6 +27,8 @@ pub struct Link {
     pub weight: u16,
     /// It has said hello.
     pub greeted: bool,
+    /// What it called its visit in its hello.
+    pub session: u64,
     /// It gives nothing and stays out of elections.
     pub passive: bool,
     /// What it plays.
@@ -57,6 +59,7 @@ impl Link {
             nonce,
             weight,
             greeted: false,
+            session: 0,
             passive: false,
             playing: Vec::new(),
             heard: now,

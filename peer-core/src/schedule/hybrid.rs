@@ -191,7 +191,8 @@ impl Hybrid {
         if segment.is_complete() || segment.is_whole() {
             return Instant::NEVER;
         }
-        let absent: Vec<u16> = segment.missing().filter(|b| !view.sources.covers(&want.key, *b)).collect();
+        let absent: Vec<u16> =
+            segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
         let latest = self.guard.latest(

@@ -82,7 +82,7 @@ fn best<P: Payload>(
                 }
                 // Who passes most on gets first; in units of 256 KiB, so that small differences leave room for chance.
                 let generosity = link.received / (256 * 1024);
-                let score = (holders, u64::MAX - key.number, u64::MAX - generosity, rng.next());
+                let score = (holders, u64::MAX - key.number, u64::MAX - generosity, rng.draw());
                 if best.as_ref().is_none_or(|(s, _, _)| score < *s) {
                     best = Some((score, *id, name));
                 }

@@ -13,6 +13,9 @@ use crate::time::{Duration, Instant, Rate};
 /// Shorter transfers say nothing about throughput.
 const MIN_SAMPLE: u64 = 48 * 1024;
 
+/// A fetch that has brought nothing for so long isn't relied on.
+const STALLED: Duration = Duration::from_millis(2500);
+
 /// Whether the source answers Range requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranges {
@@ -141,11 +144,13 @@ impl<P: Payload> Sources<P> {
         }
     }
 
-    /// Whether a fetch is to bring the block.
-    pub fn covers(&self, key: &SegmentKey, block: u16) -> bool {
-        self.fetches
-            .values()
-            .any(|f| f.key == *key && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block))))
+    /// Whether a fetch is about to bring the block. One that hasn't moved for a while doesn't count: others may bring it first.
+    pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
+        self.fetches.values().any(|f| {
+            f.key == *key
+                && now.since(f.moved) < STALLED
+                && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block)))
+        })
     }
 
     /// Whether any fetch is for the segment.

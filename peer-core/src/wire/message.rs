@@ -124,7 +124,9 @@ wire_enum! {
     pub enum Message {
         /// First on every link.
         0 => Hello { /// The sender's version.
-                     version: u8 },
+                     version: u8, /// Drawn once by the sender: two links to one visit, under two ids after a return to the server,
+                     /// show themselves by it.
+                     session: u64 },
         /// What the sender plays; replaces what it said before.
         1 => Profile { /// One per kind of media.
                        playing: List<Playing, 4>, /// It leaves elections and gives nothing (hidden tab, sharing off).
@@ -188,7 +190,7 @@ impl Message {
             return Err(DecodeError::TooLarge);
         }
         match Self::from_bytes(bytes)? {
-            Self::Hello { version } if version < OLDEST_VERSION => Err(DecodeError::Version(version)),
+            Self::Hello { version, .. } if version < OLDEST_VERSION => Err(DecodeError::Version(version)),
             message => Ok(message),
         }
     }

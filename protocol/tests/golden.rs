@@ -1,0 +1,179 @@
+//! The wire as it is: bytes written down once. Whoever changes one of these changes the protocol, and has to raise its
+//! version.
+
+use rillcast_protocol::coding::{Blob, List, Text, Wire};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::session::{Description, SessionSignal};
+use rillcast_protocol::settings::{IceServer, Settings};
+use rillcast_protocol::signal::{
+    ClientMessage, Join, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
+    hosted_path,
+};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn text<const N: usize>(t: &str) -> Text<N> {
+    Text::new(t).expect("short")
+}
+
+#[track_caller]
+fn golden<T: Wire + PartialEq + std::fmt::Debug>(value: T, expected: &str) {
+    let expected: String = expected.split_whitespace().collect();
+    assert_eq!(hex(&value.to_bytes()), expected);
+    assert_eq!(T::from_bytes(&value.to_bytes()), Ok(value));
+}
+
+const KEY: SegmentKey =
+    SegmentKey { track: TrackId(0x0102_0304_0506_0708), number: 300, discontinuity: 2, part: 1 };
+const KEY_HEX: &str = "0102030405060708 ac02 02 01";
+
+fn id(n: u8) -> PeerId {
+    PeerId([n; 16])
+}
+
+fn id_hex(n: u8) -> String {
+    format!("{n:02x}").repeat(16)
+}
+
+fn digest() -> SegmentDigest {
+    SegmentDigest {
+        swarm: SwarmId([0xaa; 16]),
+        key: KEY,
+        length: 40_000,
+        duration_ms: 4000,
+        hashes: vec![[0x11; 32], [0x22; 32]],
+        publisher: PublisherKey([0x33; 32]),
+        signature: [0x44; 64],
+        hosted: true,
+    }
+}
+
+fn digest_hex() -> String {
+    format!(
+        "{} {KEY_HEX} c0b802 a01f {} {} {} {} 01",
+        "aa".repeat(16),
+        "11".repeat(32),
+        "22".repeat(32),
+        "33".repeat(32),
+        "44".repeat(64)
+    )
+}
+
+#[test]
+fn segment_keys_and_digests() {
+    golden(KEY, KEY_HEX);
+    golden(digest(), &digest_hex());
+    let signed = digest().signed_bytes();
+    assert!(signed.starts_with(b"rillcast segment digest v1\0"));
+    assert_eq!(signed.len(), 27 + 16 + 12 + 3 + 2 + 64);
+}
+
+#[test]
+fn the_path_of_a_hosted_segment() {
+    let path = hosted_path(SwarmId([0xaa; 16]), KEY);
+    assert_eq!(path, format!("{}/{}", "aa".repeat(16), "0102030405060708ac020201"));
+}
+
+#[test]
+fn what_peers_say() {
+    let join = Join {
+        version: 1,
+        site: text("s"),
+        content: text("c"),
+        delivery: Delivery::Dash,
+        role: Role::Seed,
+        token: Blob::new([9]).expect("short"),
+        publisher: Some(PublisherKey([5; 32])),
+    };
+    golden(ClientMessage::Join { join }, &format!("00 01 0173 0163 01 01 0109 01 {}", "05".repeat(32)));
+    golden(ClientMessage::WantPeers { count: 200 }, "01 c801");
+    let payload = Blob::new(*b"hi").expect("short");
+    golden(ClientMessage::Relay { to: id(7), payload }, &format!("02 {} 026869", id_hex(7)));
+    let tracks = List::clipped([TrackSource { track: TrackId(1), playlist: text("/a") }]);
+    golden(ClientMessage::Playing { tracks }, "03 01 0000000000000001 022f61");
+    golden(ClientMessage::Publish { digest: digest() }, &format!("04 {}", digest_hex()));
+    golden(ClientMessage::Ping { nonce: u64::MAX }, "05 ffffffffffffffffff01");
+    let report = Report {
+        source_bytes: 1,
+        publisher_bytes: 2,
+        peer_bytes: 3,
+        seed_bytes: 4,
+        uploaded_bytes: 5,
+        played_bytes: 6,
+        stalls: 7,
+        stall_ms: 8,
+        played_ms: 9,
+        links: 10,
+    };
+    golden(ClientMessage::Report { report }, "06 01 02 03 04 05 06 07 08 09 0a");
+    golden(ClientMessage::WantDigests { keys: List::clipped([KEY]) }, &format!("07 01 {KEY_HEX}"));
+}
+
+#[test]
+fn what_the_server_says() {
+    let ice = IceServer { url: text("stun:h:1"), username: text("u"), credential: text("p") };
+    let settings = Settings {
+        enabled: true,
+        holdout: false,
+        ratio_percent: 200,
+        upload_cap: 1,
+        max_links: 16,
+        ice: List::clipped([ice]),
+        report_secs: 10,
+    };
+    let settings_hex = "01 00 c801 01 10 01 087374756e3a683a31 0175 0170 0a";
+    let welcome = Welcome {
+        version: 1,
+        peer: id(1),
+        swarm: SwarmId([2; 16]),
+        nonce: 3,
+        weight: 100,
+        server_time_ms: 4,
+        settings: settings.clone(),
+        publishers: List::clipped([PublisherKey([5; 32])]),
+        publisher_base: text("/h"),
+    };
+    golden(
+        ServerMessage::Welcome { welcome },
+        &format!("00 01 {} {} 03 64 04 {settings_hex} 01 {} 022f68", id_hex(1), id_hex(2), "05".repeat(32)),
+    );
+    let peer = PeerDescriptor { id: id(6), role: Role::Viewer, nonce: 7, weight: 300, initiate: true };
+    golden(
+        ServerMessage::Introduce { peers: List::clipped([peer]) },
+        &format!("01 01 {} 00 07 ac02 01", id_hex(6)),
+    );
+    let payload = Blob::default();
+    golden(ServerMessage::Relayed { from: id(8), payload }, &format!("02 {} 00", id_hex(8)));
+    golden(ServerMessage::Digest { digest: digest() }, &format!("03 {}", digest_hex()));
+    golden(ServerMessage::Settings { settings }, &format!("04 {settings_hex}"));
+    golden(ServerMessage::Publishers { keys: List::clipped([]) }, "05 00");
+    golden(ServerMessage::Pong { nonce: 1, server_time_ms: 2 }, "06 01 02");
+    golden(ServerMessage::Refused { code: RefusedCode::RateLimited, message: text("no") }, "07 04 026e6f");
+    golden(ServerMessage::Gone { peer: id(9) }, &format!("08 {}", id_hex(9)));
+}
+
+#[test]
+fn refusals_have_fixed_numbers() {
+    use RefusedCode::{Malformed, RateLimited, Site, Unauthorised, Unavailable, Version};
+    for (number, code) in
+        [Malformed, Version, Site, Unauthorised, RateLimited, Unavailable].into_iter().enumerate()
+    {
+        assert_eq!(code.to_bytes(), [number as u8]);
+        assert_eq!(RefusedCode::from_bytes(&[number as u8]), Ok(code));
+    }
+    assert!(RefusedCode::from_bytes(&[6]).is_err());
+}
+
+#[test]
+fn session_signals() {
+    let description = Description { ufrag: text("u"), password: text("p"), fingerprint: [0xee; 32] };
+    let description_hex = format!("0175 0170 {}", "ee".repeat(32));
+    let offer = SessionSignal::Offer { attempt: 1, description: description.clone() };
+    golden(offer, &format!("00 01 {description_hex}"));
+    golden(SessionSignal::Answer { attempt: 2, description }, &format!("01 02 {description_hex}"));
+    golden(SessionSignal::Candidate { attempt: 3, candidate: text("c") }, "02 03 0163");
+    golden(SessionSignal::Abort { attempt: 300 }, "03 ac02");
+}

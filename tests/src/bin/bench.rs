@@ -1,0 +1,38 @@
+//! `bench`: measures clients side by side.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use rillcast_tests::bench::offload;
+
+/// Measures clients side by side, in real browsers.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// How much of a stream the viewers deliver to each other, and what it costs them.
+    Offload(offload::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    match Cli::parse().bench {
+        Bench::Offload(options) => offload::offload(&options).await,
+    }
+}
