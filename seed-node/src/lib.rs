@@ -1,7 +1,68 @@
-//! The native shell around the Rillcast engine: a seed node.
+//! The native shell around the Rillcast engine: a seed node. It holds no policy; who gets what, when and from where is
+//! the engine's to say.
 //!
+//! - [`node`]: a whole node; start here
+//! - [`config`]: what an operator can set
+//! - [`driver`]: one swarm: the engine in a task, and everything around it
+//! - [`links`]: which peer is at which link
 //! - [`rtc`]: WebRTC with every peer on one UDP port
-//! - [`payload`]: the bytes that the engine moves here
+//! - [`signaling`]: the connection to signaling
+//! - [`follow`]: which renditions are followed and published
+//! - [`source`]: fetches from the source
+//! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
+//! - [`metrics`]: what monitoring sees
 
+pub mod check;
+pub mod config;
+pub mod driver;
+pub mod follow;
+pub mod links;
+pub mod metrics;
+pub mod node;
 pub mod payload;
 pub mod rtc;
+pub mod signaling;
+pub mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A node can't start, or can't go on.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The UDP port.
+    #[error(transparent)]
+    Endpoint(#[from] rtc::EndpointError),
+    /// The signing key.
+    #[error(transparent)]
+    Key(#[from] rillcast_publisher::key::KeyError),
+    /// The publisher.
+    #[error(transparent)]
+    Publisher(#[from] rillcast_publisher::origin::OriginError),
+    /// A URL prefix.
+    #[error("--allow: {0}")]
+    Allow(#[from] rillcast_publisher::allow::PrefixError),
+    /// The HTTP client.
+    #[error("can't set an HTTP client up: {0}")]
+    Http(#[from] reqwest::Error),
+    /// Longer than signaling takes.
+    #[error("the {0} is longer than signaling takes; shorten it, or give a --content id")]
+    TooLong(&'static str),
+    /// No randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// The certificate authority.
+    #[error("can't use the certificate authority in {0}: {1}")]
+    Ca(PathBuf, String),
+    /// The metrics' address.
+    #[error("can't serve metrics at {0}: {1}; choose another address with --metrics")]
+    Metrics(SocketAddr, std::io::Error),
+    /// A bug.
+    #[error("a stream's task has ended: {0}; please report this")]
+    Driver(String),
+    /// Anything else of the system.
+    #[error(transparent)]
+    Io(std::io::Error),
+}

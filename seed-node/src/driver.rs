@@ -1,0 +1,499 @@
+//! One swarm: the engine in a task, and everything around it that the engine asks for or hears from.
+//!
+//! The one law of the engine's surface holds here: after every input its outputs are drained, then one timer is armed.
+//!
+//! Queues that end here: links' events ([`EVENTS`]), news from signaling, pieces of fetches, the publisher's events.
+//! All push back on who fills them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Stats, Via};
+use rillcast_core::time::Instant;
+use rillcast_protocol::coding::{Blob, List, Text, Wire};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SwarmId};
+use rillcast_protocol::session::SessionSignal;
+use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, Welcome, hosted_path};
+use rillcast_publisher::{AllowList, Publisher, PublishingKey, Url};
+use tokio::sync::{mpsc, watch};
+
+use crate::follow::Following;
+use crate::links::Links;
+use crate::payload::Media;
+use crate::rtc::{Endpoint, Happening, LinkEvent, Why};
+use crate::signaling::{News, Signaling};
+use crate::source::{PIECES, Piece, Place, Sources, What};
+use crate::{Error, check};
+
+/// Events of all links of a swarm that wait for the engine.
+pub const EVENTS: usize = 256;
+/// Newest digests that are told again to a server that we come back to: it may have started anew.
+pub const RECENT: usize = 32;
+/// How often things are looked after that have no event of their own.
+const TICK: std::time::Duration = std::time::Duration::from_secs(1);
+const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// One swarm to take part in.
+#[derive(Clone, Debug)]
+pub struct SwarmConfig {
+    /// The HLS manifest: a multivariant playlist, or a media playlist.
+    pub manifest: Url,
+    /// What the swarm is named by, if not by the manifest's URL.
+    pub content: Option<String>,
+    /// Signaling's WebSocket.
+    pub signal: Url,
+    /// The site's name there.
+    pub site: String,
+    /// Prefixes of URLs that may be fetched besides the manifest's own origin.
+    pub allow: Vec<String>,
+    /// Follow every rendition, played or not.
+    pub all_renditions: bool,
+    /// Bytes of blocks held.
+    pub store_budget: u64,
+    /// Bytes/s given to all peers together; 0 is no cap.
+    pub upload_cap: u32,
+}
+
+/// What can be seen of a swarm from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Picture {
+    /// Connected to signaling.
+    pub joined: bool,
+    /// Who we are.
+    pub peer: Option<PeerId>,
+    /// In which swarm.
+    pub swarm: Option<SwarmId>,
+    /// The engine's counters and links.
+    pub stats: Stats,
+    /// Links and attempts.
+    pub links: usize,
+    /// Tracks followed.
+    pub followed: usize,
+    /// Segments signed.
+    pub published: u64,
+    /// Segments that came again with other bytes.
+    pub conflicts: u64,
+    /// Segments that got no digest.
+    pub skipped: u64,
+    /// Media bytes fetched for publishing.
+    pub published_bytes: u64,
+    /// Links ended, by cause.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// Peers that lied.
+    pub liars: u64,
+}
+
+/// A place where the newest picture is found.
+pub type Shared = Arc<Mutex<Picture>>;
+
+/// Told once, when first joined.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The manifest.
+    pub manifest: Url,
+    /// The swarm.
+    pub swarm: SwarmId,
+    /// Who we are in it.
+    pub peer: PeerId,
+}
+
+/// Takes part in a swarm until told to stop.
+pub async fn run(
+    config: SwarmConfig,
+    key: PublishingKey,
+    endpoint: Arc<Endpoint>,
+    tls: Arc<rustls::ClientConfig>,
+    shared: Shared,
+    joined: mpsc::Sender<Joined>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let allow = allow_list(&config)?;
+    let publisher_config = rillcast_publisher::Config { playlists: true, ..Default::default() };
+    let (publisher, mut published) = Publisher::new(key, publisher_config)?;
+    let (pieces, mut fetched) = mpsc::channel(PIECES);
+    let (link_events, mut from_links) = mpsc::channel(EVENTS);
+    let join = Join {
+        version: rillcast_protocol::VERSION,
+        site: Text::new(config.site.as_str()).ok_or(Error::TooLong("site"))?,
+        content: Text::new(config.content.as_deref().unwrap_or(config.manifest.as_str()))
+            .ok_or(Error::TooLong("manifest"))?,
+        delivery: Delivery::Hls,
+        role: Role::Seed,
+        token: Blob::default(),
+        publisher: Some(publisher.key()),
+    };
+    let (signaling, mut news) = Signaling::start(config.signal.to_string(), join, tls);
+    let mut random = [0u8; 8];
+    getrandom::fill(&mut random).map_err(|e| Error::Random(e.to_string()))?;
+    let mut driver = Driver {
+        engine: Engine::new(engine::Config {
+            role: Role::Seed,
+            seed: u64::from_le_bytes(random),
+            store_budget: config.store_budget,
+        }),
+        zero: std::time::Instant::now(),
+        links: Links::new(endpoint, link_events),
+        following: Following::new(publisher.clone(), Arc::clone(&allow), config.all_renditions),
+        publisher,
+        sources: Sources::new(pieces)?,
+        signaling: Some(signaling),
+        hosted_at: None,
+        recent: VecDeque::new(),
+        pending: VecDeque::new(),
+        picture: Picture::default(),
+        shared,
+        joined: Some(joined),
+        config,
+    };
+    driver.input(Input::Conditions(Conditions {
+        may_upload: true,
+        may_download: true,
+        hidden: false,
+        upload_cap: driver.config.upload_cap,
+    }));
+    let mut tick = tokio::time::interval(TICK);
+    let manifest = read_manifest(driver.publisher.clone(), driver.config.manifest.clone(), allow);
+    tokio::pin!(manifest);
+    let mut know_manifest = false;
+    while !*stop.borrow() {
+        let timer = driver.next_timeout();
+        tokio::select! {
+            _ = stop.changed() => break,
+            Some(event) = from_links.recv() => driver.link(event),
+            Some(news) = news.recv() => driver.news(news),
+            Some(event) = published.recv() => driver.published(event),
+            Some(piece) = fetched.recv() => driver.piece(piece),
+            urls = &mut manifest, if !know_manifest => {
+                know_manifest = true;
+                let now = driver.now();
+                driver.following.renditions(now, urls);
+            }
+            () = sleep(timer), if timer.is_some() => driver.input(Input::Timeout),
+            _ = tick.tick() => driver.tick(),
+        }
+    }
+    driver.links.clear();
+    // Links' tasks end by themselves; what they still tell goes nowhere.
+    drop(from_links);
+    if let Some(signaling) = driver.signaling.take() {
+        drop(news);
+        signaling.leave().await;
+    }
+    Ok(())
+}
+
+async fn sleep(duration: Option<std::time::Duration>) {
+    tokio::time::sleep(duration.unwrap_or_default()).await;
+}
+
+fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
+    let origin = config.manifest.origin().ascii_serialization();
+    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
+    Ok(Arc::new(AllowList::new(prefixes)?))
+}
+
+/// Reads the manifest, again and again until it can be had.
+async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList>) -> Vec<Url> {
+    loop {
+        match publisher.renditions(manifest.as_str(), &allow).await {
+            Ok(urls) => return urls,
+            Err(error) => tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read"),
+        }
+        tokio::time::sleep(MANIFEST_AGAIN).await;
+    }
+}
+
+struct Driver {
+    config: SwarmConfig,
+    engine: Engine<Media>,
+    zero: std::time::Instant,
+    links: Links,
+    following: Following,
+    publisher: Publisher,
+    sources: Sources,
+    signaling: Option<Signaling>,
+    /// Where hosted segments of signaling's own publisher are, and in which swarm.
+    hosted_at: Option<(Url, SwarmId)>,
+    recent: VecDeque<SegmentDigest>,
+    /// Inputs that outputs have led to.
+    pending: VecDeque<Input<Media>>,
+    picture: Picture,
+    shared: Shared,
+    joined: Option<mpsc::Sender<Joined>>,
+}
+
+impl Driver {
+    fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.zero.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn next_timeout(&self) -> Option<std::time::Duration> {
+        let at = self.engine.poll_timeout();
+        (at != Instant::NEVER).then(|| at.since(self.now()))
+    }
+
+    /// Tells the engine, and does what it then asks for.
+    fn input(&mut self, input: Input<Media>) {
+        self.pending.push_back(input);
+        while let Some(input) = self.pending.pop_front() {
+            let now = self.now();
+            self.engine.handle(now, input);
+            while let Some(output) = self.engine.poll_output() {
+                self.act(output);
+            }
+        }
+    }
+
+    fn act(&mut self, output: Output<Media>) {
+        let now = self.now();
+        match output {
+            Output::Connect { peer, initiate } => self.links.connect(now, peer, initiate),
+            Output::Close { peer } => self.links.close(peer),
+            Output::Control { link, bytes } => {
+                if let Some(link) = self.links.link(link.0) {
+                    link.control(bytes);
+                }
+            }
+            Output::Bulk { link, frame } => {
+                if let Some(link) = self.links.link(link.0) {
+                    link.bulk(frame);
+                }
+            }
+            Output::WantPeers { count } => self.send(ClientMessage::WantPeers { count }),
+            Output::Fetch { fetch, key, range, via, .. } => {
+                let place = self.place(key, via);
+                self.sources.fetch(fetch, place, range);
+            }
+            Output::CancelFetch { fetch } => self.sources.cancel(fetch),
+            Output::Verify { check, what } => {
+                self.pending.push_back(Input::Verdict { check, ok: check::holds(&what) });
+            }
+            Output::Playing { tracks } => {
+                let gone = self.following.playing(now, tracks);
+                gone.into_iter().for_each(|track| self.sources.forget(track));
+            }
+            Output::WantDigests { keys } => {
+                self.send(ClientMessage::WantDigests { keys: List::clipped(keys) });
+            }
+            Output::Event(Event::Liar { peer, why }) => {
+                self.picture.liars += 1;
+                tracing::warn!(%peer, why, "a peer broke the rules; its link is closed");
+            }
+            // Nobody plays here.
+            Output::Deliver(_) | Output::Progress { .. } | Output::Failed { .. } | Output::Event(_) => {}
+        }
+    }
+
+    fn place(&self, key: SegmentKey, via: Via) -> Option<Place> {
+        match via {
+            Via::Origin => self.sources.place(key),
+            Via::Publisher => {
+                let (base, swarm) = self.hosted_at.as_ref()?;
+                Some(Place { url: base.join(&hosted_path(*swarm, key)).ok()?, part: None })
+            }
+        }
+    }
+
+    fn send(&self, message: ClientMessage) {
+        // While we are away the server can't do anything about it; what matters is said again on joining.
+        if self.picture.joined
+            && let Some(signaling) = &self.signaling
+            && !signaling.send(message)
+        {
+            tracing::warn!("signaling takes messages too slowly; one was dropped");
+        }
+    }
+
+    fn link(&mut self, event: LinkEvent) {
+        let LinkEvent { link: id, what } = event;
+        let link = LinkId(id);
+        if let Happening::Closed(why) = what {
+            *self.picture.ended.entry(name(&why)).or_default() += 1;
+            let peer = self.links.peer(id);
+            tracing::info!(?peer, ?why, "link ended");
+            if let Some(input) = self.links.ended(id) {
+                self.input(input);
+            }
+            return;
+        }
+        let Some(peer) = self.links.peer(id) else { return };
+        match what {
+            Happening::Signal(signal) => self.relay(peer, &signal),
+            Happening::Open => {
+                if let Some(peer) = self.links.opened(id) {
+                    tracing::info!(%peer, "link open");
+                    self.input(Input::LinkOpen { link, peer });
+                }
+            }
+            Happening::Control(bytes) => self.input(Input::Control { link, bytes }),
+            Happening::Bulk { header, payload } => self.input(Input::Bulk { link, header, payload }),
+            Happening::Drained => {
+                if let Some(buffered) = self.links.link(id).map(|l| l.queued()) {
+                    self.input(Input::Drained { link, buffered });
+                }
+            }
+            Happening::Closed(_) => {}
+        }
+    }
+
+    fn relay(&self, to: PeerId, signal: &SessionSignal) {
+        if let Some(payload) = Blob::new(signal.to_bytes()) {
+            self.send(ClientMessage::Relay { to, payload });
+        }
+    }
+
+    fn news(&mut self, news: News) {
+        match news {
+            News::Joined(welcome) => self.welcome(*welcome),
+            News::Away(error) => {
+                self.picture.joined = false;
+                self.publish_picture();
+                tracing::warn!(%error, signal = rillcast_publisher::origin::bare(&self.config.signal), "away from signaling; links go on");
+            }
+            News::Message(message) => match *message {
+                ServerMessage::Introduce { peers } => self.input(Input::Introduced(peers.into_vec())),
+                ServerMessage::Gone { peer } => self.input(Input::Gone(peer)),
+                ServerMessage::Digest { digest } => {
+                    self.publisher.note(&digest);
+                    self.input(Input::Digest(digest));
+                }
+                ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
+                ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
+                ServerMessage::Relayed { from, payload } => self.relayed(from, payload.as_slice()),
+                ServerMessage::Welcome { .. } | ServerMessage::Pong { .. } | ServerMessage::Refused { .. } => {}
+            },
+        }
+    }
+
+    fn relayed(&mut self, from: PeerId, payload: &[u8]) {
+        match SessionSignal::from_bytes(payload) {
+            Ok(signal) => {
+                let now = self.now();
+                if let Some(input) = self.links.signalled(now, from, signal) {
+                    self.input(input);
+                }
+            }
+            Err(error) => tracing::debug!(%from, %error, "a peer's signal can't be read"),
+        }
+    }
+
+    fn welcome(&mut self, welcome: Welcome) {
+        let now = self.now();
+        self.picture.joined = true;
+        self.picture.peer = Some(welcome.peer);
+        self.picture.swarm = Some(welcome.swarm);
+        self.hosted_at =
+            hosted_base(&self.config.signal, welcome.publisher_base.as_str()).map(|base| (base, welcome.swarm));
+        let (swarm, peer) = (welcome.swarm, welcome.peer);
+        for track in self.following.joined(now, swarm) {
+            self.sources.forget(track);
+        }
+        self.recent.retain(|digest| digest.swarm == swarm);
+        self.input(Input::Welcome(welcome));
+        for digest in self.recent.clone() {
+            self.send(ClientMessage::Publish { digest });
+        }
+        self.publish_picture();
+        tracing::info!(%swarm, %peer, "joined");
+        if let Some(joined) = self.joined.take() {
+            let _ = joined.try_send(Joined { manifest: self.config.manifest.clone(), swarm, peer });
+        }
+    }
+
+    fn published(&mut self, event: rillcast_publisher::Event) {
+        match event {
+            rillcast_publisher::Event::Published(published) => {
+                let digest = published.digest;
+                if Some(digest.swarm) != self.picture.swarm {
+                    return;
+                }
+                self.picture.published += 1;
+                self.picture.published_bytes += published.body.len() as u64;
+                if self.recent.len() == RECENT {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(digest.clone());
+                self.send(ClientMessage::Publish { digest: digest.clone() });
+                self.input(Input::Published { digest, body: Media(published.body) });
+            }
+            rillcast_publisher::Event::Playlist { track, playlist, .. } => self.sources.learn(track, playlist),
+            rillcast_publisher::Event::Conflict { .. } => self.picture.conflicts += 1,
+            rillcast_publisher::Event::Skipped { .. } => self.picture.skipped += 1,
+            rillcast_publisher::Event::Failing { why, .. } => tracing::warn!(why, "a playlist can't be had"),
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        if !self.sources.counts(&piece) {
+            return;
+        }
+        let fetch = piece.fetch;
+        self.input(match piece.what {
+            What::Head(head) => Input::SourceHead { fetch, head },
+            What::Data(data) => Input::SourceData { fetch, data: Media(data) },
+            What::End => Input::SourceEnd { fetch },
+            What::Failed(error) => Input::SourceFailed { fetch, error },
+        });
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        for input in self.links.overdue(now) {
+            self.input(input);
+        }
+        for track in self.following.decide(now) {
+            self.sources.forget(track);
+        }
+        self.publish_picture();
+    }
+
+    fn publish_picture(&mut self) {
+        self.picture.stats = self.engine.stats();
+        self.picture.links = self.links.len();
+        self.picture.followed = self.following.len();
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.picture);
+    }
+}
+
+/// The base of hosted segments: absolute, or a path at signaling's own host.
+fn hosted_base(signal: &Url, base: &str) -> Option<Url> {
+    if base.is_empty() {
+        return None;
+    }
+    let mut own = signal.clone();
+    own.set_scheme(if signal.scheme() == "wss" { "https" } else { "http" }).ok()?;
+    own.set_query(None);
+    let mut url = own.join(base).ok()?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Some(url)
+}
+
+fn name(why: &Why) -> &'static str {
+    match why {
+        Why::Told => "told",
+        Why::Peer => "peer",
+        Why::NeverOpened => "never_opened",
+        Why::Silent => "silent",
+        Why::Stalled => "stalled",
+        Why::Overrun => "overrun",
+        Why::Protocol(_) => "protocol",
+        Why::Setup(_) => "setup",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosted_segments_are_at_signaling_unless_it_says_otherwise() {
+        let signal = Url::parse("wss://signal.example/ws").expect("a URL");
+        let base = |b: &str| hosted_base(&signal, b).map(String::from);
+        assert_eq!(base(""), None);
+        assert_eq!(base("/segments").as_deref(), Some("https://signal.example/segments/"));
+        assert_eq!(base("http://x.example/s").as_deref(), Some("http://x.example/s/"));
+    }
+}

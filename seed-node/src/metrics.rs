@@ -1,0 +1,143 @@
+//! What an operator's monitoring sees: `/metrics` in Prometheus' text format, and `/health`.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::{Router, routing::get};
+use rillcast_protocol::id::Role;
+use tokio::net::TcpListener;
+
+use crate::driver::{Picture, Shared};
+use crate::rtc::Endpoint;
+
+/// Everything that is shown.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The port.
+    pub endpoint: Arc<Endpoint>,
+    /// The swarms, by their manifests.
+    pub swarms: Vec<(String, Shared)>,
+}
+
+/// Serves until dropped; told back: the address.
+pub async fn serve(address: SocketAddr, watched: Watched) -> std::io::Result<(SocketAddr, ServeGuard)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    let router = Router::new().route("/metrics", get(metrics)).route("/health", get(health)).with_state(watched);
+    let task = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "metrics aren't served any more");
+        }
+    });
+    Ok((bound, ServeGuard(task)))
+}
+
+/// Ends the serving when dropped.
+#[derive(Debug)]
+pub struct ServeGuard(tokio::task::JoinHandle<()>);
+
+impl Drop for ServeGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn health(State(watched): State<Watched>) -> (StatusCode, String) {
+    let away: Vec<&str> =
+        watched.swarms.iter().filter(|(_, s)| !picture(s).joined).map(|(name, _)| name.as_str()).collect();
+    if away.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not connected to signaling for {}\n", away.join(", ")))
+    }
+}
+
+async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], render(&watched))
+}
+
+fn picture(shared: &Shared) -> Picture {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// One value of a picture.
+type Value = fn(&Picture) -> u64;
+
+/// Name, type, help, value.
+const SERIES: [(&str, &str, &str, Value); 18] = [
+    ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
+    ("links", "gauge", "Open links and attempts.", |p| p.links as u64),
+    ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
+    ("viewers", "gauge", "Linked viewers.", |p| {
+        p.stats.links.iter().filter(|l| l.role == Role::Viewer).count() as u64
+    }),
+    ("tracks_followed", "gauge", "Renditions followed.", |p| p.followed as u64),
+    ("stored_bytes", "gauge", "Bytes of media held.", |p| p.stats.stored_bytes),
+    ("published_total", "counter", "Segments signed.", |p| p.published),
+    ("published_bytes_total", "counter", "Media bytes fetched for signing.", |p| p.published_bytes),
+    ("conflicts_total", "counter", "Segments that came again with other bytes.", |p| p.conflicts),
+    ("skipped_total", "counter", "Segments that got no digest.", |p| p.skipped),
+    ("uploaded_bytes_total", "counter", "Media bytes given to others.", |p| p.stats.uploaded_bytes),
+    ("source_bytes_total", "counter", "Media bytes fetched by the engine.", |p| p.stats.source_bytes),
+    ("peer_bytes_total", "counter", "Media bytes taken from viewers.", |p| p.stats.peer_bytes),
+    ("seed_bytes_total", "counter", "Media bytes taken from seeds.", |p| p.stats.seed_bytes),
+    ("wasted_bytes_total", "counter", "Media bytes received in vain.", |p| p.stats.wasted_bytes),
+    ("false_blocks_total", "counter", "Blocks that failed verification.", |p| p.stats.false_blocks),
+    ("rescues_total", "counter", "Times that missing bytes were fetched late.", |p| p.stats.rescues),
+    ("liars_total", "counter", "Peers that broke the rules.", |p| p.liars),
+];
+
+fn render(watched: &Watched) -> String {
+    let mut out = String::with_capacity(4096);
+    let pictures: Vec<(String, Picture)> =
+        watched.swarms.iter().map(|(name, shared)| (escaped(name), picture(shared))).collect();
+    // Writing to a String can't fail.
+    for (name, kind, help, value) in SERIES {
+        let _ = writeln!(out, "# HELP rillcast_seed_{name} {help}\n# TYPE rillcast_seed_{name} {kind}");
+        for (manifest, picture) in &pictures {
+            let _ = writeln!(out, "rillcast_seed_{name}{{manifest=\"{manifest}\"}} {}", value(picture));
+        }
+    }
+    let _ = writeln!(
+        out,
+        "# HELP rillcast_seed_links_ended_total Links and attempts that ended, by cause.\n\
+         # TYPE rillcast_seed_links_ended_total counter"
+    );
+    for (manifest, picture) in &pictures {
+        for (cause, count) in &picture.ended {
+            let _ = writeln!(
+                out,
+                "rillcast_seed_links_ended_total{{manifest=\"{manifest}\",cause=\"{cause}\"}} {count}"
+            );
+        }
+    }
+    let mux = watched.endpoint.mux();
+    let (links, addresses) = mux.routes();
+    let stats = &mux.stats;
+    for (name, kind, help, value) in [
+        ("udp_links", "gauge", "Links at the UDP port.", links as u64),
+        ("udp_addresses", "gauge", "Addresses known of them.", addresses as u64),
+        ("udp_received_total", "counter", "Datagrams for links.", stats.received.load(Relaxed)),
+        ("udp_received_bytes_total", "counter", "Their bytes.", stats.received_bytes.load(Relaxed)),
+        ("udp_unknown_total", "counter", "Datagrams for no link, dropped.", stats.unknown.load(Relaxed)),
+        ("udp_overflowed_total", "counter", "Datagrams dropped, link too busy.", stats.overflowed.load(Relaxed)),
+        ("udp_sent_bytes_total", "counter", "Bytes sent.", stats.sent_bytes.load(Relaxed)),
+        ("udp_send_errors_total", "counter", "Sends that the kernel refused.", stats.send_errors.load(Relaxed)),
+    ] {
+        let _ = writeln!(
+            out,
+            "# HELP rillcast_seed_{name} {help}\n# TYPE rillcast_seed_{name} {kind}\nrillcast_seed_{name} {value}"
+        );
+    }
+    out
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

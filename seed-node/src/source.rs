@@ -1,0 +1,194 @@
+//! Fetches from the source for the engine: a byte range of a segment, as it comes in.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Client, StatusCode, Url};
+use rillcast_core::engine::{FetchId, SourceError, SourceHead};
+use rillcast_protocol::digest::MAX_SEGMENT;
+use rillcast_protocol::id::{SegmentKey, TrackId};
+use rillcast_publisher::playlist::Playlist;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Pieces of fetches that wait for the engine. It pushes back on the source.
+pub const PIECES: usize = 64;
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(10);
+/// Bytes skipped at most where the source has no ranges and the segment is a part of a resource.
+const MAX_SKIPPED: u64 = 64 * 1024 * 1024;
+
+/// A piece of a fetch.
+#[derive(Debug)]
+pub struct Piece {
+    /// Which fetch.
+    pub fetch: FetchId,
+    /// What of it.
+    pub what: What,
+}
+
+/// See [`Piece`].
+#[derive(Debug)]
+pub enum What {
+    /// The answer's head.
+    Head(SourceHead),
+    /// The next bytes.
+    Data(Bytes),
+    /// It is complete.
+    End,
+    /// It failed.
+    Failed(SourceError),
+}
+
+/// Where a segment's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The resource.
+    pub url: Url,
+    /// Its part that is the segment; `None` is all of it.
+    pub part: Option<Range<u64>>,
+}
+
+/// Fetches under way, and the playlists that say where segments are.
+#[derive(Debug)]
+pub struct Sources {
+    client: Client,
+    playlists: HashMap<TrackId, Arc<Playlist>>,
+    running: HashMap<FetchId, AbortHandle>,
+    pieces: mpsc::Sender<Piece>,
+}
+
+impl Sources {
+    /// Pieces go to `pieces`.
+    pub fn new(pieces: mpsc::Sender<Piece>) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(SILENCE)
+            .user_agent(concat!("rillcast/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, playlists: HashMap::new(), running: HashMap::new(), pieces })
+    }
+
+    /// A playlist as it is now.
+    pub fn learn(&mut self, track: TrackId, playlist: Arc<Playlist>) {
+        self.playlists.insert(track, playlist);
+    }
+
+    /// A track that isn't followed any more.
+    pub fn forget(&mut self, track: TrackId) {
+        self.playlists.remove(&track);
+    }
+
+    /// Where a segment is, as far as known.
+    pub fn place(&self, key: SegmentKey) -> Option<Place> {
+        let segment = self.playlists.get(&key.track)?.find(key)?;
+        Some(Place { url: segment.url.clone(), part: segment.range.clone() })
+    }
+
+    /// Begins a fetch of a segment, or of a range of its bytes.
+    pub fn fetch(&mut self, fetch: FetchId, place: Option<Place>, range: Option<Range<u32>>) {
+        let (client, pieces) = (self.client.clone(), self.pieces.clone());
+        let task = tokio::spawn(async move {
+            let what = match place {
+                None => What::Failed(SourceError::Unknown),
+                Some(place) => match run(&client, fetch, &place, range, &pieces).await {
+                    Ok(()) => What::End,
+                    Err(error) => What::Failed(error),
+                },
+            };
+            let _ = pieces.send(Piece { fetch, what }).await;
+        });
+        self.running.insert(fetch, task.abort_handle());
+    }
+
+    /// Stops a fetch.
+    pub fn cancel(&mut self, fetch: FetchId) {
+        if let Some(task) = self.running.remove(&fetch) {
+            task.abort();
+        }
+    }
+
+    /// Whether a piece still counts: those of a cancelled fetch may be on their way.
+    pub fn counts(&mut self, piece: &Piece) -> bool {
+        match piece.what {
+            What::End | What::Failed(_) => self.running.remove(&piece.fetch).is_some(),
+            What::Head(_) | What::Data(_) => self.running.contains_key(&piece.fetch),
+        }
+    }
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
+        self.running.values().for_each(AbortHandle::abort);
+    }
+}
+
+async fn run(
+    client: &Client,
+    fetch: FetchId,
+    place: &Place,
+    range: Option<Range<u32>>,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<(), SourceError> {
+    let network = |_: reqwest::Error| SourceError::Network;
+    let start = place.part.as_ref().map_or(0, |p| p.start);
+    let asked = match (&range, &place.part) {
+        (Some(r), _) => Some(start + u64::from(r.start)..start + u64::from(r.end)),
+        (None, part) => part.clone(),
+    };
+    let mut request = client.get(place.url.clone());
+    if let Some(asked) = &asked {
+        request = request.header(RANGE, format!("bytes={}-{}", asked.start, asked.end.saturating_sub(1)));
+    }
+    let mut response = request.send().await.map_err(network)?;
+    let status = response.status();
+    let part_length = place.part.as_ref().and_then(|p| u32::try_from(p.end - p.start).ok());
+    let (head, mut skip, mut left) = match status {
+        StatusCode::PARTIAL_CONTENT => {
+            let asked = asked.ok_or(SourceError::Status(206))?;
+            let (from, total) = content_range(&response).ok_or(SourceError::Status(206))?;
+            if from != asked.start {
+                return Err(SourceError::Status(206));
+            }
+            let total = part_length.or(total);
+            let head = if range.is_some() { SourceHead::Partial { total } } else { SourceHead::Whole { total } };
+            (head, 0, asked.end - asked.start)
+        }
+        StatusCode::OK => {
+            let total = part_length.or(response.content_length().and_then(|n| u32::try_from(n).ok()));
+            let left = part_length.map_or(u64::from(MAX_SEGMENT), u64::from);
+            if start > MAX_SKIPPED {
+                return Err(SourceError::Status(200));
+            }
+            (SourceHead::Whole { total }, start, left)
+        }
+        other => return Err(SourceError::Status(other.as_u16())),
+    };
+    let tell = async |what| pieces.send(Piece { fetch, what }).await.map_err(|_| SourceError::Network);
+    tell(What::Head(head)).await?;
+    while let Some(chunk) = response.chunk().await.map_err(network)? {
+        let passed = skip.min(chunk.len() as u64);
+        skip -= passed;
+        let mut chunk = chunk.slice(passed as usize..);
+        chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len()));
+        left -= chunk.len() as u64;
+        if !chunk.is_empty() {
+            tell(What::Data(chunk)).await?;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// First byte and the resource's length, out of `bytes 0-9/100`.
+fn content_range(response: &reqwest::Response) -> Option<(u64, Option<u32>)> {
+    let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split('-').next()?.parse().ok()?, total.parse().ok()))
+}
