@@ -31,7 +31,13 @@ const rcStats = (() => {
     hashing: 0,
   };
   let video, hls;
-  let lastTime, lastMove, stallSince, seeking = false, waitingSince = null, lastLatency = 0, lastTick;
+  let lastTime,
+    lastMove,
+    stallSince,
+    seeking = false,
+    waitingSince = null,
+    lastLatency = 0,
+    lastTick;
 
   function attach(element, player) {
     video = element;
@@ -51,7 +57,9 @@ const rcStats = (() => {
       seeking = false;
       lastMove = performance.now();
     });
-    video.addEventListener("error", () => state.decodeErrors.push(`element: ${video.error?.message ?? video.error?.code}`));
+    video.addEventListener("error", () =>
+      state.decodeErrors.push(`element: ${video.error?.message ?? video.error?.code}`),
+    );
     setInterval(tick, TICK);
   }
 
@@ -80,7 +88,13 @@ const rcStats = (() => {
       state.playedMs += since;
       const level = hls.levels?.[hls.currentLevel] ?? hls.levels?.[hls.loadLevel];
       if (level) state.bitMs += since * (level.averageBitrate || level.bitrate);
-    } else if (!video.paused && !video.ended && !seeking && stallSince === undefined && now - lastMove > STALL_AFTER) {
+    } else if (
+      !video.paused &&
+      !video.ended &&
+      !seeking &&
+      stallSince === undefined &&
+      now - lastMove > STALL_AFTER
+    ) {
       stallSince = Math.max(lastMove, Math.min(waitingSince ?? lastMove, now));
       state.stalls++;
     }
@@ -137,7 +151,11 @@ const rcStats = (() => {
 
   function failed(data) {
     state.errors[data.details] = (state.errors[data.details] ?? 0) + 1;
-    if (/bufferAppend|bufferAppending|fragParsing|fragDecrypt|bufferAddCodec|bufferIncompatible/.test(data.details)) {
+    if (
+      /bufferAppend|bufferAppending|fragParsing|fragDecrypt|bufferAddCodec|bufferIncompatible/.test(
+        data.details,
+      )
+    ) {
       state.decodeErrors.push(`${data.details}: ${data.error?.message ?? data.reason ?? ""}`);
     }
     if (!data.fatal) return;
@@ -150,7 +168,11 @@ const rcStats = (() => {
   function median(values) {
     const sorted = [...values].sort((a, b) => a - b);
     const middle = sorted.length >> 1;
-    return sorted.length === 0 ? null : sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    return sorted.length === 0
+      ? null
+      : sorted.length % 2
+        ? sorted[middle]
+        : (sorted[middle - 1] + sorted[middle]) / 2;
   }
 
   function report() {
