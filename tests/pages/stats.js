@@ -3,9 +3,8 @@
 //
 // stall: after the start, the playhead didn't move for STALL_AFTER ms although it should have; seeks don't count.
 // start-up: from navigation to the first moving playhead. latency: now minus PROGRAM-DATE-TIME at the playhead.
-"use strict";
 
-const rcStats = (() => {
+window.rcStats = (() => {
   const TICK = 100;
   const STALL_AFTER = 300;
   const LATENCY_EVERY = 500;
@@ -25,7 +24,7 @@ const rcStats = (() => {
     fatal: 0,
     decodeErrors: [],
     seeks: 0,
-    sources: { http: 0, peers: 0, seeds: 0 },
+    sources: { http: 0, peers: 0, seeds: 0, publisher: 0 },
     uploaded: 0,
     hashes: [], // of what the loader handed over, with ?sha
     hashing: 0,
@@ -176,6 +175,7 @@ const rcStats = (() => {
   }
 
   function report() {
+    api.collect?.(state);
     const running = stallSince === undefined ? 0 : performance.now() - stallSince;
     const settled = state.latencies.filter(([at]) => at >= 20_000).map(([, latency]) => latency);
     return {
@@ -201,7 +201,7 @@ const rcStats = (() => {
     };
   }
 
-  return {
+  const api = {
     query,
     state,
     attach,
@@ -209,6 +209,11 @@ const rcStats = (() => {
     /** Where the stream is: `?src=`. */
     src: query.get("src") ?? "/live/master.m3u8",
     /** Called just before the player is made. */
-    creating: () => (state.createdAt = performance.now()),
+    creating: () => {
+      state.createdAt = performance.now();
+    },
+    /** Set by a client's page: fills in `sources` and `uploaded` just before a report. */
+    collect: undefined,
   };
+  return api;
 })();

@@ -25,14 +25,18 @@ impl Rillcast {
         let mut command = place.command(program("rillcast-signaling")?);
         command.args(signaling_args(address, master));
         let signaling = Server::start("signaling", command, place, port).await?;
-        let seed = if seed { Some(Self::start_seed(place, address, master)?) } else { None };
+        let seed = if seed { Some(Self::start_seed(place, address, master).await?) } else { None };
         Ok(Self { signaling, seed, address })
     }
 
-    fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
+    async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
         let mut command = place.command(program("rillcast-seed")?);
-        command.args(seed_args(place, signaling, master));
-        Server::spawn("seed", command)
+        let udp = SocketAddr::new(place.address(), place.free_port()?);
+        command.args(seed_args(udp, signaling, master));
+        let mut seed = Server::spawn("seed", command)?;
+        // What it prints once it is in the swarm.
+        seed.wait_for_line("\"joined\"").await?;
+        Ok(seed)
     }
 
     /// What a page's script tag names.
@@ -75,12 +79,9 @@ fn signaling_args(listen: SocketAddr, master: &str) -> Vec<String> {
     args
 }
 
-fn seed_args(place: &Place, signaling: SocketAddr, master: &str) -> Vec<String> {
-    let signaling = format!("ws://{signaling}");
-    let udp = SocketAddr::new(place.address(), 0).to_string();
-    ["--signaling", &signaling, "--stream", master, "--udp", &udp, "--insecure-open"]
-        .map(str::to_owned)
-        .to_vec()
+fn seed_args(udp: SocketAddr, signaling: SocketAddr, master: &str) -> Vec<String> {
+    let (signal, udp) = (format!("ws://{signaling}/"), udp.to_string());
+    ["--manifest", master, "--signal", &signal, "--udp", &udp, "--insecure-open"].map(str::to_owned).to_vec()
 }
 
 /// A program built beside this one.
