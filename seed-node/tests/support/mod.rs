@@ -3,6 +3,8 @@
 
 
 pub(crate) mod browser;
+pub(crate) mod origin;
+pub(crate) mod viewer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
