@@ -144,6 +144,8 @@ pub enum ConfigError {
     Open(&'static str, SocketAddr),
 }
 
+/// Where signaling's WebSocket is, if the URL names no path.
+const WEBSOCKET: &str = "/ws";
 /// Most streams of one node.
 pub const MAX_MANIFESTS: usize = 16;
 /// Least memory: a few segments of every rendition.
@@ -199,9 +201,13 @@ impl Options {
         }
         let manifests = self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
         let signal = self.signal.as_deref().ok_or(ConfigError::NoSignal)?;
+        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
+        if signal.path() == "/" {
+            signal.set_path(WEBSOCKET);
+        }
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
-            signal: url("signal", signal, ["ws", "wss"], "ws:// or wss://")?,
+            signal,
             site: self.site.unwrap_or_else(|| "default".to_owned()),
             content: self.content,
             udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9200))),
