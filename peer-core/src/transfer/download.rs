@@ -81,7 +81,7 @@ impl<P: Payload> Downloads<P> {
         self.blocks.is_empty()
     }
 
-    /// A block is promised. False if it is on its way already or there are too many.
+    /// A block is promised. False if it is on its way already, its number is in use, or there are too many.
     pub fn begin(
         &mut self,
         link: LinkId,
@@ -91,7 +91,8 @@ impl<P: Payload> Downloads<P> {
         now: Instant,
     ) -> bool {
         let id = (name.key, name.block.0);
-        if self.blocks.len() >= MAX_DOWNLOADS || self.blocks.contains_key(&id) {
+        let taken = self.blocks.contains_key(&id) || self.by_transfer.contains_key(&(link, transfer));
+        if taken || self.blocks.len() >= MAX_DOWNLOADS {
             return false;
         }
         self.by_transfer.insert((link, transfer), id);
