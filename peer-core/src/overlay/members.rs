@@ -1,5 +1,7 @@
 //! The peers that signaling introduced, and the attempts to link with them.
 
+use std::collections::VecDeque;
+
 use crate::map::Map;
 
 use rillcast_protocol::id::{PeerId, Role};
@@ -12,6 +14,8 @@ use super::Link;
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 256;
+/// Expelled peers remembered; the oldest is forgotten for a new one.
+pub const MAX_BANNED: usize = 256;
 /// Times that an attempt is made before a peer is given up.
 const ATTEMPTS: u8 = 3;
 const RETRY: Duration = Duration::from_millis(3000);
@@ -42,6 +46,7 @@ struct Known {
 pub struct Members {
     known: Map<PeerId, Known>,
     links: Map<LinkId, Link>,
+    banned: VecDeque<PeerId>,
     asked: Option<Instant>,
 }
 
@@ -59,7 +64,7 @@ pub enum Want {
 impl Members {
     /// Takes introductions.
     pub fn introduce(&mut self, peers: &[PeerDescriptor], now: Instant) {
-        for descriptor in peers {
+        for descriptor in peers.iter().filter(|d| !self.banned.contains(&d.id)) {
             if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&descriptor.id) {
                 let idle = self.known.iter().find(|(_, k)| k.state == State::Idle).map(|(id, _)| *id);
                 match idle {
@@ -83,6 +88,15 @@ impl Members {
     /// Forgets a peer; true if there was a link or an attempt to close.
     pub fn forget(&mut self, peer: PeerId) -> bool {
         self.known.remove(&peer).is_some_and(|k| k.state != State::Idle)
+    }
+
+    /// Forgets a peer and takes no introduction to it any more.
+    pub fn ban(&mut self, peer: PeerId) {
+        self.forget(peer);
+        if self.banned.len() >= MAX_BANNED {
+            self.banned.pop_front();
+        }
+        self.banned.push_back(peer);
     }
 
     /// A link has opened. `None` if nobody introduced that peer: close it.

@@ -219,7 +219,8 @@ impl Hybrid {
             return now + TICK;
         }
 
-        let mut again = latest.min(now + TICK);
+        // Once the guard's moment is past, time alone brings nothing new before the next tick: what it asked for is on its way.
+        let mut again = if latest > now { latest.min(now + TICK) } else { now + TICK };
         let fresh =
             want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
         if fresh && !view.hidden {
