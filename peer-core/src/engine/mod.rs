@@ -21,7 +21,7 @@ use crate::overlay::Members;
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, millis};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::wire::message::BlockName;
 
@@ -213,7 +213,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let links = self.members.links().map(|(_, l)| LinkStats {
             peer: l.peer,
             role: l.role,
-            rtt_ms: l.rtt.map(|rtt| rtt.as_millis() as u32),
+            rtt_ms: l.rtt.map(|rtt| millis(rtt) as u32),
             received: l.received,
             sent: l.sent,
             playing: l.playing.first().map(|p| (p.track.0, p.next)),

@@ -5,7 +5,7 @@ use rillcast_protocol::id::Role;
 
 use crate::payload::Payload;
 use crate::schedule::{Action, View};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::wire::message::{MAX_GOT, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -89,7 +89,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let transfer = TransferId::request(self.next_request);
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 if len > 0 && self.downloads.begin(link, transfer, name, len, now) {
-                    let need_ms = due.since(now).as_millis().min(600_000) as u32;
+                    let need_ms = millis(due.since(now)).min(600_000) as u32;
                     self.send(link, Message::Request { transfer, name, need_ms });
                 }
             }

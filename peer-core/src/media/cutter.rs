@@ -1,19 +1,17 @@
 //! Bytes that come in pieces of any size and leave in pieces of a wanted size.
 
-use std::collections::VecDeque;
-
 use crate::payload::Payload;
 
 /// A queue of bytes.
 #[derive(Clone, Debug)]
 pub struct Cutter<P> {
-    parts: VecDeque<P>,
+    parts: Vec<P>,
     len: usize,
 }
 
 impl<P> Default for Cutter<P> {
     fn default() -> Self {
-        Self { parts: VecDeque::new(), len: 0 }
+        Self { parts: Vec::new(), len: 0 }
     }
 }
 
@@ -32,7 +30,7 @@ impl<P: Payload> Cutter<P> {
     pub fn push(&mut self, part: P) {
         self.len += part.len();
         if !part.is_empty() {
-            self.parts.push_back(part);
+            self.parts.push(part);
         }
     }
 
@@ -44,22 +42,25 @@ impl<P: Payload> Cutter<P> {
         self.len -= n;
         let mut taken = Vec::new();
         let mut left = n;
+        let mut used = 0;
         while left > 0 {
-            let part = self.parts.pop_front().expect("len counts the bytes of parts");
+            let part = &mut self.parts[used];
             if part.len() > left {
-                self.parts.push_front(part.slice(left..part.len()));
                 taken.push(part.slice(0..left));
+                *part = part.slice(left..part.len());
                 left = 0;
             } else {
                 left -= part.len();
-                taken.push(part);
+                taken.push(part.clone());
+                used += 1;
             }
         }
+        self.parts.drain(..used);
         Some(if taken.len() == 1 { taken.remove(0) } else { P::concat(&taken) })
     }
 
     /// Everything, as it came.
     pub fn into_parts(self) -> Vec<P> {
-        self.parts.into()
+        self.parts
     }
 }

@@ -5,7 +5,7 @@ use crate::map::Map;
 use rillcast_protocol::id::{SegmentKey, TrackId};
 
 use crate::engine::io::{Playhead, SegmentEntry};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, millis};
 
 /// What a track is for; the player plays one track of each kind at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -185,7 +185,7 @@ impl Timeline {
         let Some((playhead, at)) = self.playhead else { return now };
         let Some(start_ms) = self.start_ms(key) else { return now };
         let rate = i64::from(playhead.rate_percent);
-        let elapsed = now.since(at).as_millis() as i64;
+        let elapsed = millis(now.since(at)) as i64;
         let position = playhead.position_ms + elapsed.min(60_000) * rate / 100;
         let left = (start_ms - position).max(0);
         let left = if rate > 0 { left * 100 / rate } else { left };

@@ -1,7 +1,5 @@
 //! The peers that signaling introduced, and the attempts to link with them.
 
-use std::collections::VecDeque;
-
 use crate::map::Map;
 
 use rillcast_protocol::id::{PeerId, Role};
@@ -46,7 +44,7 @@ struct Known {
 pub struct Members {
     known: Map<PeerId, Known>,
     links: Map<LinkId, Link>,
-    banned: VecDeque<PeerId>,
+    banned: Vec<PeerId>,
     asked: Option<Instant>,
 }
 
@@ -94,9 +92,9 @@ impl Members {
     pub fn ban(&mut self, peer: PeerId) {
         self.forget(peer);
         if self.banned.len() >= MAX_BANNED {
-            self.banned.pop_front();
+            self.banned.remove(0);
         }
-        self.banned.push_back(peer);
+        self.banned.push(peer);
     }
 
     /// A link has opened. `None` if nobody introduced that peer: close it.

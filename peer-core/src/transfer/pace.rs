@@ -5,7 +5,7 @@
 //! queue, a little more than measured, so that it grows while the path takes more and stops where it doesn't (the idea of
 //! BBR's startup, with a bounded standing queue).
 
-use crate::time::{Duration, Instant, Rate};
+use crate::time::{Duration, Instant, Rate, micros};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
 pub const MIN_WINDOW: u64 = 48 * 1024;
@@ -81,8 +81,7 @@ impl Pacer {
     }
 
     fn refill(&mut self, cap: Rate, now: Instant) {
-        let earned =
-            cap.bytes_per_second().saturating_mul(now.since(self.refilled).as_micros() as u64) / 1_000_000;
+        let earned = cap.bytes_per_second().saturating_mul(micros(now.since(self.refilled))) / 1_000_000;
         if earned > 0 {
             // A quarter of a second's worth may gather, and always a block's.
             self.tokens = (self.tokens + earned).min((cap.bytes_per_second() / 4).max(64 * 1024));
@@ -126,7 +125,7 @@ impl Pacer {
     fn resize(&mut self) {
         let Some((best, _)) = self.best else { return };
         let time = self.rtt + QUEUE;
-        let window = best.bytes_per_second().saturating_mul(time.as_micros() as u64) / 1_000_000;
+        let window = best.bytes_per_second().saturating_mul(micros(time)) / 1_000_000;
         self.window = (window + window / 4).clamp(MIN_WINDOW, MAX_WINDOW);
     }
 

@@ -3,8 +3,6 @@
 //! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
 //! rest, then what we offered.
 
-use std::collections::VecDeque;
-
 use crate::map::Map;
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
@@ -66,7 +64,7 @@ pub struct Slice {
 /// All uploads.
 #[derive(Clone, Debug, Default)]
 pub struct Uploads {
-    queue: VecDeque<Upload>,
+    queue: Vec<Upload>,
     offers: Map<(LinkId, TransferId), (BlockName, Instant)>,
     unreported: Map<(LinkId, TransferId), (BlockName, u32, Instant)>,
     next: u32,
@@ -131,7 +129,8 @@ impl Uploads {
         }
         // Offers are few and granted already; a request can go elsewhere.
         let last = self.queue.iter().rposition(|u| u.sent == 0 && u.transfer.is_requested())?;
-        self.queue.remove(last).map(|u| (u.link, u.transfer))
+        let refused = self.queue.remove(last);
+        Some((refused.link, refused.transfer))
     }
 
     /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now.
