@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod engine;
+pub mod map;
 pub mod media;
 pub mod overlay;
 pub mod payload;

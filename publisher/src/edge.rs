@@ -32,13 +32,14 @@ pub struct Edge {
     /// How long a segment may be late before we slow down.
     patience: Duration,
     failures: u32,
+    looked: Option<Instant>,
     next: Instant,
 }
 
 impl Edge {
     /// A playlist not yet looked at.
     pub fn new(pace: Pace, now: Instant) -> Self {
-        Self { pace, due: None, since: now, patience: pace.slow, failures: 0, next: now }
+        Self { pace, due: None, since: now, patience: pace.slow, failures: 0, looked: None, next: now }
     }
 
     /// When to look again.
@@ -49,6 +50,7 @@ impl Edge {
     /// The look that began at `looked` showed new segments. `segment` is the newest one's duration; `first` says that
     /// nothing was known before, so that it may have appeared long ago.
     pub fn appeared(&mut self, looked: Instant, segment: Duration, first: bool) {
+        self.looked = Some(looked);
         self.failures = 0;
         self.patience = segment.max(self.pace.quick);
         self.since = looked;
@@ -64,6 +66,7 @@ impl Edge {
 
     /// The look that began at `looked` showed nothing new.
     pub fn unchanged(&mut self, looked: Instant) {
+        self.looked = Some(looked);
         self.failures = 0;
         let late = match self.due {
             Some(due) => looked.saturating_duration_since(due),
@@ -73,8 +76,17 @@ impl Edge {
         self.next = looked + wait.clamp(self.pace.quick, self.pace.slow);
     }
 
+    /// Somebody has seen a newer playlist than we have: look now, though never more often than is quick.
+    pub fn hurry(&mut self, now: Instant) {
+        if self.failures == 0 {
+            let earliest = self.looked.map_or(now, |looked| (looked + self.pace.quick).max(now));
+            self.next = self.next.min(earliest);
+        }
+    }
+
     /// The look that began at `looked` failed.
     pub fn failed(&mut self, looked: Instant) {
+        self.looked = Some(looked);
         self.failures = (self.failures + 1).min(16);
         self.next = looked + (self.pace.quick * (1 << self.failures)).min(self.pace.slow);
     }
@@ -135,6 +147,22 @@ mod tests {
         let last = edge.next();
         edge.unchanged(last);
         assert_eq!(edge.next() - last, Pace::default().slow);
+    }
+
+    #[test]
+    fn a_hint_brings_the_next_look_forward_but_not_below_the_quick_interval() {
+        let start = Instant::now();
+        let mut edge = Edge::new(Pace::default(), start);
+        edge.appeared(start, SEGMENT, false);
+        edge.hurry(start + Duration::from_secs(1));
+        assert_eq!(edge.next(), start + Duration::from_secs(1));
+        edge.unchanged(edge.next());
+        edge.hurry(start + Duration::from_secs(1));
+        assert_eq!(edge.next(), start + Duration::from_secs(1) + Pace::default().quick);
+        edge.failed(edge.next());
+        let next = edge.next();
+        edge.hurry(start);
+        assert_eq!(edge.next(), next, "no hint helps an origin that fails");
     }
 
     #[test]

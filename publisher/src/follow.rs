@@ -113,15 +113,6 @@ impl Follower {
     fn drive(&self, view: &mut View, jobs: &mut JoinSet<Done>) -> Option<Instant> {
         let now = Instant::now();
         let mut wake = None;
-        let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
-        if !view.looking && !ended {
-            if view.edge.next() <= now {
-                view.looking = true;
-                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone()));
-            } else {
-                wake = Some(view.edge.next());
-            }
-        }
         while view.underway.len() < self.config.max_fetches_per_track {
             match self.next_segment(view, now) {
                 Ok(segment) => {
@@ -129,9 +120,18 @@ impl Follower {
                     jobs.spawn(self.clone().fetch(segment));
                 }
                 Err(at) => {
-                    wake = [wake, at].into_iter().flatten().min();
+                    wake = at;
                     break;
                 }
+            }
+        }
+        let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
+        if !view.looking && !ended {
+            if view.edge.next() <= now {
+                view.looking = true;
+                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone()));
+            } else {
+                wake = [wake, Some(view.edge.next())].into_iter().flatten().min();
             }
         }
         wake
@@ -144,7 +144,12 @@ impl Follower {
             !view.underway.contains(&segment.key) && lock(&self.ledger).lacks(segment.key, place(segment))
         };
         while let Some(key) = view.wanted.pop_front() {
-            let Some(index) = playlist.segments.iter().position(|s| s.key == key) else { continue };
+            let Some(index) = playlist.segments.iter().position(|s| s.key == key) else {
+                if playlist.segments.last().is_none_or(|newest| key > newest.key) && !playlist.ended {
+                    view.edge.hurry(now);
+                }
+                continue;
+            };
             if let Some(plan) = &mut view.plan {
                 plan.start(index, now);
             }

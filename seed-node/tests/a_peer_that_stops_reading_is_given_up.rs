@@ -71,7 +71,9 @@ async fn a_peer_that_stops_reading_is_given_up() {
 async fn a_message_beyond_the_limit_ends_the_link() {
     let (_end, near, _events, far, mut far_events) = linked().await;
     near.control(vec![0; rillcast_core::engine::MAX_CONTROL]);
-    assert!(matches!(next(&mut far_events).await.1, Happening::Control(c) if c.len() == rillcast_core::engine::MAX_CONTROL));
+    assert!(
+        matches!(next(&mut far_events).await.1, Happening::Control(c) if c.len() == rillcast_core::engine::MAX_CONTROL)
+    );
     near.control(vec![0; rillcast_core::engine::MAX_CONTROL + 1]);
     assert!(matches!(next(&mut far_events).await.1, Happening::Closed(Why::Protocol(_))));
     drop(far);

@@ -86,7 +86,10 @@ async fn a_flood_on_one_link_is_bounded_and_the_other_link_is_served() {
         until(|| seen() >= sent).await;
         assert!(mux.stats.received_bytes.load(Relaxed) <= MAX_QUEUED as u64);
     }
-    assert!(mux.stats.received_bytes.load(Relaxed) > MAX_QUEUED as u64 - 1200, "and up to the limit nothing is lost");
+    assert!(
+        mux.stats.received_bytes.load(Relaxed) > MAX_QUEUED as u64 - 1200,
+        "and up to the limit nothing is lost"
+    );
     let peer = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     peer.send_to(&check_for("calm"), at).await.expect("sent");
     let mut buffer = [0; 2000];

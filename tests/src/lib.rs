@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod demo;
 pub mod media;
 pub mod netlab;
 pub mod origin;

@@ -13,10 +13,16 @@ pub fn mounts() -> Vec<(String, PathBuf)> {
     if let Ok(modules) = node_modules() {
         mounts.push(("/nm/".to_owned(), modules));
     }
-    let dist = std::env::var_os("RILLCAST_DIST").map_or_else(|| here.join("../web/dist"), PathBuf::from);
-    if dist.is_dir() {
+    if let Some(dist) = dist() {
         mounts.push(("/".to_owned(), dist.join("demo")));
         mounts.push(("/dist/".to_owned(), dist));
     }
     mounts
+}
+
+/// The built web files: `RILLCAST_DIST`, or `web/dist` if there is one.
+pub fn dist() -> Option<PathBuf> {
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/dist");
+    let dist = std::env::var_os("RILLCAST_DIST").map_or_else(usual, PathBuf::from);
+    dist.is_dir().then(|| dist.canonicalize().unwrap_or(dist))
 }

@@ -4,14 +4,21 @@ mod common;
 
 use std::time::Duration;
 
-use common::{library, origin};
+use common::library;
 use rillcast_tests::browser::{Browser, Kind, Launch};
-use rillcast_tests::origin::OriginConfig;
+use rillcast_tests::netlab::{Lab, Link};
+use rillcast_tests::origin::{Origin, OriginConfig};
+use rillcast_tests::site;
 use serde_json::Value;
 
 async fn plays(kind: Kind, stream: &str) {
-    let origin = origin(library(), OriginConfig::default()).await;
-    let browser = Browser::launch(&Launch::new(kind)).await.unwrap();
+    let lab = Lab::new().unwrap();
+    let at = lab.add("origin", Link::ORIGIN).unwrap();
+    let viewer = lab.add("viewer", Link::VIEWER).unwrap();
+    let config = OriginConfig { mounts: site::mounts(), ..OriginConfig::default() };
+    let origin = Origin::start_on(library(), config, at.listen(8080).unwrap()).await.unwrap();
+    let launch = Launch::new(kind).in_namespace(viewer.namespace()).trusting(&origin.url(""));
+    let browser = Browser::launch(&launch).await.unwrap();
     let page = browser.open(&origin.url(&format!("/pages/plain.html?sha&src={stream}"))).await.unwrap();
     page.wait_until("rcStats.state.playedMs > 10000", Duration::from_secs(90)).await.unwrap();
     page.wait_until("rcStats.state.hashing === 0", Duration::from_secs(30)).await.unwrap();

@@ -386,7 +386,8 @@ impl Wire {
         let control = channel(&connection, "control", CONTROL_CHANNEL, true);
         let bulk = channel(&connection, "bulk", BULK_CHANNEL, false);
         bulk.set_buffered_amount_low_threshold(LOW_WATER);
-        let wire = Self { connection, control, bulk, waiting: Cell::new(false), handlers: RefCell::default() };
+        let wire =
+            Self { connection, control, bulk, waiting: Cell::new(false), handlers: RefCell::default() };
         wire.listen(shell, link);
         Ok(wire)
     }

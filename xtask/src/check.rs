@@ -20,7 +20,7 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Does a check and keeps its failure.
-    fn check(&mut self, name: &str, steps: &mut Steps, work: impl FnOnce() -> Result<()>) {
+    pub(crate) fn check(&mut self, name: &str, steps: &mut Steps, work: impl FnOnce() -> Result<()>) {
         if let Err(error) = steps.step(name, work) {
             eprintln!("{name}: {error:#}");
             self.failed.push(name.to_owned());

@@ -32,7 +32,21 @@ const FEATURES: [&str; 7] = [
     "--enable-reference-types",
     "--enable-sign-ext",
 ];
-const SHRINK: [&str; 3] = ["-Oz", "--strip-debug", "--strip-producers"];
+const SHRINK: [&str; 6] = [
+    "-Oz",
+    // Functions copied into their only caller save bytes, but alike ones that stay apart compress better: only small
+    // ones are.
+    "--one-caller-inline-max-function-size",
+    "40",
+    "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
+];
+
+/// What a profile can't carry. A panic in a page has nobody to read its message, and its place would be one in a
+/// stripped module: it traps, and no text of it is downloaded.
+const FLAGS: [&str; 4] =
+    ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Zfmt-debug=none"];
 
 /// Brings `web/pkg` up to date.
 pub(crate) fn build(workspace: &Workspace, toolchain: &WasmToolchain, steps: &mut Steps) -> Result<()> {
@@ -60,6 +74,8 @@ pub(crate) fn module_name() -> String {
 /// Compiles the package; cargo itself knows whether there is anything to do.
 fn compile(workspace: &Workspace, toolchain: &WasmToolchain) -> Result<PathBuf> {
     let mut cargo = toolchain.build(workspace);
+    // On the command line, flags are added to those of configuration files; in the environment they'd replace them.
+    cargo.arg("--config").arg(format!("target.{}.rustflags={FLAGS:?}", crate::setup::WASM_TARGET));
     cargo.args(["--package", PACKAGE, "--profile", PROFILE, "--target-dir"]).arg(&workspace.wasm_target);
     proc::run(&mut cargo)?;
     let module = workspace

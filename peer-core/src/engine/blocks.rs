@@ -38,10 +38,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.store.segment(&digest.key).is_some_and(|s| s.conflict || s.digest().is_some()) {
             return;
         }
-        let signing = self.checks.values().filter(|p| matches!(p, Pending::Digest(..)));
-        if signing.clone().count() >= MAX_SIGNATURES
-            || signing.clone().any(|p| matches!(p, Pending::Digest(d, _) if **d == digest))
-        {
+        let same = |p: &Pending| matches!(p, Pending::Digest(d, _) if **d == digest);
+        let signing = self.checks.values().filter(|p| matches!(p, Pending::Digest(..))).count();
+        if signing >= MAX_SIGNATURES || self.checks.values().any(same) {
             return;
         }
         let what = Check::Signature {

@@ -157,6 +157,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, now: Instant) {
+        if transfer.is_requested() {
+            return self.expel(link, "offered under a request's number", now);
+        }
         self.with(link, |l| l.add_block(name.key, name.block.0));
         let no = self.why_not(&name, now);
         let why = match no {

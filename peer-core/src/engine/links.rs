@@ -114,7 +114,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(peer) = self.members.link(link).map(|l| l.peer) else { return };
         self.drop_link(link);
         self.members.closed(peer, Some(link), now);
-        self.members.forget(peer);
+        self.members.ban(peer);
         self.outputs.push_back(Output::Close { peer });
         self.outputs.push_back(Output::Event(Event::Liar { peer, why }));
     }

@@ -8,7 +8,9 @@
 //! - `fetching`: what the source says
 //! - `pump`: thinking, and sending
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use crate::map::Map;
 
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
@@ -78,8 +80,8 @@ pub struct Engine<P> {
     uploads: Uploads,
     sources: Sources<P>,
     pacer: Pacer,
-    demands: BTreeMap<SegmentKey, Demand>,
-    checks: BTreeMap<CheckId, Pending>,
+    demands: Map<SegmentKey, Demand>,
+    checks: Map<CheckId, Pending>,
     scheduler: Box<dyn Scheduler<P> + Send>,
     outputs: VecDeque<Output<P>>,
     got: Vec<BlockName>,
@@ -120,8 +122,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             uploads: Uploads::default(),
             sources: Sources::default(),
             pacer: Pacer::default(),
-            demands: BTreeMap::new(),
-            checks: BTreeMap::new(),
+            demands: Map::new(),
+            checks: Map::new(),
             scheduler: Box::new(Hybrid::default()),
             outputs: VecDeque::new(),
             got: Vec::new(),

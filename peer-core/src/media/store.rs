@@ -1,6 +1,6 @@
 //! What we hold, within a memory budget.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{SegmentKey, TrackId};
 
@@ -15,14 +15,14 @@ pub const MAX_SEGMENTS: usize = 512;
 /// Segments by key.
 #[derive(Clone, Debug)]
 pub struct Store<P> {
-    segments: BTreeMap<SegmentKey, Segment<P>>,
+    segments: Map<SegmentKey, Segment<P>>,
     budget: u64,
 }
 
 impl<P: Payload> Store<P> {
     /// An empty store that holds at most `budget` bytes, and what the player has asked for.
     pub fn new(budget: u64) -> Self {
-        Self { segments: BTreeMap::new(), budget }
+        Self { segments: Map::new(), budget }
     }
 
     /// A segment, if it is known.
@@ -37,7 +37,7 @@ impl<P: Payload> Store<P> {
 
     /// A segment, made known if it wasn't.
     pub fn entry(&mut self, key: SegmentKey, now: Instant) -> &mut Segment<P> {
-        self.segments.entry(key).or_insert_with(|| Segment::new(now))
+        self.segments.or_insert_with(key, || Segment::new(now))
     }
 
     /// All segments, by track and number.
@@ -48,7 +48,7 @@ impl<P: Payload> Store<P> {
     /// The segments of a track from a number on.
     pub fn from(&self, track: TrackId, number: u64) -> impl Iterator<Item = (&SegmentKey, &Segment<P>)> {
         let first = SegmentKey { track, number, discontinuity: 0, part: 0 };
-        self.segments.range(first..).take_while(move |(k, _)| k.track == track)
+        self.segments.from(&first).take_while(move |(k, _)| k.track == track)
     }
 
     /// Bytes held.

@@ -1,6 +1,6 @@
 //! The playlists as the player sees them, where it is, and so when each segment is needed.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{SegmentKey, TrackId};
 
@@ -59,8 +59,8 @@ struct Position {
 /// Playlists and playhead.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
-    tracks: BTreeMap<TrackId, Track>,
-    current: BTreeMap<MediaKind, Position>,
+    tracks: Map<TrackId, Track>,
+    current: Map<MediaKind, Position>,
     playhead: Option<(Playhead, Instant)>,
     /// When a waiting player was last given what it waited for.
     fed: Option<Instant>,
@@ -72,7 +72,8 @@ impl Timeline {
         entries.sort_by_key(|e| e.key);
         if self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&track) {
             let playing: Vec<_> = self.current.values().map(|c| c.track).collect();
-            if let Some(idle) = self.tracks.keys().copied().find(|t| !playing.contains(t)) {
+            let idle = self.tracks.keys().copied().find(|t| !playing.contains(t));
+            if let Some(idle) = idle {
                 self.tracks.remove(&idle);
             }
         }

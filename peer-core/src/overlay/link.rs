@@ -1,6 +1,6 @@
 //! One open link: what the other end holds, plays and has promised.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
 
@@ -45,9 +45,9 @@ pub struct Link {
     pub received: u64,
     /// Media bytes sent to it.
     pub sent: u64,
-    maps: BTreeMap<SegmentKey, Bits>,
+    maps: Map<SegmentKey, Bits>,
     claims: Vec<(SegmentKey, core::ops::Range<u16>, Instant)>,
-    declined: BTreeMap<(SegmentKey, u16), (No, Instant)>,
+    declined: Map<(SegmentKey, u16), (No, Instant)>,
 }
 
 impl Link {
@@ -68,9 +68,9 @@ impl Link {
             buffered: 0,
             received: 0,
             sent: 0,
-            maps: BTreeMap::new(),
+            maps: Map::new(),
             claims: Vec::new(),
-            declined: BTreeMap::new(),
+            declined: Map::new(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Link {
 
     /// Adds a block to what it holds.
     pub fn add_block(&mut self, key: SegmentKey, block: u16) {
-        self.maps.entry(key).or_default().insert(block);
+        self.maps.or_insert_with(key, Default::default).insert(block);
         self.declined.remove(&(key, block));
         self.bound_maps();
     }

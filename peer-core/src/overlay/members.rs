@@ -1,6 +1,8 @@
 //! The peers that signaling introduced, and the attempts to link with them.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use crate::map::Map;
 
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::signal::PeerDescriptor;
@@ -12,6 +14,8 @@ use super::Link;
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 256;
+/// Expelled peers remembered; the oldest is forgotten for a new one.
+pub const MAX_BANNED: usize = 256;
 /// Times that an attempt is made before a peer is given up.
 const ATTEMPTS: u8 = 3;
 const RETRY: Duration = Duration::from_millis(3000);
@@ -40,8 +44,9 @@ struct Known {
 /// Known peers and open links.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    known: BTreeMap<PeerId, Known>,
-    links: BTreeMap<LinkId, Link>,
+    known: Map<PeerId, Known>,
+    links: Map<LinkId, Link>,
+    banned: VecDeque<PeerId>,
     asked: Option<Instant>,
 }
 
@@ -59,7 +64,7 @@ pub enum Want {
 impl Members {
     /// Takes introductions.
     pub fn introduce(&mut self, peers: &[PeerDescriptor], now: Instant) {
-        for descriptor in peers {
+        for descriptor in peers.iter().filter(|d| !self.banned.contains(&d.id)) {
             if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&descriptor.id) {
                 let idle = self.known.iter().find(|(_, k)| k.state == State::Idle).map(|(id, _)| *id);
                 match idle {
@@ -67,7 +72,7 @@ impl Members {
                     None => return,
                 };
             }
-            let known = self.known.entry(descriptor.id).or_insert(Known {
+            let known = self.known.or_insert_with(descriptor.id, || Known {
                 descriptor: *descriptor,
                 state: State::Idle,
                 attempts: 0,
@@ -85,13 +90,22 @@ impl Members {
         self.known.remove(&peer).is_some_and(|k| k.state != State::Idle)
     }
 
+    /// Forgets a peer and takes no introduction to it any more.
+    pub fn ban(&mut self, peer: PeerId) {
+        self.forget(peer);
+        if self.banned.len() >= MAX_BANNED {
+            self.banned.pop_front();
+        }
+        self.banned.push_back(peer);
+    }
+
     /// A link has opened. `None` if nobody introduced that peer: close it.
     pub fn opened(&mut self, link: LinkId, peer: PeerId, now: Instant) -> Option<&mut Link> {
         let known = self.known.get_mut(&peer)?;
         known.state = State::Open(link);
         known.attempts = 0;
         let d = known.descriptor;
-        Some(self.links.entry(link).or_insert(Link::new(peer, d.role, d.nonce, d.weight, now)))
+        Some(self.links.or_insert_with(link, || Link::new(peer, d.role, d.nonce, d.weight, now)))
     }
 
     /// A link or an attempt has ended. Told back: the link, if it had been open.

@@ -5,7 +5,7 @@
 //! - *needed*: pulled from whoever holds them, from many at once
 //! - *fresh* (live only): who holds a block offers it; the source election has brought one copy
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::ops::Range;
 
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
@@ -49,9 +49,9 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub struct Hybrid {
     guard: Guard,
-    spent: BTreeMap<(SegmentKey, u16), Instant>,
-    backoff: BTreeMap<SegmentKey, Instant>,
-    asked: BTreeMap<SegmentKey, Instant>,
+    spent: Map<(SegmentKey, u16), Instant>,
+    backoff: Map<SegmentKey, Instant>,
+    asked: Map<SegmentKey, Instant>,
 }
 
 /// One wanted segment, looked at.
@@ -219,7 +219,8 @@ impl Hybrid {
             return now + TICK;
         }
 
-        let mut again = latest.min(now + TICK);
+        // Once the guard's moment is past, time alone brings nothing new before the next tick: what it asked for is on its way.
+        let mut again = if latest > now { latest.min(now + TICK) } else { now + TICK };
         let fresh =
             want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
         if fresh && !view.hidden {
@@ -376,14 +377,13 @@ impl Hybrid {
 
 /// Requests being handed out in one thought: neighbours' loads as they will be.
 struct Pulls {
-    load: BTreeMap<LinkId, usize>,
+    load: Map<LinkId, usize>,
     total: usize,
 }
 
 impl Pulls {
     fn new<P: Payload>(view: &View<'_, P>) -> Self {
-        let load: BTreeMap<_, _> =
-            view.members.links().map(|(id, _)| (id, view.downloads.over(id))).collect();
+        let load: Map<_, _> = view.members.links().map(|(id, _)| (id, view.downloads.over(id))).collect();
         Self { load, total: view.downloads.len() }
     }
 
@@ -421,7 +421,7 @@ impl Pulls {
                 (l.role == Role::Seed, load + lead(l).min(16) as usize, l.rtt, *id)
             });
         if let Some((link, _)) = best {
-            *self.load.entry(link).or_default() += 1;
+            *self.load.or_insert_with(link, Default::default) += 1;
             self.total += 1;
             actions.push(Action::Request { link, name, due });
         }

@@ -3,7 +3,7 @@
 //! A [`Scheduler`] sees the other rooms and names actions; the engine carries them out. It can be replaced without touching the
 //! overlay or the index (R40).
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::ops::Range;
 
 use rillcast_protocol::id::{Role, SegmentKey};
@@ -55,7 +55,7 @@ pub struct View<'a, P> {
     /// What is being fetched.
     pub sources: &'a Sources<P>,
     /// What the player waits for.
-    pub demands: &'a BTreeMap<SegmentKey, Demand>,
+    pub demands: &'a Map<SegmentKey, Demand>,
     /// Some publisher is at work, so that digests can be hoped for.
     pub has_publisher: bool,
     /// We may give.

@@ -1,6 +1,6 @@
 //! Blocks on their way to us from peers.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use rillcast_protocol::id::{BlockIndex, SegmentKey};
 
@@ -14,6 +14,9 @@ use crate::wire::message::BlockName;
 pub const LEASE: Duration = Duration::from_millis(2500);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
+
+/// Pieces that a block may come in: a 64 KiB block in messages of a kilobyte. Each is compared with those before it.
+pub const MAX_PIECES: usize = 64;
 
 /// One block on its way.
 #[derive(Clone, Debug)]
@@ -38,20 +41,20 @@ pub enum Piece<P> {
     Complete(SegmentKey, u16, P),
     /// Nobody asked for it (any more).
     Unasked,
-    /// It lies outside the block or on top of another piece.
+    /// It lies outside the block or on top of another piece, or is one of too many.
     Nonsense,
 }
 
 /// All blocks on their way.
 #[derive(Clone, Debug)]
 pub struct Downloads<P> {
-    blocks: BTreeMap<(SegmentKey, u16), Download<P>>,
-    by_transfer: BTreeMap<(LinkId, TransferId), (SegmentKey, u16)>,
+    blocks: Map<(SegmentKey, u16), Download<P>>,
+    by_transfer: Map<(LinkId, TransferId), (SegmentKey, u16)>,
 }
 
 impl<P> Default for Downloads<P> {
     fn default() -> Self {
-        Self { blocks: BTreeMap::new(), by_transfer: BTreeMap::new() }
+        Self { blocks: Map::new(), by_transfer: Map::new() }
     }
 }
 
@@ -68,7 +71,7 @@ impl<P: Payload> Downloads<P> {
 
     /// Blocks on their way over a link.
     pub fn over(&self, link: LinkId) -> usize {
-        self.by_transfer.range((link, TransferId(0))..=(link, TransferId(u32::MAX))).count()
+        self.by_transfer.keys().filter(|(l, _)| *l == link).count()
     }
 
     /// Blocks on their way.
@@ -81,7 +84,7 @@ impl<P: Payload> Downloads<P> {
         self.blocks.is_empty()
     }
 
-    /// A block is promised. False if it is on its way already or there are too many.
+    /// A block is promised. False if it is on its way already, its number is in use, or there are too many.
     pub fn begin(
         &mut self,
         link: LinkId,
@@ -91,7 +94,8 @@ impl<P: Payload> Downloads<P> {
         now: Instant,
     ) -> bool {
         let id = (name.key, name.block.0);
-        if self.blocks.len() >= MAX_DOWNLOADS || self.blocks.contains_key(&id) {
+        let taken = self.blocks.contains_key(&id) || self.by_transfer.contains_key(&(link, transfer));
+        if taken || self.blocks.len() >= MAX_DOWNLOADS {
             return false;
         }
         self.by_transfer.insert((link, transfer), id);
@@ -113,7 +117,12 @@ impl<P: Payload> Downloads<P> {
         let (start, end) = (u64::from(offset), u64::from(offset) + payload.len() as u64);
         let overlaps =
             |(at, piece): &(u32, P)| start < u64::from(*at) + piece.len() as u64 && u64::from(*at) < end;
-        if payload.is_empty() || end > u64::from(download.len) || download.pieces.iter().any(overlaps) {
+        let crumbs = download.pieces.len() >= MAX_PIECES;
+        if crumbs
+            || payload.is_empty()
+            || end > u64::from(download.len)
+            || download.pieces.iter().any(overlaps)
+        {
             return Piece::Nonsense;
         }
         download.got += payload.len() as u32;

@@ -1,6 +1,6 @@
 //! Fetches from the source, what they have shown about it, and how fast it is.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::ops::Range;
 
 use rillcast_protocol::id::SegmentKey;
@@ -52,7 +52,7 @@ pub struct Fetch<P> {
 /// All fetches.
 #[derive(Clone, Debug)]
 pub struct Sources<P> {
-    fetches: BTreeMap<FetchId, Fetch<P>>,
+    fetches: Map<FetchId, Fetch<P>>,
     next: u32,
     ranges: Ranges,
     meter: Meter,
@@ -72,7 +72,7 @@ struct Meter {
 
 impl<P> Default for Sources<P> {
     fn default() -> Self {
-        Self { fetches: BTreeMap::new(), next: 0, ranges: Ranges::Unknown, meter: Meter::default() }
+        Self { fetches: Map::new(), next: 0, ranges: Ranges::Unknown, meter: Meter::default() }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
 //! rest, then what we offered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+use crate::map::Map;
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
 use crate::time::{Duration, Instant, Rate};
@@ -65,8 +67,8 @@ pub struct Slice {
 #[derive(Clone, Debug, Default)]
 pub struct Uploads {
     queue: VecDeque<Upload>,
-    offers: BTreeMap<(LinkId, TransferId), (BlockName, Instant)>,
-    unreported: BTreeMap<(LinkId, TransferId), (BlockName, u32, Instant)>,
+    offers: Map<(LinkId, TransferId), (BlockName, Instant)>,
+    unreported: Map<(LinkId, TransferId), (BlockName, u32, Instant)>,
     next: u32,
 }
 
@@ -83,15 +85,14 @@ impl Uploads {
 
     /// Blocks offered or promised to a receiver.
     pub fn pending_for(&self, link: LinkId) -> usize {
-        self.offers.range((link, TransferId(0))..=(link, TransferId(u32::MAX))).count()
+        self.offers.keys().filter(|(l, _)| *l == link).count()
             + self.queue.iter().filter(|u| u.link == link).count()
     }
 
     /// Whether a block is offered, promised or on its way to a receiver.
     pub fn is_pending(&self, link: LinkId, name: &BlockName) -> bool {
-        let range = (link, TransferId(0))..=(link, TransferId(u32::MAX));
-        self.offers.range(range.clone()).any(|(_, (n, _))| n == name)
-            || self.unreported.range(range).any(|(_, (n, _, _))| n == name)
+        self.offers.iter().any(|((l, _), (n, _))| *l == link && n == name)
+            || self.unreported.iter().any(|((l, _), (n, _, _))| *l == link && n == name)
             || self.queue.iter().any(|u| u.link == link && u.name == *name)
     }
 
@@ -154,7 +155,7 @@ impl Uploads {
             len,
         };
         upload.sent += len;
-        let entry = self.unreported.entry((upload.link, upload.transfer)).or_insert((upload.name, 0, now));
+        let entry = self.unreported.or_insert_with((upload.link, upload.transfer), || (upload.name, 0, now));
         entry.1 += len;
         entry.2 = now;
         if upload.sent >= upload.len {

@@ -34,9 +34,11 @@ pub fn reachable(bound: SocketAddr, advertised: &[IpAddr], interfaces: &[IpAddr]
         vec![bound.ip()]
     };
     let mut seen = Vec::new();
-    ips.retain(|ip| !seen.contains(ip) && {
-        seen.push(*ip);
-        true
+    ips.retain(|ip| {
+        !seen.contains(ip) && {
+            seen.push(*ip);
+            true
+        }
     });
     ips.into_iter().take(MAX_LOCAL).map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
@@ -69,7 +71,10 @@ mod tests {
 
     #[test]
     fn every_candidate_names_the_shared_port() {
-        let lines = lines(&["192.0.2.1:7000".parse().expect("address"), "[2001:db8::1]:7000".parse().expect("address")]);
+        let lines = lines(&[
+            "192.0.2.1:7000".parse().expect("address"),
+            "[2001:db8::1]:7000".parse().expect("address"),
+        ]);
         assert_eq!(lines[0], "candidate:1 1 udp 2130706431 192.0.2.1 7000 typ host");
         assert_eq!(lines[1], "candidate:2 1 udp 2130706175 2001:db8::1 7000 typ host");
         assert!(lines.iter().all(|l| is_candidate(l)));

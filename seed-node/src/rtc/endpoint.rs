@@ -90,6 +90,7 @@ impl Endpoint {
 
 fn certificate() -> Result<RTCCertificate, webrtc::error::Error> {
     let provider = crypto::default_provider().map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
-    let params = CertificateParams::new(Vec::new()).map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
+    let params =
+        CertificateParams::new(Vec::new()).map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
     RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)
 }

@@ -15,7 +15,9 @@ use rillcast_protocol::coding::Text;
 use rillcast_protocol::session::{Description, SessionSignal, Side};
 use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
-use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCPeerConnectionState, RTCSessionDescription};
+use webrtc::peer_connection::{
+    PeerConnection, RTCIceCandidateInit, RTCPeerConnectionState, RTCSessionDescription,
+};
 
 use super::connection::{self, Connection};
 use super::endpoint::Endpoint;
@@ -127,7 +129,8 @@ impl Link {
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let shared = Arc::new(Shared::default());
-        let task = Task { endpoint: Arc::clone(endpoint), link, attempt, events, shared: Arc::clone(&shared) };
+        let task =
+            Task { endpoint: Arc::clone(endpoint), link, attempt, events, shared: Arc::clone(&shared) };
         tokio::spawn(task.run(start, inbox));
         Self { commands, shared }
     }
@@ -205,8 +208,9 @@ impl Task {
                 pc.create_answer(None).await.map_err(setup)?
             }
         };
-        let description = Description::from_sdp(&ours.sdp)
-            .ok_or_else(|| Why::Setup("the WebRTC stack made a description without ICE or DTLS fields".into()))?;
+        let description = Description::from_sdp(&ours.sdp).ok_or_else(|| {
+            Why::Setup("the WebRTC stack made a description without ICE or DTLS fields".into())
+        })?;
         pc.set_local_description(ours).await.map_err(setup)?;
         let attempt = self.attempt;
         self.tell(Happening::Signal(match start {
@@ -250,17 +254,18 @@ impl Task {
     fn read(&self, connection: &Connection) -> (Readers, mpsc::Receiver<Report>) {
         let (reports, from_readers) = mpsc::channel(8);
         let (opened, _) = watch::channel(false);
-        let tasks = [(&connection.control, Kind::Control), (&connection.bulk, Kind::Bulk)].map(|(channel, kind)| {
-            let reader = Reader {
-                channel: Arc::clone(channel),
-                kind,
-                link: self.link,
-                opened: opened.subscribe(),
-                reports: reports.clone(),
-                events: self.events.clone(),
-            };
-            tokio::spawn(reader.run())
-        });
+        let tasks =
+            [(&connection.control, Kind::Control), (&connection.bulk, Kind::Bulk)].map(|(channel, kind)| {
+                let reader = Reader {
+                    channel: Arc::clone(channel),
+                    kind,
+                    link: self.link,
+                    opened: opened.subscribe(),
+                    reports: reports.clone(),
+                    events: self.events.clone(),
+                };
+                tokio::spawn(reader.run())
+            });
         (Readers { tasks, opened }, from_readers)
     }
 }
@@ -467,7 +472,9 @@ impl Serving<'_> {
 
     async fn signalled(&mut self, signal: SessionSignal) -> Result<(), Why> {
         match signal {
-            SessionSignal::Answer { attempt, description } if attempt == self.task.attempt && !self.described => {
+            SessionSignal::Answer { attempt, description }
+                if attempt == self.task.attempt && !self.described =>
+            {
                 let sdp = description.to_sdp(Side::Answer).ok_or(Why::Protocol("description"))?;
                 let answer = RTCSessionDescription::answer(sdp).map_err(|_| Why::Protocol("description"))?;
                 self.pc.set_remote_description(answer).await.map_err(|e| Why::Setup(e.to_string()))?;

@@ -181,9 +181,9 @@ impl Mux {
             src_ip: None,
         };
         let length = transmit.contents.len();
-        let sent = self.io.try_io(Interest::WRITABLE, || {
-            self.batching.try_send(UdpSockRef::from(&self.io), &transmit)
-        });
+        let sent = self
+            .io
+            .try_io(Interest::WRITABLE, || self.batching.try_send(UdpSockRef::from(&self.io), &transmit));
         match sent {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 lock(&self.blocked).push(cx.waker().clone());

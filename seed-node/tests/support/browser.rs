@@ -109,9 +109,10 @@ impl Page {
                 return Said::Signal(match line["kind"].as_str() {
                     Some("offer") => SessionSignal::Offer { attempt, description: description() },
                     Some("answer") => SessionSignal::Answer { attempt, description: description() },
-                    _ => {
-                        SessionSignal::Candidate { attempt, candidate: Text::new(text).expect("a short candidate") }
-                    }
+                    _ => SessionSignal::Candidate {
+                        attempt,
+                        candidate: Text::new(text).expect("a short candidate"),
+                    },
                 });
             }
         }

@@ -1,7 +1,6 @@
 //! What the link tests share: an endpoint on loopback and bytes that can be checked.
 #![allow(dead_code)]
 
-
 pub(crate) mod browser;
 pub(crate) mod origin;
 pub(crate) mod viewer;
@@ -18,11 +17,8 @@ use tokio::sync::mpsc;
 pub(crate) const AHEAD: u32 = 64 * 1024;
 
 pub(crate) fn endpoint() -> Arc<Endpoint> {
-    let config = EndpointConfig {
-        udp: SocketAddr::from(([127, 0, 0, 1], 0)),
-        advertise: Vec::new(),
-        max_links: 64,
-    };
+    let config =
+        EndpointConfig { udp: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: Vec::new(), max_links: 64 };
     Endpoint::bind(&config).expect("a free port on loopback")
 }
 

@@ -112,7 +112,12 @@ impl Viewer {
             }
             Output::Deliver(Delivery { key, parts, share, .. }) => {
                 let bytes: Vec<u8> = parts.iter().flat_map(|p| p.0.to_vec()).collect();
-                assert_eq!(bytes, segment(self.rendition, key.number), "segment {} is the origin's", key.number);
+                assert_eq!(
+                    bytes,
+                    segment(self.rendition, key.number),
+                    "segment {} is the origin's",
+                    key.number
+                );
                 self.delivered.push((key, share));
             }
             _ => {}

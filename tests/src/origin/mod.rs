@@ -3,7 +3,7 @@
 //!
 //! Paths: `/{stream}/master.m3u8`, `/{stream}/{rendition}/index.m3u8`, `/{stream}/{rendition}/seg-{n}.ts`, where
 //! `{stream}` is `live` or `vod`, with `-fmp4` (`.m4s`, `init.mp4`) or `-aes` (AES-128, `key.bin`) after it.
-//! Besides: `/ledger`, `/ledger/reset`, `/faults`, and static files (pages, players, the web bundle).
+//! Besides: `/ledger`, `/ledger/reset`, `/faults`, `/demo.json`, and static files (pages, players, the web bundle).
 
 mod body;
 mod fault;
@@ -45,11 +45,13 @@ pub struct OriginConfig {
     pub history: u64,
     /// Static files by path prefix (`/pages/`): the folder they lie in. `/` alone is the page at the root.
     pub mounts: Vec<(String, PathBuf)>,
+    /// What `/demo.json` says: where the page finds its servers.
+    pub info: Option<serde_json::Value>,
 }
 
 impl Default for OriginConfig {
     fn default() -> Self {
-        Self { window: 6, vod_rounds: 3, history: 12, mounts: Vec::new() }
+        Self { window: 6, vod_rounds: 3, history: 12, mounts: Vec::new(), info: None }
     }
 }
 

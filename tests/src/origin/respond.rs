@@ -86,6 +86,9 @@ pub(super) async fn respond(
 fn find(shared: &Shared, path: &str, faults: &Faults) -> Result<Reply> {
     const PLAYLIST: &str = "application/vnd.apple.mpegurl";
     let missing = || Reply::error(StatusCode::NOT_FOUND, "not found");
+    if let ("/demo.json", Some(info)) = (path, &shared.config.info) {
+        return Ok(Reply::new("application/json", info.to_string(), Entry::Site));
+    }
     let Some(resource) = Resource::parse(path) else { return Ok(site::file(&shared.config.mounts, path)) };
     Ok(match resource {
         Resource::Master(_) => Reply::new(PLAYLIST, playlist::master(shared), Entry::Other),

@@ -9,20 +9,23 @@ use tokio::process::Command;
 
 use crate::netlab::Host;
 
-/// This machine's loopback interface, or a host of a laboratory.
+/// This machine itself, or a host of a laboratory.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// 127.0.0.1.
-    Loopback,
+    /// An address of this machine's.
+    At(IpAddr),
     /// A host of a laboratory.
     Host(Host),
 }
 
 impl Place {
+    /// 127.0.0.1.
+    pub const LOOPBACK: Self = Self::At(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
     /// Its address.
     pub fn address(&self) -> IpAddr {
         match self {
-            Self::Loopback => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Self::At(address) => *address,
             Self::Host(host) => host.address(),
         }
     }
@@ -30,7 +33,7 @@ impl Place {
     /// Name of its namespace, if it has one.
     pub fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Loopback => None,
+            Self::At(_) => None,
             Self::Host(host) => Some(host.namespace()),
         }
     }
@@ -38,7 +41,7 @@ impl Place {
     /// A command that will run there, and be killed when its handle is dropped.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         match self {
-            Self::Loopback => {
+            Self::At(_) => {
                 let mut command = Command::new(program);
                 command.kill_on_drop(true);
                 command
@@ -50,7 +53,7 @@ impl Place {
     /// A listener there.
     pub fn listen(&self, port: u16) -> Result<TcpListener> {
         match self {
-            Self::Loopback => TcpListener::bind((self.address(), port))
+            Self::At(_) => TcpListener::bind((self.address(), port))
                 .with_context(|| format!("can't listen on port {port}: is it taken? choose another")),
             Self::Host(host) => host.listen(port),
         }
@@ -60,7 +63,7 @@ impl Place {
     pub fn connect(&self, port: u16) -> Result<TcpStream> {
         let addr = SocketAddr::new(self.address(), port);
         match self {
-            Self::Loopback => Ok(TcpStream::connect_timeout(&addr, Duration::from_secs(2))?),
+            Self::At(_) => Ok(TcpStream::connect_timeout(&addr, Duration::from_secs(2))?),
             Self::Host(host) => host.connect(addr),
         }
     }

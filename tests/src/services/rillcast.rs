@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 use super::{Place, Server};
+use crate::site;
 
 /// Running signaling, and a seed if one was asked for.
 #[derive(Debug)]
@@ -22,16 +23,20 @@ impl Rillcast {
         let port = if port == 0 { place.free_port()? } else { port };
         let address = SocketAddr::new(place.address(), port);
         let mut command = place.command(program("rillcast-signaling")?);
-        command.args(signaling_args(address));
+        command.args(signaling_args(address, master));
         let signaling = Server::start("signaling", command, place, port).await?;
-        let seed = if seed { Some(Self::start_seed(place, address, master)?) } else { None };
+        let seed = if seed { Some(Self::start_seed(place, address, master).await?) } else { None };
         Ok(Self { signaling, seed, address })
     }
 
-    fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
+    async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
         let mut command = place.command(program("rillcast-seed")?);
-        command.args(seed_args(place, signaling, master));
-        Server::spawn("seed", command)
+        let udp = SocketAddr::new(place.address(), place.free_port()?);
+        command.args(seed_args(udp, signaling, master));
+        let mut seed = Server::spawn("seed", command)?;
+        // What it prints once it is in the swarm.
+        seed.wait_for_line("\"joined\"").await?;
+        Ok(seed)
     }
 
     /// What a page's script tag names.
@@ -61,16 +66,22 @@ impl Rillcast {
     }
 }
 
-fn signaling_args(listen: SocketAddr) -> Vec<String> {
-    ["--listen", &listen.to_string(), "--insecure-open"].map(str::to_owned).to_vec()
+fn signaling_args(listen: SocketAddr, master: &str) -> Vec<String> {
+    let listen = listen.to_string();
+    // `http://host:port/` of the stream: what the built-in publisher may fetch.
+    let prefix = master.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/";
+    let mut args = ["--listen", &listen, "--stun", &listen, "--publish", &prefix, "--insecure-open"]
+        .map(str::to_owned)
+        .to_vec();
+    if let Some(dist) = site::dist() {
+        args.extend(["--bundle".to_owned(), dist.display().to_string()]);
+    }
+    args
 }
 
-fn seed_args(place: &Place, signaling: SocketAddr, master: &str) -> Vec<String> {
-    let signaling = format!("ws://{signaling}");
-    let udp = SocketAddr::new(place.address(), 0).to_string();
-    ["--signaling", &signaling, "--stream", master, "--udp", &udp, "--insecure-open"]
-        .map(str::to_owned)
-        .to_vec()
+fn seed_args(udp: SocketAddr, signaling: SocketAddr, master: &str) -> Vec<String> {
+    let (signal, udp) = (format!("ws://{signaling}/"), udp.to_string());
+    ["--manifest", master, "--signal", &signal, "--udp", &udp, "--insecure-open"].map(str::to_owned).to_vec()
 }
 
 /// A program built beside this one.
@@ -83,4 +94,16 @@ fn program(name: &str) -> Result<PathBuf> {
         "{name} isn't built: run this through `cargo xtask`, or build it first with `cargo build --release -p {name}`"
     );
     found.context("just found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_publisher_may_fetch_from_the_stream_s_own_server() {
+        let args = signaling_args(([127, 0, 0, 1], 7).into(), "http://10.77.0.1:8080/live/master.m3u8");
+        let at = args.iter().position(|arg| arg == "--publish").unwrap();
+        assert_eq!(args[at + 1], "http://10.77.0.1:8080/");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result};
 
 use crate::proc;
 use crate::step::Steps;
@@ -39,6 +39,18 @@ pub(crate) struct Apt {
     manager: Manager,
     /// Package lists are fetched once, and only if something is installed at all.
     updated: bool,
+    /// What was asked for and we may not install: told at the end, in one command.
+    refused: Vec<Package>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Outcome {
+    /// The packages are there now.
+    Installed,
+    /// We may not install them.
+    Refused,
 }
 
 impl Apt {
@@ -51,7 +63,11 @@ impl Apt {
             (true, false) => Manager::AptAsUser,
             (false, _) => Manager::Other,
         };
-        Self { manager, updated: false }
+        Self::with(manager)
+    }
+
+    fn with(manager: Manager) -> Self {
+        Self { manager, updated: false, refused: Vec::new() }
     }
 
     /// Whether this is Debian or a relative of it.
@@ -59,13 +75,14 @@ impl Apt {
         self.manager != Manager::Other
     }
 
-    /// Installs the packages, or fails with what to run instead.
-    pub(crate) fn install(&mut self, packages: &[Package], steps: &mut Steps) -> Result<()> {
+    /// Installs the packages, or keeps them for the instructions.
+    pub(crate) fn install(&mut self, packages: &[Package], steps: &mut Steps) -> Result<Outcome> {
         if packages.is_empty() {
-            return Ok(());
+            return Ok(Outcome::Installed);
         }
         if self.manager != Manager::AptAsRoot {
-            bail!(instructions(self.manager, packages));
+            self.refused.extend_from_slice(packages);
+            return Ok(Outcome::Refused);
         }
         for package in packages {
             steps.note(&format!("installing {}: {}", package.name, package.why));
@@ -77,7 +94,13 @@ impl Apt {
         }
         steps.step(&format!("apt-get install {}", names.join(" ")), || {
             proc::run(apt_get().args(["-qq", "install", "-y", "--no-install-recommends"]).args(&names))
-        })
+        })?;
+        Ok(Outcome::Installed)
+    }
+
+    /// What to run for everything that we were not allowed to install, if there is anything.
+    pub(crate) fn instructions(&self) -> Option<Error> {
+        (!self.refused.is_empty()).then(|| Error::msg(instructions(self.manager, &self.refused)))
     }
 }
 
@@ -138,18 +161,19 @@ mod tests {
     #[test]
     fn nothing_missing_means_nothing_is_asked_of_the_system() {
         for manager in [Manager::AptAsRoot, Manager::AptAsUser, Manager::Other] {
-            let mut apt = Apt { manager, updated: false };
-            apt.install(&[], &mut Steps::begin()).unwrap();
-            assert!(!apt.updated);
+            let mut apt = Apt::with(manager);
+            assert_eq!(apt.install(&[], &mut Steps::begin()).unwrap(), Outcome::Installed);
+            assert!(!apt.updated && apt.instructions().is_none());
         }
     }
 
     #[test]
-    fn without_the_right_to_install_the_error_says_what_to_run() {
-        for manager in [Manager::AptAsUser, Manager::Other] {
-            let error =
-                Apt { manager, updated: false }.install(&packages(), &mut Steps::begin()).unwrap_err();
-            assert!(error.to_string().contains("ffmpeg"), "{error}");
+    fn without_the_right_to_install_everything_asked_for_ends_up_in_one_command() {
+        let mut apt = Apt::with(Manager::AptAsUser);
+        for package in packages() {
+            assert_eq!(apt.install(&[package], &mut Steps::begin()).unwrap(), Outcome::Refused);
         }
+        let text = apt.instructions().unwrap().to_string();
+        assert!(text.contains("ffmpeg iproute2\n"), "{text}");
     }
 }

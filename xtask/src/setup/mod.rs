@@ -49,22 +49,19 @@ pub(crate) fn run(workspace: &Workspace, purpose: Purpose, steps: &mut Steps) ->
     let mut apt = Apt::on_this_machine();
     // Every complaint at once: nobody wants to be sent off for one thing after another.
     let mut complaints = Vec::new();
-    let mut note = |result: Result<()>| complaints.extend(result.err());
-    note(tools::ensure(purpose, &mut apt, steps));
-    note(node::ensure(workspace, steps));
+    complaints.extend(tools::ensure(purpose, &mut apt, steps).err());
+    complaints.extend(node::ensure(workspace, steps).err());
     if purpose.checks() {
-        note(components::ensure(workspace, steps));
+        complaints.extend(components::ensure(workspace, steps).err());
     }
     if purpose.tests() {
-        note(nextest::ensure(workspace, steps));
+        complaints.extend(nextest::ensure(workspace, steps).err());
     }
-    let toolchain = match wasm_toolchain::ensure(workspace, &mut apt, steps) {
-        Ok(toolchain) => Some(toolchain),
-        Err(complaint) => {
-            complaints.push(complaint);
-            None
-        }
-    };
+    let toolchain = wasm_toolchain::ensure(workspace, &mut apt, steps).unwrap_or_else(|complaint| {
+        complaints.push(complaint);
+        None
+    });
+    complaints.extend(apt.instructions());
     match toolchain {
         Some(toolchain) if complaints.is_empty() => Ok(toolchain),
         _ => bail!(joined(&complaints)),

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Purpose;
-use super::apt::{Apt, Package};
+use super::apt::{Apt, Outcome, Package};
 use crate::proc;
 use crate::step::Steps;
 
@@ -102,7 +102,7 @@ impl Tool {
 }
 
 /// Makes sure that the purpose's programs are there.
-pub(crate) fn ensure(purpose: Purpose, apt: &mut Apt, steps: &mut Steps) -> Result<()> {
+pub(crate) fn ensure(purpose: Purpose, apt: &mut Apt, steps: &mut Steps) -> Result<Outcome> {
     apt.install(&missing(purpose, Tool::works), steps)
 }
 

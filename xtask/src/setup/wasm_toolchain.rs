@@ -1,14 +1,16 @@
-//! A compiler for wasm32-unknown-unknown. Three ways, in this order: the toolchain in use has the target already;
-//! rustup adds it; Debian's packages (a matching rustc, its library's source and LLVM's wasm linker) build the standard
-//! library along with our code.
+//! A compiler for wasm32-unknown-unknown that builds the standard library along with our code: half of what viewers
+//! would download is otherwise its panic messages and formatting. Three ways, in this order: the toolchain in use has
+//! its library's source; rustup adds it; Debian's packages have all of it (a rustc, its library's source and LLVM's
+//! wasm linker).
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::{Apt, Package};
+use super::apt::{Apt, Outcome, Package};
 use crate::proc;
 use crate::step::Steps;
 use crate::workspace::Workspace;
@@ -16,11 +18,14 @@ use crate::workspace::Workspace;
 /// The target's name.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The standard library's source, below the folder of rustc's.
+const STD_SOURCE: &str = "library/std/src/lib.rs";
+
 /// With what the browser's part is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WasmToolchain {
-    /// The toolchain that compiles everything else.
-    Installed,
+    /// The toolchain that compiles everything else; its own linker.
+    InUse,
     /// Debian's, by its paths: rustup's proxies may stay first in PATH.
     Debian {
         /// `cargo`, of the same version as `rustc`.
@@ -37,59 +42,63 @@ impl WasmToolchain {
     /// the caller's.
     pub(crate) fn build(&self, workspace: &Workspace) -> Command {
         let mut command = match self {
-            Self::Installed => workspace.cargo(),
+            Self::InUse => workspace.cargo(),
             Self::Debian { cargo, .. } => workspace.command(cargo),
         };
         // Flags meant for the native build (-C target-cpu=native, say) would break this one.
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
             command.env_remove(variable);
         }
-        command.args(["build", "--target", TARGET]);
         if let Self::Debian { rustc, linker, .. } = self {
             // What rustup and the cargo that runs us left for its own children misleads another toolchain.
             for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTDOC", "LD_LIBRARY_PATH"] {
                 command.env_remove(variable);
             }
-            command
-                .env("RUSTC", rustc)
-                // build-std is an unstable option of cargo, and this a stable release of it.
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                .arg("-Zbuild-std=std,panic_abort");
+            command.env("RUSTC", rustc).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
+        command
+            // Building the standard library is unstable in cargo, and these are stable releases of it.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["build", "--target", TARGET])
+            .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
         command
     }
 
     /// For the log.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Installed => "the toolchain in use",
+            Self::InUse => "the toolchain in use",
             Self::Debian { .. } => "Debian's Rust packages",
         }
     }
 }
 
-/// Finds or installs a compiler for the target.
-pub(crate) fn ensure(workspace: &Workspace, apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
-    if target_installed() {
-        return Ok(WasmToolchain::Installed);
+/// Finds or installs a compiler for the target; nothing, if that takes packages that we may not install.
+pub(crate) fn ensure(
+    workspace: &Workspace,
+    apt: &mut Apt,
+    steps: &mut Steps,
+) -> Result<Option<WasmToolchain>> {
+    if builds_std() {
+        return Ok(Some(WasmToolchain::InUse));
     }
     if rustup_may_download() {
-        steps.note(&format!("installing rustup's target {TARGET}: compiles the browser's part"));
-        let added = steps.step("rustup target add", || {
-            proc::run(workspace.command("rustup").args(["target", "add", TARGET]))
+        steps.note("installing rustup's rust-src: the standard library, to be built for wasm");
+        let added = steps.step("rustup component add rust-src", || {
+            proc::run(workspace.command("rustup").args(["component", "add", "rust-src"]))
         });
-        if added.is_ok() && target_installed() {
-            return Ok(WasmToolchain::Installed);
+        if added.is_ok() && builds_std() {
+            return Ok(Some(WasmToolchain::InUse));
         }
         steps.note("rustup could not add it: trying Debian's packages");
     }
     if !apt.is_debian() {
-        bail!("the wasm target is missing from the Rust toolchain; run `rustup target add {TARGET}`");
+        bail!(
+            "the standard library's source is missing from the Rust toolchain; run `rustup component add rust-src`"
+        );
     }
-    debian(apt, steps).with_context(|| {
-        format!("a compiler for wasm is missing; where rustup can download, `rustup target add {TARGET}` is enough")
-    })
+    debian(apt, steps)
+        .context("no compiler for wasm; where rustup can download, `rustup component add rust-src` is enough")
 }
 
 /// Whether rustup is there and may be asked to download something.
@@ -103,28 +112,45 @@ fn may_download(rustup_auto_install: Option<&str>) -> bool {
     rustup_auto_install != Some("0")
 }
 
-/// Whether the rustc in use has the target's standard library in its sysroot.
-fn target_installed() -> bool {
+/// Whether the toolchain in use can build the standard library for wasm.
+fn builds_std() -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    proc::output(Command::new(rustc).args(["--print", "sysroot"]))
-        .is_ok_and(|sysroot| Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib").is_dir())
+    proc::output(Command::new(&rustc).args(["--print", "sysroot"]))
+        .is_ok_and(|sysroot| is_complete(Path::new(sysroot.trim())))
+}
+
+/// Whether a sysroot has the library's source and the linker that rustup delivers with the compiler.
+fn is_complete(sysroot: &Path) -> bool {
+    let rustlib = sysroot.join("lib/rustlib");
+    let linker = || {
+        let host = fs::read_dir(&rustlib).ok()?;
+        host.flatten().map(|host| host.path().join("bin/rust-lld")).find(|linker| linker.exists())
+    };
+    rustlib.join("src/rust").join(STD_SOURCE).exists() && linker().is_some()
 }
 
 /// Debian's toolchain, installed if need be.
-fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
+fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<Option<WasmToolchain>> {
     let packages: Vec<Package> = [
-        ("rustc-web", "/bin/rustc", "compiles the browser's part"),
+        (
+            "rustc-web",
+            "/bin/rustc",
+            "compiles the browser's part; `rustup component add rust-src` would do instead",
+        ),
         ("cargo-web", "/bin/cargo", "drives that compiler"),
-        ("rust-web-src", "/library/std/src/lib.rs", "the standard library, to be built for wasm"),
+        ("rust-web-src", STD_SOURCE, "the standard library, to be built for wasm"),
     ]
     .into_iter()
     .filter(|(package, file, _)| installed(package, file).is_none())
     .map(|(package, _, why)| Package::new(package, why))
     .collect();
     // The linker's package is named after the compiler's LLVM, which shows only once the compiler is there. Where we
-    // may not install, the instructions should still be whole.
-    if let Err(error) = apt.install(&packages, steps) {
-        return Err(error.context(format!("beside the packages below, {} is needed", linker_package("22"))));
+    // may not install it, the instructions have the one that goes with it today.
+    if apt.install(&packages, steps)? == Outcome::Refused {
+        if installed("lld-22", "/bin/wasm-ld-22").is_none() {
+            let _ = apt.install(&[linker_wanted("22")], steps)?;
+        }
+        return Ok(None);
     }
     let rustc = installed("rustc-web", "/bin/rustc").context("rustc-web has no /bin/rustc: reinstall it")?;
     let cargo = installed("cargo-web", "/bin/cargo").context("cargo-web has no /bin/cargo: reinstall it")?;
@@ -132,14 +158,16 @@ fn debian(apt: &mut Apt, steps: &mut Steps) -> Result<WasmToolchain> {
     let llvm = llvm_major(&about).context("`rustc -vV` of rustc-web names no LLVM version")?;
     let linker_package = linker_package(llvm);
     let linker_name = format!("/bin/wasm-ld-{llvm}");
-    if installed(&linker_package, &linker_name).is_none() {
-        apt.install(&[Package::new(&linker_package, "links wasm, with the LLVM of that compiler")], steps)?;
+    if installed(&linker_package, &linker_name).is_none()
+        && apt.install(&[linker_wanted(llvm)], steps)? == Outcome::Refused
+    {
+        return Ok(None);
     }
     let linker = installed(&linker_package, &linker_name)
         .with_context(|| format!("{linker_package} has no {linker_name}: reinstall it"))?;
     let toolchain = WasmToolchain::Debian { cargo, rustc, linker };
     check(&toolchain)?;
-    Ok(toolchain)
+    Ok(Some(toolchain))
 }
 
 /// Runs each part of it once.
@@ -167,6 +195,10 @@ fn owned(list: &str, ending: &str) -> Option<PathBuf> {
 /// The first part of the LLVM version in `rustc -vV`.
 fn llvm_major(about: &str) -> Option<&str> {
     about.lines().find_map(|line| line.strip_prefix("LLVM version: "))?.split('.').next()
+}
+
+fn linker_wanted(llvm: &str) -> Package {
+    Package::new(&linker_package(llvm), "links wasm, with the LLVM of that compiler")
 }
 
 fn linker_package(llvm: &str) -> String {
@@ -218,9 +250,26 @@ mod tests {
     }
 
     #[test]
-    fn the_toolchain_in_use_needs_nothing_unstable() {
-        let command = WasmToolchain::Installed.build(&Workspace::at(Path::new("/w"), None));
-        assert!(!command.get_args().any(|argument| argument.to_string_lossy().starts_with("-Z")));
-        assert!(!command.get_envs().any(|(name, _)| name == "RUSTC_BOOTSTRAP"));
+    fn both_toolchains_build_the_standard_library() {
+        let command = WasmToolchain::InUse.build(&Workspace::at(Path::new("/w"), None));
+        assert!(command.get_args().any(|argument| argument == "-Zbuild-std=std,panic_abort"));
+        assert!(command.get_envs().any(|(name, _)| name == "RUSTC_BOOTSTRAP"));
+        assert!(!command.get_envs().any(|(name, value)| name == "RUSTC" && value.is_some()));
+    }
+
+    #[test]
+    fn a_toolchain_will_do_only_with_source_and_linker() {
+        let sysroot = env::temp_dir().join(format!("rillcast-sysroot-{}", std::process::id()));
+        let source = sysroot.join("lib/rustlib/src/rust").join(STD_SOURCE);
+        let linker = sysroot.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld");
+        for file in [&source, &linker] {
+            assert!(!is_complete(&sysroot));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        assert!(is_complete(&sysroot));
+        fs::remove_file(&source).unwrap();
+        assert!(!is_complete(&sysroot));
+        fs::remove_dir_all(sysroot).unwrap();
     }
 }

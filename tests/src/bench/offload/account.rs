@@ -47,6 +47,8 @@ pub struct ViewerReport {
 pub struct HandedSegment {
     /// Its path at the origin.
     pub path: String,
+    /// Its length, as the player counted it.
+    pub bytes: u64,
     /// Whether it was the first.
     pub first: bool,
     /// When, in ms since 1970.
@@ -73,6 +75,8 @@ pub struct Sources {
     pub peers: u64,
     /// Seed nodes.
     pub seeds: u64,
+    /// The publisher built into signaling.
+    pub publisher: u64,
 }
 
 impl ViewerReport {
@@ -129,6 +133,8 @@ pub struct RunResult {
     pub peer_share: f64,
     /// The same for seed nodes.
     pub seed_share: f64,
+    /// The same for the publisher built into signaling.
+    pub publisher_share: f64,
     /// Source bytes over the sizes of the distinct segments fetched.
     pub copies: f64,
     /// The same without joiners' first segments.
@@ -159,7 +165,8 @@ pub struct RunResult {
     pub source_p95_bps: f64,
     /// Errors in decoding, of all viewers.
     pub decode_errors: Vec<String>,
-    /// With `--verify`: what players were handed that is not what the origin serves under that name.
+    /// What players were handed that is not what the origin serves under that name: by length, and with
+    /// `--verify` by digest.
     pub altered: Vec<String>,
     /// Savings up to each second of the run.
     pub savings_over_time: Vec<f64>,
@@ -191,6 +198,7 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
         rho: bound.rho.min(1e6),
         peer_share: share(|report| report.sources.peers),
         seed_share: share(|report| report.sources.seeds),
+        publisher_share: share(|report| report.sources.publisher),
         copies: ratio(source, distinct),
         copies_steady: copies_steady(run),
         copies_bound: bound.copies,
@@ -211,7 +219,7 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
     }
 }
 
-/// Every segment handed to a player, with its size as the origin serves it, and when (ms since the run began).
+/// Every segment handed whole to a player, with its size as the origin serves it, and when (ms since the run began).
 fn played(run: &Run<'_>) -> Vec<(Played, f64)> {
     let mut sizes: HashMap<&str, u64> = HashMap::new();
     let mut all = Vec::new();
@@ -223,6 +231,10 @@ fn played(run: &Run<'_>) -> Vec<(Played, f64)> {
             let size = *sizes.entry(&handed.path).or_insert_with(|| {
                 run.origin.segment(&handed.path).map_or(0, |segment| segment.len() as u64)
             });
+            if handed.bytes != size {
+                // An empty or truncated segment plays nothing: whoever handed it over has saved nothing.
+                continue;
+            }
             let one = Played { viewer, track: rendition, segment: number, size, first: handed.first };
             all.push((one, handed.at - run.began_ms));
         }
@@ -234,12 +246,19 @@ fn altered(run: &Run<'_>) -> Vec<String> {
     let mut known: HashMap<&str, String> = HashMap::new();
     let mut altered = Vec::new();
     for (viewer, report) in run.reports.iter().enumerate() {
+        for handed in &report.segments {
+            let size = run.origin.segment(&handed.path).map_or(0, |segment| segment.len() as u64);
+            if handed.bytes != size {
+                altered
+                    .push(format!("viewer {viewer}: {} with {} of {size} bytes", handed.path, handed.bytes));
+            }
+        }
         for handed in &report.hashes {
             let expected = known
                 .entry(&handed.path)
                 .or_insert_with(|| run.origin.sha256(&handed.path).unwrap_or_default());
             if *expected != handed.sha256 {
-                altered.push(format!("viewer {viewer}: {} with {} bytes", handed.path, handed.bytes));
+                altered.push(format!("viewer {viewer}: {} with another digest", handed.path));
             }
         }
     }

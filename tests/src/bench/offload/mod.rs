@@ -51,11 +51,16 @@ pub async fn offload(options: &Options) -> Result<()> {
     let summaries: Vec<Summary> =
         clients.iter().filter_map(|&client| Summary::of(client, &results)).collect();
     let path = write_report(options, &summaries, &results)?;
-    println!("{}", report::table::table(&summaries));
+    println!("{}", table(&summaries));
     println!("{}", options.conditions());
     println!("report: {}", path.display());
     println!("{}", serde_json::to_string(&summaries)?);
     Ok(())
+}
+
+/// The figures as an aligned table.
+pub fn table(summaries: &[Summary]) -> String {
+    report::table::table(summaries)
 }
 
 fn write_report(options: &Options, summaries: &[Summary], results: &[RunResult]) -> Result<PathBuf> {

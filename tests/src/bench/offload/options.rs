@@ -16,9 +16,6 @@ enum Named {
     P2pMediaLoaderDefault,
     /// p2p-media-loader with `highDemandTimeWindow: 4`.
     P2pMediaLoaderTuned,
-    /// The same with hls.js demuxing on the main thread: 2.3.1 keeps the buffers that it hands to the player, whose
-    /// worker takes them away.
-    P2pMediaLoaderNoWorker,
     /// Rillcast.
     Rillcast,
 }
@@ -32,8 +29,6 @@ pub enum Client {
     P2pMediaLoader,
     /// p2p-media-loader with `highDemandTimeWindow: 4`.
     P2pMediaLoaderTuned,
-    /// The same with hls.js demuxing on the main thread.
-    P2pMediaLoaderNoWorker,
     /// Rillcast.
     Rillcast,
 }
@@ -45,7 +40,6 @@ impl Client {
             Self::Plain => "plain",
             Self::P2pMediaLoader => "p2p-media-loader",
             Self::P2pMediaLoaderTuned => "p2p-media-loader-tuned",
-            Self::P2pMediaLoaderNoWorker => "p2p-media-loader-no-worker",
             Self::Rillcast => "rillcast",
         }
     }
@@ -89,6 +83,21 @@ pub struct Options {
 }
 
 impl Options {
+    /// Headless viewers of Rillcast with a seed, unshaped, live: what `demo --check` does.
+    pub fn check(viewers: u32, seconds: u64) -> Self {
+        Self {
+            clients: vec![Named::Rillcast],
+            viewers,
+            seconds,
+            vod: false,
+            seed_node: true,
+            flat: true,
+            verify: true,
+            runs: 1,
+            reports: None,
+        }
+    }
+
     /// Runs of each client.
     pub fn runs(&self) -> usize {
         self.runs as usize
@@ -103,7 +112,6 @@ impl Options {
                 Named::P2pMediaLoader => &[Client::P2pMediaLoader, Client::P2pMediaLoaderTuned],
                 Named::P2pMediaLoaderDefault => &[Client::P2pMediaLoader],
                 Named::P2pMediaLoaderTuned => &[Client::P2pMediaLoaderTuned],
-                Named::P2pMediaLoaderNoWorker => &[Client::P2pMediaLoaderNoWorker],
                 Named::Rillcast => &[Client::Rillcast],
             };
             for client in meant {

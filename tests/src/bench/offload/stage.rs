@@ -46,7 +46,7 @@ impl Stage {
         let lab = if options.flat && !root { None } else { Some(Lab::new()?) };
         let place = |name: &str, link: Link| {
             let link = if options.flat { Link::UNSHAPED } else { link };
-            lab.as_ref().map_or(Ok(Place::Loopback), |lab| lab.add(name, link).map(Place::Host))
+            lab.as_ref().map_or(Ok(Place::LOOPBACK), |lab| lab.add(name, link).map(Place::Host))
         };
         let config = OriginConfig { mounts: site::mounts(), ..OriginConfig::default() };
         let at = place("origin", Link::ORIGIN)?;
@@ -55,7 +55,7 @@ impl Stage {
         let services = place("services", Link::UNSHAPED)?;
         let servers = match client {
             Client::Plain => Servers::None,
-            Client::P2pMediaLoader | Client::P2pMediaLoaderTuned | Client::P2pMediaLoaderNoWorker => {
+            Client::P2pMediaLoader | Client::P2pMediaLoaderTuned => {
                 Servers::Tracker(Tracker::start(&services).await?)
             }
             Client::Rillcast => {
@@ -81,9 +81,6 @@ impl Stage {
         let page = match (&self.servers, client) {
             (Servers::Tracker(tracker), Client::P2pMediaLoaderTuned) => {
                 format!("p2pml.html?src={stream}&tracker={}&window=4", tracker.url())
-            }
-            (Servers::Tracker(tracker), Client::P2pMediaLoaderNoWorker) => {
-                format!("p2pml.html?src={stream}&tracker={}&window=4&noworker", tracker.url())
             }
             (Servers::Tracker(tracker), _) => format!("p2pml.html?src={stream}&tracker={}", tracker.url()),
             (Servers::Rillcast(servers), _) => {

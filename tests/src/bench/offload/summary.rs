@@ -17,6 +17,7 @@ pub struct Summary {
     pub eta: f64,
     pub peer_share: f64,
     pub seed_share: f64,
+    pub publisher_share: f64,
     pub copies: f64,
     pub copies_steady: f64,
     pub copies_bound: f64,
@@ -31,7 +32,7 @@ pub struct Summary {
     pub source_p95_bps: f64,
     /// In all runs together.
     pub decode_errors: usize,
-    /// With `--verify`: segments handed to players that were not the origin's, in all runs together.
+    /// Segments handed to players that were not the origin's, in all runs together.
     pub altered: usize,
     pub runs: usize,
 }
@@ -53,6 +54,7 @@ impl Summary {
             eta: of(|run| if run.bound > 0.0 { run.savings / run.bound } else { 0.0 }),
             peer_share: of(|run| run.peer_share),
             seed_share: of(|run| run.seed_share),
+            publisher_share: of(|run| run.publisher_share),
             copies: of(|run| run.copies),
             copies_steady: of(|run| run.copies_steady),
             copies_bound: of(|run| run.copies_bound),

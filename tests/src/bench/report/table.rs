@@ -4,7 +4,7 @@ use crate::bench::offload::{RunResult, Summary};
 
 /// Titles and widths.
 pub(crate) const COLUMNS: [(&str, usize); 16] = [
-    ("client", 26),
+    ("client", 22),
     ("savings", 7),
     ("bound", 6),
     ("eta", 6),
