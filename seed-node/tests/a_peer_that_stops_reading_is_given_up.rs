@@ -9,7 +9,7 @@ use std::sync::Arc;
 use support::{Sending, endpoint, next};
 use tokio::sync::mpsc;
 
-/// Two endpoints with an open link; the far side's events are read until then.
+/// Two endpoints with an open link, and both have said hello.
 async fn linked() -> (Arc<Endpoint>, Link, mpsc::Receiver<LinkEvent>, Link, mpsc::Receiver<LinkEvent>) {
     let (near_end, far_end) = (endpoint(), endpoint());
     let (to_near, mut near_events) = mpsc::channel(64);
@@ -17,19 +17,29 @@ async fn linked() -> (Arc<Endpoint>, Link, mpsc::Receiver<LinkEvent>, Link, mpsc
     let near = Link::start(&near_end, 1, 1, Start::Offer, to_near);
     let mut far: Option<Link> = None;
     let (mut near_open, mut far_open) = (false, false);
-    while !(near_open && far_open) {
+    let (mut near_heard, mut far_heard) = (None, None);
+    // Each says hello the moment that the link opens, as engines do.
+    while !(near_open && far_open && near_heard.is_some() && far_heard.is_some()) {
         tokio::select! {
             (_, what) = next(&mut near_events) => match what {
                 Happening::Signal(SessionSignal::Offer { attempt, description }) => {
                     far = Some(Link::start(&far_end, 2, attempt, Start::Answer(description), to_far.clone()));
                 }
                 Happening::Signal(signal) => far.as_ref().expect("after the offer").signal(signal),
-                Happening::Open => near_open = true,
+                Happening::Open => {
+                    near_open = true;
+                    near.control(b"hello".to_vec());
+                }
+                Happening::Control(bytes) => near_heard = Some(bytes),
                 other => panic!("{other:?}"),
             },
             (_, what) = next(&mut far_events) => match what {
                 Happening::Signal(signal) => near.signal(signal),
-                Happening::Open => far_open = true,
+                Happening::Open => {
+                    far_open = true;
+                    far.as_ref().expect("open").control(b"hello".to_vec());
+                }
+                Happening::Control(bytes) => far_heard = Some(bytes),
                 other => panic!("{other:?}"),
             },
         }
@@ -75,4 +85,13 @@ async fn a_dropped_link_is_seen_by_the_peer_at_once() {
     drop(near);
     assert!(matches!(next(&mut far_events).await.1, Happening::Closed(Why::Peer)));
     drop(far);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_says_first_is_never_lost() {
+    // It may come in one burst with the end of the handshake; the more is going on, the likelier.
+    let pairs = (0..24).map(|_| tokio::spawn(linked()));
+    for pair in pairs.collect::<Vec<_>>() {
+        pair.await.expect("both have heard each other's hello");
+    }
 }

@@ -30,6 +30,8 @@ fn options(origin: &Origin, signal: &str, more: &[&str]) -> Options {
 }
 
 async fn seed(origin: &Origin, signal: &str, more: &[&str]) -> Node {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let settings = options(origin, signal, more).settle().expect("settings that make sense");
     let mut node = Node::start(settings).await.expect("a node");
     node.joined().await.expect("it joins");
