@@ -2,129 +2,97 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float64Array, Object, Promise, Reflect};
-use rillcast_core::engine::{Conditions, Input, MediaKind, Playhead, SegmentEntry};
+use js_sys::{Array, Float64Array, Object, Reflect, Uint8Array};
+use rillcast_core::engine::{CheckId, Conditions, FetchId, Input, MediaKind, Playhead, SegmentEntry};
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
 use wasm_bindgen::prelude::*;
-use web_sys::AbortSignal;
 
 use crate::driver::Shell;
 use crate::js;
+use crate::payload::JsBytes;
 use crate::signaling::{Signaling, Ticket, Watched};
 use crate::source::Place;
 
-#[wasm_bindgen]
-extern "C" {
-    /// What the page's script does for a peer. A host that throws loses that one call.
-    pub type Host;
-
-    /// Fetches `url`: bytes `start` to before `end`, or all of it if `end` is 0. The promise gives a `Response`.
-    /// `origin`: with the credentials and headers that the site's own requests carry.
-    #[wasm_bindgen(method, catch)]
-    pub(crate) fn fetch(
-        this: &Host,
-        url: &str,
-        start: f64,
-        end: f64,
-        origin: bool,
-        urgent: bool,
-        signal: &AbortSignal,
-    ) -> Result<Promise, JsValue>;
-    /// Checks an Ed25519 signature. The promise gives a boolean.
-    #[wasm_bindgen(method, catch)]
-    pub(crate) fn verify(
-        this: &Host,
-        key: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<Promise, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = absolute)]
-    fn absolute_url(this: &Host, url: &str) -> Result<String, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = deliver)]
-    fn deliver_segment(
-        this: &Host,
-        request: u32,
-        parts: &Array,
-        throughput: f64,
-        first_byte: f64,
-        source: u32,
-        publisher: u32,
-        peers: u32,
-        seeds: u32,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = progress)]
-    fn progress_made(this: &Host, request: u32, loaded: u32, total: f64) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = failed)]
-    fn request_failed(this: &Host, request: u32, status: i32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = signaling)]
-    fn signaling_changed(this: &Host, connected: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = settings)]
-    fn settings_changed(this: &Host, enabled: bool, holdout: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = refused)]
-    fn join_refused(this: &Host, message: &str, again: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = liar)]
-    fn liar_found(this: &Host, peer: &str, why: &str) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = mismatch)]
-    fn source_mismatch(this: &Host, number: f64) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch, js_name = rescue)]
-    fn rescued(this: &Host, number: f64, bytes: u32) -> Result<(), JsValue>;
-}
-
 /// A host's mistakes are its own: an exception must not leave the engine half-way.
-macro_rules! forgiving {
-    ($($name:ident => $import:ident($($arg:ident: $t:ty),*);)*) => {
+macro_rules! host {
+    ($($(#[$meta:meta])* $js:literal $name:ident => $import:ident($($arg:ident: $t:ty),*) $(-> $r:ty)?;)*) => {
+        #[wasm_bindgen]
+        extern "C" {
+            /// What the page's script does for a peer (`web/src/io`). One that throws loses that one call.
+            pub type Host;
+            $(
+                #[wasm_bindgen(method, catch, js_name = $js)]
+                fn $import(this: &Host, $($arg: $t),*) -> Result<host!(@ $($r)?), JsValue>;
+            )*
+        }
         impl Host {
-            $(pub(crate) fn $name(&self, $($arg: $t),*) {
-                drop(self.$import($($arg),*));
-            })*
+            $(
+                $(#[$meta])*
+                #[allow(clippy::too_many_arguments)] // crosses to JavaScript, where an object would cost an allocation
+                pub(crate) fn $name(&self, $($arg: $t),*) $(-> $r)? {
+                    self.$import($($arg),*).unwrap_or_default()
+                }
+            )*
         }
     };
-}
-forgiving! {
-    progress => progress_made(request: u32, loaded: u32, total: f64);
-    failed => request_failed(request: u32, status: i32);
-    signaling => signaling_changed(connected: bool);
-    settings => settings_changed(enabled: bool, holdout: bool);
-    refused => join_refused(message: &str, again: bool);
-    liar => liar_found(peer: &str, why: &str);
-    mismatch => source_mismatch(number: f64);
-    rescue => rescued(number: f64, bytes: u32);
+    (@) => { () };
+    (@ $r:ty) => { $r };
 }
 
-impl Host {
-    #[allow(clippy::too_many_arguments)] // crosses to JavaScript, where an object would cost an allocation
-    pub(crate) fn deliver(
-        &self,
-        request: u32,
-        parts: &Array,
-        throughput: f64,
-        first_byte: f64,
-        source: u32,
-        publisher: u32,
-        peers: u32,
-        seeds: u32,
-    ) {
-        drop(self.deliver_segment(request, parts, throughput, first_byte, source, publisher, peers, seeds));
-    }
-
-    /// The URL that `url` is, seen from the signaling server; empty if it is none.
-    pub(crate) fn absolute(&self, url: &str) -> String {
-        if url.is_empty() { String::new() } else { self.absolute_url(url).unwrap_or_default() }
-    }
-}
-
-/// Puts a panic's message on the console before the instance stops.
-#[wasm_bindgen(start)]
-pub fn start_up() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or("", |l| l.file());
-        let line = panic.location().map_or(0, |l| l.line());
-        js::complain("Rillcast stopped; the page goes on without it. Please report:");
-        js::complain(place);
-        js::complain(&JsValue::from(line).as_string().unwrap_or_default());
-    }));
+host! {
+    /// Calls `wake` after so many milliseconds, instead of when it was asked to before.
+    "wake" wake => wake_js(milliseconds: f64);
+    /// Fetches `url`: bytes `start` to before `end`, or all of it if `end` is 0. `origin`: with the credentials and
+    /// headers that the site's own requests carry.
+    "fetch" fetch => fetch_js(id: u32, url: &str, start: f64, end: f64, origin: bool, urgent: bool);
+    /// Stops a fetch.
+    "stop" stop => stop_js(id: u32);
+    /// Checks an Ed25519 signature; answers by `verdict`.
+    "verify" verify => verify_js(id: u32, key: &[u8], message: &[u8], signature: &[u8]);
+    /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server.
+    "dial" dial => dial_js(link: u32, ice: &Array, sdp: &str);
+    /// Takes the answer in.
+    "accept" accept => accept_js(link: u32, sdp: &str);
+    /// Takes a candidate in, once there is a description.
+    "candidate" add_candidate => candidate_js(link: u32, candidate: &str);
+    /// Closes a connection.
+    "hangUp" hang_up => hang_up_js(link: u32);
+    /// False if it couldn't be sent.
+    "sendControl" send_control => send_control_js(link: u32, bytes: &[u8]) -> bool;
+    /// Bytes that wait in the buffer then; negative if it couldn't be sent.
+    "sendBulk" send_bulk => send_bulk_js(link: u32, header: &[u8], payload: &Uint8Array) -> f64;
+    /// Bytes that wait in the bulk channel's buffer.
+    "buffered" buffered => buffered_js(link: u32) -> f64;
+    /// Opens the WebSocket.
+    "openSocket" open_socket => open_socket_js(url: &str);
+    /// Sends on it, if it is open.
+    "sendSocket" send_socket => send_socket_js(bytes: &[u8]);
+    /// Closes it without a word.
+    "closeSocket" close_socket => close_socket_js();
+    /// The URL that `url` is, seen from the signaling server.
+    "absolute" absolute => absolute_js(url: &str) -> String;
+    /// The segment is here.
+    "deliver" deliver => deliver_js(
+        request: u32, parts: &Array, throughput: f64, first_byte: f64, source: u32, publisher: u32, peers: u32, seeds: u32
+    );
+    /// So much of it is here.
+    "progress" progress => progress_js(request: u32, loaded: u32, total: f64);
+    /// It can't be had.
+    "failed" failed => failed_js(request: u32, status: i32);
+    /// The server was reached or lost.
+    "signaling" signaling => signaling_js(connected: bool);
+    /// The site's settings.
+    "settings" settings => settings_js(enabled: bool, holdout: bool);
+    /// The server said no.
+    "refused" refused => refused_js(message: &str, again: bool);
+    /// A neighbour was cut off.
+    "liar" liar => liar_js(peer: &str, why: &str);
+    /// The source's bytes aren't those that were signed.
+    "mismatch" mismatch => mismatch_js(number: f64);
+    /// The source filled in.
+    "rescue" rescue => rescue_js(number: f64, bytes: u32);
 }
 
 /// A track's name: the first 8 bytes of the BLAKE3 hash of its playlist's canonical path, as hexadecimal digits.
@@ -157,11 +125,11 @@ impl Peer {
         token: Vec<u8>,
         store: f64,
         host: Host,
-    ) -> Result<Self, JsError> {
-        let site = Text::new(site).ok_or_else(|| JsError::new("The site's name has more than 64 bytes"))?;
-        let content =
-            Text::new(content).ok_or_else(|| JsError::new("The content's name has more than 2048 bytes"))?;
-        let token = Blob::new(token).ok_or_else(|| JsError::new("The token has more than 4096 bytes"))?;
+    ) -> Result<Self, JsValue> {
+        let too_long = || JsValue::from_str("site (64 bytes), content (2048) or token (4096) is too long");
+        let site = Text::new(site).ok_or_else(too_long)?;
+        let content = Text::new(content).ok_or_else(too_long)?;
+        let token = Blob::new(token).ok_or_else(too_long)?;
         let shell = Shell::new(store as u64, host, Signaling::new(Ticket { url, site, content, token }));
         shell.signaling.connect(&shell);
         Ok(Self { shell })
@@ -266,6 +234,95 @@ impl Peer {
         }
         set(&object, "neighbours", links);
         object
+    }
+
+    /// The time that `Host::wake` was given has passed.
+    pub fn wake(&self) {
+        self.shell.wake();
+    }
+
+    /// An answer's status; its first byte and the whole resource's length where they could be read, else -1.
+    #[wasm_bindgen(js_name = sourceHead)]
+    pub fn source_head(&self, id: u32, status: u16, first: f64, total: f64) {
+        let known = |n: f64| (n >= 0.0).then_some(n as u64);
+        self.shell.source.head(&self.shell, FetchId(id), status, known(first), known(total));
+    }
+
+    /// Bytes of an answer.
+    #[wasm_bindgen(js_name = sourceData)]
+    pub fn source_data(&self, id: u32, bytes: Uint8Array) {
+        self.shell.source.data(&self.shell, FetchId(id), &JsBytes::new(bytes));
+    }
+
+    /// An answer is complete.
+    #[wasm_bindgen(js_name = sourceEnd)]
+    pub fn source_end(&self, id: u32) {
+        self.shell.source.end(&self.shell, FetchId(id));
+    }
+
+    /// There was no answer, or it broke off.
+    #[wasm_bindgen(js_name = sourceFailed)]
+    pub fn source_failed(&self, id: u32) {
+        self.shell.source.failed(&self.shell, FetchId(id));
+    }
+
+    /// Whether a signature holds.
+    pub fn verdict(&self, id: u32, ok: bool) {
+        self.shell.input(Input::Verdict { check: CheckId(id), ok });
+    }
+
+    /// A connection has its local description.
+    pub fn described(&self, link: u32, sdp: &str) {
+        self.shell.links.described(&self.shell, link, sdp);
+    }
+
+    /// A connection has found a way by which it may be reached.
+    #[wasm_bindgen(js_name = foundCandidate)]
+    pub fn found_candidate(&self, link: u32, candidate: String) {
+        self.shell.links.found_candidate(&self.shell, link, candidate);
+    }
+
+    /// A connection's channels are open.
+    pub fn opened(&self, link: u32) {
+        self.shell.links.opened(&self.shell, link);
+    }
+
+    /// A connection, or the attempt at one, is gone.
+    pub fn lost(&self, link: u32) {
+        self.shell.links.lost(&self.shell, link);
+    }
+
+    /// A message on the control channel.
+    pub fn control(&self, link: u32, bytes: Vec<u8>) {
+        self.shell.links.control(&self.shell, link, bytes);
+    }
+
+    /// A message on the bulk channel.
+    pub fn bulk(&self, link: u32, message: Uint8Array) {
+        self.shell.links.bulk(&self.shell, link, &message);
+    }
+
+    /// The bulk channel's buffer has fallen to its mark.
+    pub fn drained(&self, link: u32, buffered: u32) {
+        self.shell.links.drained(&self.shell, link, buffered);
+    }
+
+    /// The WebSocket is open.
+    #[wasm_bindgen(js_name = socketOpened)]
+    pub fn socket_opened(&self) {
+        self.shell.signaling.opened(&self.shell);
+    }
+
+    /// A message from the server.
+    #[wasm_bindgen(js_name = socketMessage)]
+    pub fn socket_message(&self, bytes: &[u8]) {
+        self.shell.signaling.receive(&self.shell, bytes);
+    }
+
+    /// The WebSocket is closed.
+    #[wasm_bindgen(js_name = socketClosed)]
+    pub fn socket_closed(&self) {
+        self.shell.signaling.lost(&self.shell);
     }
 
     /// Leaves: closes every link and stops every fetch. Requests that wait are answered as failed.

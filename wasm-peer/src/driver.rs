@@ -2,17 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use js_sys::Array;
 use rillcast_core::engine::{Check, CheckId, Config, Delivery, Engine, Event, Input, Output, SourceError};
-use rillcast_core::time::Duration;
+use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::id::{Role, SegmentKey};
-use wasm_bindgen_futures::JsFuture;
 
+use crate::alarm::{Alarm, Alarms};
 use crate::api::Host;
 use crate::check;
-use crate::js::{self, Timer};
+use crate::js;
 use crate::payload::JsBytes;
 use crate::rtc::Links;
 use crate::signaling::Signaling;
@@ -25,7 +25,9 @@ pub(crate) struct Shell {
     inbox: RefCell<VecDeque<Input<JsBytes>>>,
     busy: Cell<bool>,
     closed: Cell<bool>,
-    timer: RefCell<Timer>,
+    alarms: RefCell<Alarms>,
+    /// When the page's timer goes off.
+    armed: Cell<Instant>,
     /// The player's requests that wait for their segment. As many as the player makes at once: one per media type.
     requests: RefCell<Vec<(u32, SegmentKey)>>,
     next_request: Cell<u32>,
@@ -40,29 +42,61 @@ impl Shell {
     pub(crate) fn new(store_budget: u64, host: Host, signaling: Signaling) -> Rc<Self> {
         let seed = u64::from(js::random()) << 32 | u64::from(js::random());
         let config = Config { role: Role::Viewer, seed, store_budget };
-        Rc::new_cyclic(|weak: &Weak<Self>| {
-            let me = weak.clone();
-            let timer = Timer::new(move || {
-                if let Some(shell) = me.upgrade() {
-                    shell.links.report_drained(&shell);
-                    shell.input(Input::Timeout);
-                }
-            });
-            Self {
-                engine: RefCell::new(Engine::new(config)),
-                inbox: RefCell::default(),
-                busy: Cell::new(false),
-                closed: Cell::new(false),
-                timer: RefCell::new(timer),
-                requests: RefCell::default(),
-                next_request: Cell::new(0),
-                scratch: RefCell::default(),
-                host,
-                links: Links::default(),
-                signaling,
-                source: Source::default(),
-            }
+        Rc::new(Self {
+            engine: RefCell::new(Engine::new(config)),
+            inbox: RefCell::default(),
+            busy: Cell::new(false),
+            closed: Cell::new(false),
+            alarms: RefCell::default(),
+            armed: Cell::new(Instant::NEVER),
+            requests: RefCell::default(),
+            next_request: Cell::new(0),
+            scratch: RefCell::default(),
+            host,
+            links: Links::default(),
+            signaling,
+            source: Source::default(),
         })
+    }
+
+    /// The page's timer has gone off.
+    pub(crate) fn wake(self: &Rc<Self>) {
+        self.armed.set(Instant::NEVER);
+        loop {
+            let due = self.alarms.borrow_mut().due(js::now());
+            match due {
+                Some(Alarm::Attempt(number)) => self.links.attempt_over(self, number),
+                Some(Alarm::Connect(generation)) => self.signaling.connect_again(self, generation),
+                Some(Alarm::Alive(generation)) => self.signaling.look_alive(self, generation),
+                Some(Alarm::Report(generation)) => self.signaling.report_due(self, generation),
+                None => break,
+            }
+        }
+        self.links.report_drained(self);
+        self.input(Input::Timeout);
+    }
+
+    /// Sets an alarm of the shell's own.
+    pub(crate) fn set_alarm(&self, after: Duration, alarm: Alarm) {
+        self.alarms.borrow_mut().set(js::now() + after, alarm);
+        self.arm();
+    }
+
+    /// Has the page's timer go off when the next thing is due.
+    fn arm(&self) {
+        if self.busy.get() || self.closed.get() {
+            return;
+        }
+        let at = self.engine.borrow().poll_timeout().min(self.alarms.borrow().next());
+        let now = js::now();
+        // One that is past may have gone off already.
+        if at != self.armed.get() || at <= now {
+            self.armed.set(at);
+            // A day is the longest wait that every browser's timers take. Rounded up: one that goes off a little
+            // early would only be set again.
+            let wait = (at.since(now).as_micros() as f64 / 1000.0).ceil().min(86_400_000.0);
+            self.host.wake(wait);
+        }
     }
 
     /// Gives the engine an input and does everything that follows from it.
@@ -95,10 +129,7 @@ impl Shell {
             }
         }
         self.busy.set(false);
-        if !self.closed.get() {
-            let at = self.engine.borrow().poll_timeout();
-            self.timer.borrow_mut().arm(js::now(), at);
-        }
+        self.arm();
     }
 
     /// The player asks for a segment. The answer is a call of the host with the request's number.
@@ -131,10 +162,9 @@ impl Shell {
         if self.closed.replace(true) {
             return;
         }
-        self.links.close_all();
-        self.signaling.close();
-        self.timer.borrow_mut().disarm();
-        self.source.close();
+        self.links.close_all(self);
+        self.signaling.close(self);
+        self.source.close(self);
         self.inbox.borrow_mut().clear();
         for (request, _) in self.requests.take() {
             self.host.failed(request, -1);
@@ -151,12 +181,12 @@ impl Shell {
             Output::Close { peer } => self.links.close(self, peer),
             Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
             Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),
-            Output::WantPeers { count } => self.signaling.want_peers(count),
-            Output::WantDigests { keys } => self.signaling.want_digests(keys),
+            Output::WantPeers { count } => self.signaling.want_peers(self, count),
+            Output::WantDigests { keys } => self.signaling.want_digests(self, keys),
             Output::Fetch { fetch, key, range, via, urgent } => {
                 self.source.fetch(self, fetch, key, range, via, urgent);
             }
-            Output::CancelFetch { fetch } => self.source.cancel(fetch),
+            Output::CancelFetch { fetch } => self.source.cancel(self, fetch),
             Output::Verify { check, what } => self.verify(check, &what),
             Output::Deliver(delivery) => self.deliver(&delivery),
             Output::Progress { key, loaded, total } => {
@@ -177,7 +207,7 @@ impl Shell {
             }
             Output::Playing { tracks } => {
                 let sources = self.source.playlists(&tracks);
-                self.signaling.playing(sources);
+                self.signaling.playing(self, sources);
             }
             Output::Event(event) => self.tell(&event),
         }
@@ -190,15 +220,7 @@ impl Shell {
                 self.input(Input::Verdict { check, ok });
             }
             Check::Signature { key, message, signature } => {
-                let answer = self.host.verify(&key.0, message, signature);
-                let shell = self.clone();
-                wasm_bindgen_futures::spawn_local(async move {
-                    let ok = match answer {
-                        Ok(answer) => JsFuture::from(answer).await.is_ok_and(|ok| ok.is_truthy()),
-                        Err(_) => false,
-                    };
-                    shell.input(Input::Verdict { check, ok });
-                });
+                self.host.verify(check.0, &key.0, message, signature);
             }
         }
     }

@@ -14,19 +14,16 @@ use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
 };
 use rillcast_protocol::{VERSION, settings::Settings};
-use wasm_bindgen::prelude::*;
-use web_sys::{BinaryType, MessageEvent, WebSocket};
 
+use crate::alarm::{Alarm, milliseconds};
 use crate::driver::Shell;
-use crate::js::{self, Handlers};
+use crate::js;
 
 /// First pause before another try, doubled each time up to [`LONGEST_PAUSE`]. Milliseconds.
 const FIRST_PAUSE: u32 = 1_000;
 const LONGEST_PAUSE: u32 = 32_000;
 /// A ping after so many milliseconds; a connection that is silent for three of them is given up.
 const PING_EVERY: u32 = 20_000;
-/// Bytes that may wait in the socket's buffer. Beyond it messages are dropped: the server isn't reading.
-const MAX_WAITING: u32 = 256 * 1024;
 
 /// What this peer asks to take part in.
 pub(crate) struct Ticket {
@@ -47,7 +44,6 @@ pub(crate) struct Watched {
 /// The connection, while there is one, and how it is got back.
 pub(crate) struct Signaling {
     ticket: Ticket,
-    socket: RefCell<Option<Socket>>,
     /// Counts connections, so that timers of an old one know it.
     generation: Cell<u32>,
     pause: Cell<u32>,
@@ -61,25 +57,10 @@ pub(crate) struct Signaling {
     playing: RefCell<Vec<TrackSource>>,
 }
 
-struct Socket {
-    socket: WebSocket,
-    _handlers: Handlers,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.socket.set_onopen(None);
-        self.socket.set_onmessage(None);
-        self.socket.set_onclose(None);
-        drop(self.socket.close());
-    }
-}
-
 impl Signaling {
     pub(crate) fn new(ticket: Ticket) -> Self {
         Self {
             ticket,
-            socket: RefCell::default(),
             generation: Cell::new(0),
             pause: Cell::new(FIRST_PAUSE),
             silent: Cell::new(0),
@@ -91,83 +72,70 @@ impl Signaling {
         }
     }
 
-    /// Opens the connection, now or after the pause.
+    /// Opens the connection.
     pub(crate) fn connect(&self, shell: &Rc<Shell>) {
         if self.closed.get() {
             return;
         }
-        let Ok(socket) = WebSocket::new(&self.ticket.url) else {
-            js::complain("Rillcast: the signaling server's URL isn't one that a WebSocket can open");
-            return;
-        };
-        let generation = self.generation.get().wrapping_add(1);
-        self.generation.set(generation);
+        let generation = self.next_generation();
         self.silent.set(0);
-        socket.set_binary_type(BinaryType::Arraybuffer);
-        let mut handlers = Handlers::default();
-        let weak = Rc::downgrade(shell);
-        let open = handlers.hold(move |_: JsValue| {
-            if let Some(shell) = weak.upgrade() {
-                shell.signaling.join();
-            }
-        });
-        let weak = Rc::downgrade(shell);
-        let message = handlers.hold(move |event: MessageEvent| {
-            if let Some(shell) = weak.upgrade() {
-                shell.signaling.receive(&shell, &event.data());
-            }
-        });
-        let weak = Rc::downgrade(shell);
-        let close = handlers.hold(move |_: JsValue| {
-            if let Some(shell) = weak.upgrade() {
-                shell.signaling.lost(&shell);
-            }
-        });
-        socket.set_onopen(Some(&open));
-        socket.set_onmessage(Some(&message));
-        socket.set_onclose(Some(&close));
-        *self.socket.borrow_mut() = Some(Socket { socket, _handlers: handlers });
-        self.keep_alive(shell, generation);
+        shell.host.open_socket(&self.ticket.url);
+        shell.set_alarm(milliseconds(PING_EVERY), Alarm::Alive(generation));
+    }
+
+    /// The pause is over, if nothing has happened since.
+    pub(crate) fn connect_again(&self, shell: &Rc<Shell>, generation: u32) {
+        if self.generation.get() == generation {
+            self.connect(shell);
+        }
     }
 
     /// Asks for introductions.
-    pub(crate) fn want_peers(&self, count: u8) {
-        self.send(&ClientMessage::WantPeers { count });
+    pub(crate) fn want_peers(&self, shell: &Shell, count: u8) {
+        self.send(shell, &ClientMessage::WantPeers { count });
     }
 
     /// Asks for digests.
-    pub(crate) fn want_digests(&self, keys: Vec<SegmentKey>) {
-        self.send(&ClientMessage::WantDigests { keys: List::clipped(keys) });
+    pub(crate) fn want_digests(&self, shell: &Shell, keys: Vec<SegmentKey>) {
+        self.send(shell, &ClientMessage::WantDigests { keys: List::clipped(keys) });
     }
 
     /// Sends to a peer by way of the server.
-    pub(crate) fn relay(&self, to: PeerId, signal: &SessionSignal) {
+    pub(crate) fn relay(&self, shell: &Shell, to: PeerId, signal: &SessionSignal) {
         if let Some(payload) = Blob::new(signal.to_bytes()) {
-            self.send(&ClientMessage::Relay { to, payload });
+            self.send(shell, &ClientMessage::Relay { to, payload });
         }
     }
 
     /// Says which renditions are played.
-    pub(crate) fn playing(&self, tracks: Vec<TrackSource>) {
+    pub(crate) fn playing(&self, shell: &Shell, tracks: Vec<TrackSource>) {
         self.playing.replace(tracks);
-        self.say_playing();
+        self.say_playing(shell);
     }
 
     /// Ends it for good.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, shell: &Shell) {
         self.closed.set(true);
-        self.generation.set(self.generation.get().wrapping_add(1));
-        self.socket.replace(None);
+        self.welcomed.set(false);
+        self.next_generation();
+        shell.host.close_socket();
     }
 
-    fn say_playing(&self) {
+    fn next_generation(&self) -> u32 {
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        generation
+    }
+
+    fn say_playing(&self, shell: &Shell) {
         let tracks = List::clipped(self.playing.borrow().iter().cloned());
         if !tracks.is_empty() {
-            self.send(&ClientMessage::Playing { tracks });
+            self.send(shell, &ClientMessage::Playing { tracks });
         }
     }
 
-    fn join(&self) {
+    /// The connection is open: join, the first thing to be said.
+    pub(crate) fn opened(&self, shell: &Shell) {
         let join = Join {
             version: VERSION,
             site: self.ticket.site.clone(),
@@ -177,73 +145,60 @@ impl Signaling {
             token: self.ticket.token.clone(),
             publisher: None,
         };
-        let socket = self.socket.borrow();
-        if let Some(socket) = &*socket {
-            drop(socket.socket.send_with_u8_array(&ClientMessage::Join { join }.to_bytes()));
-        }
+        shell.host.send_socket(&ClientMessage::Join { join }.to_bytes());
     }
 
     /// Anything but the join; dropped while there is no connection, for whoever needs it says it again.
-    fn send(&self, message: &ClientMessage) {
-        let socket = self.socket.borrow();
-        let Some(socket) = socket.as_ref().filter(|_| self.welcomed.get()) else { return };
-        if socket.socket.ready_state() == WebSocket::OPEN && socket.socket.buffered_amount() <= MAX_WAITING {
-            drop(socket.socket.send_with_u8_array(&message.to_bytes()));
+    fn send(&self, shell: &Shell, message: &ClientMessage) {
+        if self.welcomed.get() {
+            shell.host.send_socket(&message.to_bytes());
         }
     }
 
-    fn lost(&self, shell: &Rc<Shell>) {
-        self.socket.replace(None);
+    /// The connection is gone.
+    pub(crate) fn lost(&self, shell: &Rc<Shell>) {
+        if self.closed.get() {
+            return;
+        }
+        shell.host.close_socket();
         if self.welcomed.replace(false) {
             shell.host.signaling(false);
         }
-        let generation = self.generation.get().wrapping_add(1);
-        self.generation.set(generation);
+        let generation = self.next_generation();
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(LONGEST_PAUSE));
-        let weak = Rc::downgrade(shell);
         // Half of the pause is certain, half is chance.
-        js::after(pause / 2 + js::random() % (pause / 2 + 1), move || {
-            if let Some(shell) = weak.upgrade()
-                && shell.signaling.generation.get() == generation
-            {
-                shell.signaling.connect(&shell);
-            }
-        });
+        let pause = pause / 2 + js::random() % (pause / 2 + 1);
+        shell.set_alarm(milliseconds(pause), Alarm::Connect(generation));
     }
 
-    fn keep_alive(&self, shell: &Rc<Shell>, generation: u32) {
-        let weak = Rc::downgrade(shell);
-        js::after(PING_EVERY, move || {
-            let Some(shell) = weak.upgrade() else { return };
-            let me = &shell.signaling;
-            if me.generation.get() != generation {
-                return;
-            }
-            let silent = me.silent.get() + 1;
-            me.silent.set(silent);
-            if silent > 3 {
-                return me.lost(&shell);
-            }
-            me.send(&ClientMessage::Ping { nonce: u64::from(silent) });
-            me.keep_alive(&shell, generation);
-        });
-    }
-
-    fn report_later(&self, shell: &Rc<Shell>, generation: u32) {
-        let secs = self.report_secs.get();
-        if secs == 0 {
+    /// Time for a ping, or to give a silent connection up.
+    pub(crate) fn look_alive(&self, shell: &Rc<Shell>, generation: u32) {
+        if self.generation.get() != generation {
             return;
         }
-        let weak = Rc::downgrade(shell);
-        js::after(u32::from(secs) * 1000, move || {
-            let Some(shell) = weak.upgrade() else { return };
-            let me = &shell.signaling;
-            if me.generation.get() == generation {
-                me.report(&shell);
-                me.report_later(&shell, generation);
-            }
-        });
+        let silent = self.silent.get() + 1;
+        self.silent.set(silent);
+        if silent > 3 {
+            return self.lost(shell);
+        }
+        self.send(shell, &ClientMessage::Ping { nonce: u64::from(silent) });
+        shell.set_alarm(milliseconds(PING_EVERY), Alarm::Alive(generation));
+    }
+
+    /// Time to tell counters.
+    pub(crate) fn report_due(&self, shell: &Rc<Shell>, generation: u32) {
+        if self.generation.get() == generation {
+            self.report(shell);
+            self.report_later(shell);
+        }
+    }
+
+    fn report_later(&self, shell: &Rc<Shell>) {
+        let secs = u32::from(self.report_secs.get());
+        if secs > 0 {
+            shell.set_alarm(milliseconds(secs * 1000), Alarm::Report(self.generation.get()));
+        }
     }
 
     /// Tells the operator's counters. Also when the page is left.
@@ -253,7 +208,7 @@ impl Signaling {
         }
         let stats = shell.stats();
         let watched = self.watched.get();
-        self.send(&ClientMessage::Report {
+        let message = ClientMessage::Report {
             report: Report {
                 source_bytes: stats.source_bytes,
                 publisher_bytes: stats.publisher_bytes,
@@ -266,18 +221,18 @@ impl Signaling {
                 played_ms: watched.played_ms as u64,
                 links: stats.links.len() as u16,
             },
-        });
+        };
+        self.send(shell, &message);
     }
 
-    fn receive(&self, shell: &Rc<Shell>, data: &JsValue) {
+    /// A message from the server.
+    pub(crate) fn receive(&self, shell: &Rc<Shell>, bytes: &[u8]) {
         self.silent.set(0);
-        let Some(buffer) = data.dyn_ref::<js_sys::ArrayBuffer>() else { return };
-        if buffer.byte_length() as usize > MAX_MESSAGE {
+        if bytes.len() > MAX_MESSAGE {
             return;
         }
-        let bytes = js_sys::Uint8Array::new(buffer).to_vec();
         // A message of a kind that a newer server may send is no reason to leave it.
-        let Ok(message) = ServerMessage::from_bytes(&bytes) else { return };
+        let Ok(message) = ServerMessage::from_bytes(bytes) else { return };
         match message {
             ServerMessage::Welcome { welcome } => self.welcome(shell, welcome),
             ServerMessage::Introduce { peers } => shell.input(Input::Introduced(peers.into_vec())),
@@ -304,16 +259,16 @@ impl Signaling {
         shell.host.signaling(true);
         shell.host.settings(welcome.settings.enabled, welcome.settings.holdout);
         self.report_secs.set(welcome.settings.report_secs);
-        self.report_later(shell, self.generation.get());
+        self.report_later(shell);
         shell.input(Input::Welcome(welcome));
-        self.say_playing();
+        self.say_playing(shell);
     }
 
     fn settings(&self, shell: &Rc<Shell>, settings: Settings) {
         shell.links.set_ice(&settings.ice);
         shell.host.settings(settings.enabled, settings.holdout);
         if self.report_secs.replace(settings.report_secs) == 0 {
-            self.report_later(shell, self.generation.get());
+            self.report_later(shell);
         }
         shell.input(Input::Settings(settings));
     }
@@ -325,7 +280,7 @@ impl Signaling {
         if again {
             self.pause.set(LONGEST_PAUSE);
         } else {
-            self.close();
+            self.close(shell);
         }
     }
 }

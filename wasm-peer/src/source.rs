@@ -1,21 +1,17 @@
-//! Fetches from the origin, the CDN or a publisher.
+//! What is fetched from the origin, the CDN or a publisher. The host makes the requests, under the engine's numbers.
 //!
 //! The engine speaks of bytes of a *segment*; where a playlist gives a segment as a byte range of a larger resource,
 //! the offset is added here, and what a server sends beyond the segment is cut away.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use js_sys::{Reflect, Uint8Array};
 use rillcast_core::engine::{FetchId, Input, SourceError, SourceHead, Via};
 use rillcast_core::payload::Payload;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::id::{SegmentKey, SwarmId, TrackId};
 use rillcast_protocol::signal::{TrackSource, hosted_path};
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
 use crate::driver::Shell;
 use crate::payload::JsBytes;
@@ -40,10 +36,18 @@ pub(crate) struct Source {
     /// Playlist URLs by track: as many as the presentation has.
     playlists: RefCell<Table<TrackId, String>>,
     /// As many as the engine has asked for and not cancelled.
-    running: RefCell<Table<FetchId, AbortController>>,
+    running: RefCell<Table<FetchId, Running>>,
     /// Where hosted segments are, and the swarm that their paths name.
     publisher: RefCell<Option<(String, SwarmId)>>,
-    closed: Cell<bool>,
+}
+
+/// One fetch.
+struct Running {
+    cut: Cut,
+    /// Bytes to leave out before the next that counts.
+    skip: u64,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 impl Source {
@@ -97,45 +101,86 @@ impl Source {
                 Place { url, range: None }
             }),
         };
-        let (Some(place), Ok(abort)) = (place, AbortController::new()) else {
+        let Some(place) = place else {
             return shell.input(Input::SourceFailed { fetch, error: SourceError::Unknown });
         };
-        self.running.borrow_mut().insert(fetch, abort.clone());
-        let shell = shell.clone();
-        wasm_bindgen_futures::spawn_local(async move {
-            let cut = Cut::new(&place, range);
-            let end = run(&shell, fetch, &place.url, &cut, via, urgent, &abort).await;
-            // A cancelled fetch is no longer in the list, and nothing more may be said of it.
-            if shell.source.running.borrow_mut().remove(fetch).is_none() {
-                return;
-            }
-            shell.input(match end {
-                Ok(()) => Input::SourceEnd { fetch },
-                Err(error) => {
-                    abort.abort();
-                    Input::SourceFailed { fetch, error }
-                }
-            });
-        });
+        let cut = Cut::new(&place, range);
+        let (start, end) = cut.ask.as_ref().map_or((0.0, 0.0), |r| (r.start as f64, r.end as f64));
+        self.running.borrow_mut().insert(fetch, Running { cut, skip: 0, left: 0 });
+        shell.host.fetch(fetch.0, &place.url, start, end, via == Via::Origin, urgent);
     }
 
     /// Stops a fetch; nothing more of it comes in.
-    pub(crate) fn cancel(&self, fetch: FetchId) {
-        if let Some(abort) = self.running.borrow_mut().remove(fetch) {
-            abort.abort();
+    pub(crate) fn cancel(&self, shell: &Shell, fetch: FetchId) {
+        if self.running.borrow_mut().remove(fetch).is_some() {
+            shell.host.stop(fetch.0);
         }
     }
 
     /// Stops all of them.
-    pub(crate) fn close(&self) {
-        self.closed.set(true);
-        for (_, abort) in self.running.take().iter() {
-            abort.abort();
+    pub(crate) fn close(&self, shell: &Shell) {
+        for (fetch, _) in self.running.take().iter() {
+            shell.host.stop(fetch.0);
         }
     }
 
-    fn is_running(&self, fetch: FetchId) -> bool {
-        self.running.borrow().get(fetch).is_some()
+    /// An answer's head: its status, and where they could be read the first byte and the length of the whole resource.
+    pub(crate) fn head(
+        &self,
+        shell: &Rc<Shell>,
+        fetch: FetchId,
+        status: u16,
+        first: Option<u64>,
+        total: Option<u64>,
+    ) {
+        let mut running = self.running.borrow_mut();
+        let Some(one) = running.get_mut(fetch) else { return };
+        let other = matches!((&one.cut.ask, first), (Some(ask), Some(first)) if ask.start != first);
+        let head = if other { None } else { one.cut.head(status, total) };
+        if let Some((head, skip, left)) = head {
+            (one.skip, one.left) = (skip, left);
+            drop(running);
+            return shell.input(Input::SourceHead { fetch, head });
+        }
+        drop(running);
+        let error = if other { SourceError::Network } else { SourceError::Status(status) };
+        self.cancel(shell, fetch);
+        shell.input(Input::SourceFailed { fetch, error });
+    }
+
+    /// Bytes of an answer's body.
+    pub(crate) fn data(&self, shell: &Rc<Shell>, fetch: FetchId, data: &JsBytes) {
+        let mut running = self.running.borrow_mut();
+        let Some(one) = running.get_mut(fetch) else { return };
+        let length = data.len() as u64;
+        let from = one.skip.min(length);
+        let to = one.left.saturating_add(from).min(length);
+        one.skip -= from;
+        one.left -= to - from;
+        let complete = one.left == 0;
+        drop(running);
+        if to > from {
+            shell.input(Input::SourceData { fetch, data: data.slice(from as usize..to as usize) });
+        }
+        if complete {
+            // What the server sends beyond the segment isn't ours to wait for.
+            shell.host.stop(fetch.0);
+            self.end(shell, fetch);
+        }
+    }
+
+    /// An answer's body is complete.
+    pub(crate) fn end(&self, shell: &Rc<Shell>, fetch: FetchId) {
+        if self.running.borrow_mut().remove(fetch).is_some() {
+            shell.input(Input::SourceEnd { fetch });
+        }
+    }
+
+    /// There was no answer, or it broke off.
+    pub(crate) fn failed(&self, shell: &Rc<Shell>, fetch: FetchId) {
+        if self.running.borrow_mut().remove(fetch).is_some() {
+            shell.input(Input::SourceFailed { fetch, error: SourceError::Network });
+        }
     }
 }
 
@@ -174,7 +219,9 @@ impl Cut {
                 Some((SourceHead::Partial { total }, 0, ask.end - ask.start))
             }
             // The whole of a segment that is a part of its resource.
-            (206, Some(ask)) => Some((SourceHead::Whole { total: self.length() }, 0, ask.end - ask.start)),
+            (206, Some(ask)) => {
+                Some((SourceHead::Whole { total: self.length() }, 0, ask.end - ask.start))
+            }
             (200..=299, _) => Some(match &self.segment {
                 Some(segment) => {
                     let total = self.length();
@@ -185,81 +232,6 @@ impl Cut {
             _ => None,
         }
     }
-}
-
-/// One fetch from start to end.
-async fn run(
-    shell: &Rc<Shell>,
-    fetch: FetchId,
-    url: &str,
-    cut: &Cut,
-    via: Via,
-    urgent: bool,
-    abort: &AbortController,
-) -> Result<(), SourceError> {
-    let network = |_: JsValue| SourceError::Network;
-    let (start, end) = cut.ask.as_ref().map_or((0.0, 0.0), |r| (r.start as f64, r.end as f64));
-    let origin = via == Via::Origin;
-    let answer = shell.host.fetch(url, start, end, origin, urgent, &abort.signal()).map_err(network)?;
-    let response: Response = JsFuture::from(answer).await.map_err(network)?.unchecked_into();
-    let status = response.status();
-    let total = if status == 206 { range_total(&response, cut)? } else { length(&response) };
-    let (head, mut skip, mut left) = cut.head(status, total).ok_or(SourceError::Status(status))?;
-    if !shell.source.is_running(fetch) {
-        return Ok(());
-    }
-    shell.input(Input::SourceHead { fetch, head });
-    let Some(body) = response.body() else { return Ok(()) };
-    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    let (done, value) = (JsValue::from_str("done"), JsValue::from_str("value"));
-    while left > 0 {
-        let chunk = JsFuture::from(reader.read()).await.map_err(network)?;
-        if !shell.source.is_running(fetch) || Reflect::get(&chunk, &done).map_err(network)?.is_truthy() {
-            return Ok(());
-        }
-        let bytes: Uint8Array = Reflect::get(&chunk, &value).map_err(network)?.unchecked_into();
-        let data = JsBytes::new(bytes);
-        let from = skip.min(data.len() as u64);
-        let to = left.saturating_add(from).min(data.len() as u64);
-        skip -= from;
-        left = left.saturating_sub(to - from);
-        if to > from {
-            shell.input(Input::SourceData { fetch, data: data.slice(from as usize..to as usize) });
-        }
-        if !shell.source.is_running(fetch) {
-            return Ok(());
-        }
-    }
-    // What the server sends beyond the segment isn't ours to wait for.
-    drop(reader.cancel());
-    Ok(())
-}
-
-/// The length in `Content-Length`, unless it counts encoded bytes.
-fn length(response: &Response) -> Option<u64> {
-    let headers = response.headers();
-    if headers.get("content-encoding").ok()?.is_some() {
-        return None;
-    }
-    headers.get("content-length").ok()??.parse().ok()
-}
-
-/// The total in `Content-Range`. A page may read it from other origins only where they expose it; without it the
-/// status has to do. Fails if other bytes came than were asked for.
-fn range_total(response: &Response, cut: &Cut) -> Result<Option<u64>, SourceError> {
-    let Ok(Some(text)) = response.headers().get("content-range") else { return Ok(None) };
-    let Some((start, total)) = parse_content_range(&text) else { return Ok(None) };
-    match &cut.ask {
-        Some(ask) if ask.start != start => Err(SourceError::Network),
-        _ => Ok(total),
-    }
-}
-
-/// First byte and total of `bytes first-last/total`.
-fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (first, rest) = text.trim().strip_prefix("bytes ")?.split_once('-')?;
-    let (_, total) = rest.split_once('/')?;
-    Some((first.parse().ok()?, total.parse().ok()))
 }
 
 #[cfg(test)]
@@ -302,13 +274,5 @@ mod tests {
     fn a_server_without_ranges_sends_more_than_the_segment_and_it_is_cut_out() {
         let cut = Cut::new(&part(), Some(10..20));
         assert_eq!(cut.head(200, Some(9000)), Some((SourceHead::Whole { total: Some(2000) }, 1000, 2000)));
-    }
-
-    #[test]
-    fn content_range_is_read_with_and_without_a_total() {
-        assert_eq!(parse_content_range("bytes 5-9/200"), Some((5, Some(200))));
-        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5, None)));
-        assert_eq!(parse_content_range("bytes */200"), None);
-        assert_eq!(parse_content_range("items 5-9/200"), None);
     }
 }

@@ -18,6 +18,10 @@ impl<K: Ord + Copy, V> Table<K, V> {
         self.find(key).ok().map(|at| &self.0[at].1)
     }
 
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.find(key).ok().map(|at| &mut self.0[at].1)
+    }
+
     /// Puts the value in the place of what was there.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.find(key) {

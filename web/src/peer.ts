@@ -2,6 +2,9 @@
 
 import init, { type InitOutput, Peer } from "../pkg/rillcast.js";
 import { verify } from "./ed25519.js";
+import { Fetches } from "./io/fetches.js";
+import { Socket } from "./io/socket.js";
+import { Wires } from "./io/wires.js";
 
 /** Bytes of one segment by who brought them. */
 export interface Share {
@@ -155,39 +158,59 @@ const NUMBERS = 7;
 export const createPeer: PeerMaker = (options, events, request) => {
   const socket = new URL("/ws", options.signal);
   socket.protocol = socket.protocol.replace("http", "ws");
+  let peer: Peer | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const called = () => peer as Peer;
+  const wires = new Wires(called);
+  const fetches = new Fetches(called);
+  const connection = new Socket(called);
+  // A fixed object: the shell calls these by name, from inside its own work.
   const host = {
     ...events,
+    wake(milliseconds: number) {
+      clearTimeout(timer);
+      timer = setTimeout(() => peer?.wake(), milliseconds);
+    },
+    fetch(id: number, url: string, start: number, end: number, origin: boolean, urgent: boolean) {
+      fetches.start(id, (signal) => {
+        const init: RequestInit = { signal, priority: urgent ? "high" : "auto" };
+        if (end > 0) init.headers = { Range: `bytes=${start}-${end - 1}` };
+        return origin ? request(url, init) : new Request(url, init);
+      });
+    },
+    stop: (id: number) => fetches.stop(id),
+    verify(id: number, ...[key, message, signature]: [Uint8Array, Uint8Array, Uint8Array]) {
+      // wasm memory may move under a view: what is used later is copied now.
+      verify(key.slice(), message.slice(), signature.slice()).then(
+        (ok) => peer?.verdict(id, ok),
+        () => peer?.verdict(id, false),
+      );
+    },
+    dial: (link: number, ice: string[], sdp: string) => wires.dial(link, ice, sdp),
+    accept: (link: number, sdp: string) => wires.accept(link, sdp),
+    candidate: (link: number, candidate: string) => wires.candidate(link, candidate),
+    hangUp: (link: number) => wires.hangUp(link),
+    sendControl: (link: number, bytes: Uint8Array) => wires.sendControl(link, bytes),
+    sendBulk: (link: number, header: Uint8Array, payload: Uint8Array) =>
+      wires.sendBulk(link, header, payload),
+    buffered: (link: number) => wires.buffered(link),
+    openSocket: (url: string) => connection.open(url),
+    sendSocket: (bytes: Uint8Array) => connection.send(bytes),
+    closeSocket: () => connection.close(),
+    absolute: (url: string) => (url ? new URL(url, options.signal).href : ""),
     deliver(
       id: number,
       parts: Uint8Array[],
       throughput: number,
       firstByte: number,
-      source: number,
-      publisher: number,
-      peers: number,
-      seeds: number,
+      ...[source, publisher, peers, seeds]: [number, number, number, number]
     ) {
       events.deliver(id, parts, throughput, firstByte, { source, publisher, peers, seeds });
     },
-    // wasm memory may move under a view: what is used later is copied now.
-    verify: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) =>
-      verify(key.slice(), message.slice(), signature.slice()),
-    absolute: (url: string) => new URL(url, options.signal).href,
-    async fetch(
-      url: string,
-      start: number,
-      end: number,
-      origin: boolean,
-      urgent: boolean,
-      signal: AbortSignal,
-    ): Promise<Response> {
-      const init: RequestInit = { signal, priority: urgent ? "high" : "auto" };
-      if (end > 0) init.headers = { Range: `bytes=${start}-${end - 1}` };
-      return fetch(origin ? await request(url, init) : new Request(url, init));
-    },
   };
   const token = new TextEncoder().encode(options.token);
-  const peer = new Peer(socket.href, options.site, options.content, token, options.store, host);
+  const made = new Peer(socket.href, options.site, options.content, token, options.store, host);
+  peer = made;
   return {
     timeline(playlist, audio, live, segments) {
       const numbers = new Float64Array(segments.length * NUMBERS);
@@ -195,15 +218,18 @@ export const createPeer: PeerMaker = (options, events, request) => {
         numbers.set([s.sn, s.cc, s.part, s.start * 1000, s.duration * 1000, ...s.range], i * NUMBERS);
       });
       const urls = segments.map((s) => s.url);
-      peer.timeline(playlist, audio, live, numbers, urls);
+      made.timeline(playlist, audio, live, numbers, urls);
     },
     demand: (playlist, s, patienceMs) =>
-      peer.demand(playlist, s.sn, s.cc, s.part, s.url, s.range[0], s.range[1], patienceMs),
-    cancel: (id) => peer.cancel(id),
-    playhead: (...args) => peer.playhead(...args),
-    conditions: (...args) => peer.conditions(...args),
-    watched: (...args) => peer.watched(...args),
-    stats: () => peer.stats() as PeerStats,
-    close: () => peer.close(),
+      made.demand(playlist, s.sn, s.cc, s.part, s.url, s.range[0], s.range[1], patienceMs),
+    cancel: (id) => made.cancel(id),
+    playhead: (...args) => made.playhead(...args),
+    conditions: (...args) => made.conditions(...args),
+    watched: (...args) => made.watched(...args),
+    stats: () => made.stats() as PeerStats,
+    close() {
+      clearTimeout(timer);
+      made.close();
+    },
   };
 };
