@@ -270,6 +270,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     pub(super) fn trim(&mut self) {
         let (timeline, demands) = (&self.timeline, &self.demands);
-        self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+        let dropped = self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+        // A verdict that is still out must not speak for bytes that come later under the same name.
+        self.checks.retain(|_, pending| !matches!(pending, Pending::Block(key, _) if dropped.contains(key)));
     }
 }
