@@ -252,15 +252,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let late = self.timeline.has_started() && self.timeline.is_starving();
         let waited = now.since(demand.since);
         let only_source = share.source > 0 && share.peers == 0 && share.seeds == 0 && share.publisher == 0;
-        let throughput = if late && !only_source {
-            // Peers and source together were too slow: no better than what really happened.
-            Some(Rate::of(bytes, waited.max(Duration::from_millis(1))))
-        } else {
-            if !only_source {
-                self.sources.drift_up(now);
-            }
-            self.sources.throughput(now)
-        };
+        if !late && !only_source {
+            self.sources.drift_up(now);
+        }
+        let mut throughput = self.sources.throughput(now);
+        if late && !only_source {
+            // Peers and source together were too slow: no better than what really happened, and never better than the source.
+            let happened = Rate::of(bytes, waited.max(Duration::from_millis(1)));
+            throughput = throughput.map(|measured| measured.min(happened));
+        }
         self.demands.remove(&key);
         self.timeline.delivered(key, now);
         self.counters.delivered_bytes += bytes;
