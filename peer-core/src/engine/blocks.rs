@@ -76,7 +76,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.cut(key, 0, &mut cutter, Bringer::Source, now);
             } else {
                 segment.put_whole(parts, now);
-                self.contradicted(key);
+                self.contradicted(key, now);
             }
         }
         self.announce(key);
@@ -149,12 +149,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
             // The publisher and we were given different bytes under one name: play the source's, share nothing.
-            Bringer::Source => self.contradicted(key),
+            Bringer::Source => self.contradicted(key, now),
             Bringer::Publisher | Bringer::Own => {}
         }
     }
 
-    pub(super) fn contradicted(&mut self, key: SegmentKey) {
+    pub(super) fn contradicted(&mut self, key: SegmentKey, now: Instant) {
         let Some(segment) = self.store.segment_mut(&key) else { return };
         if segment.conflict {
             return;
@@ -162,12 +162,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let whole = segment.take_whole();
         segment.contradict();
         if let Some(parts) = whole {
-            segment.put_whole(parts, Instant::ZERO);
+            segment.put_whole(parts, now);
         }
         // Half-used fetches can't be told from the other version's bytes; a fresh one brings all of it.
         let stale: Vec<_> = self.sources.iter().filter(|(_, f)| f.key == key).map(|(id, _)| id).collect();
         for fetch in stale {
-            self.sources.end(fetch, Instant::ZERO);
+            self.sources.end(fetch, now);
             self.outputs.push_back(Output::CancelFetch { fetch });
         }
         self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
