@@ -185,12 +185,18 @@ impl Uploads {
         lost
     }
 
-    /// Gives everything up that hasn't begun: sharing is off. Told back: receivers to refuse.
-    pub fn clear(&mut self) -> Vec<(LinkId, TransferId)> {
+    /// Gives up what hasn't begun: a limit is reached. Told back: receivers to refuse.
+    pub fn give_up_waiting(&mut self) -> Vec<(LinkId, TransferId)> {
         self.offers.clear();
-        let refused = self.queue.iter().map(|u| (u.link, u.transfer)).collect();
-        self.queue.clear();
+        let refused = self.queue.iter().filter(|u| u.sent == 0).map(|u| (u.link, u.transfer)).collect();
+        self.queue.retain(|u| u.sent > 0);
         refused
+    }
+
+    /// Gives everything up: nothing may go out any more. Told back: receivers to refuse.
+    pub fn give_up(&mut self) -> Vec<(LinkId, TransferId)> {
+        self.offers.clear();
+        self.queue.drain(..).map(|u| (u.link, u.transfer)).collect()
     }
 
     /// Forgets offers nobody answered and bytes nobody reported; told back: stale offers, and bytes lost.
