@@ -77,7 +77,8 @@ impl Pacer {
     pub fn wait(&self, bytes: u64, now: Instant) -> Option<Instant> {
         let cap = self.cap?;
         let lacking = bytes.saturating_sub(self.tokens);
-        (lacking > 0).then(|| now + cap.time_for(lacking))
+        // Rounded up: a microsecond too early would be a call for nothing.
+        (lacking > 0).then(|| now + cap.time_for(lacking) + Duration::from_micros(1))
     }
 
     fn refill(&mut self, cap: Rate, now: Instant) {
