@@ -31,7 +31,8 @@ fn asked() -> (Solo, rillcast_core::engine::LinkId, TransferId, BlockName) {
 }
 
 fn expelled(solo: &Solo, n: usize) -> bool {
-    let liar = solo.events.iter().any(|e| matches!(e, Event::Liar { peer, .. } if *peer == crate::lab::peer_id(n)));
+    let liar =
+        solo.events.iter().any(|e| matches!(e, Event::Liar { peer, .. } if *peer == crate::lab::peer_id(n)));
     assert_eq!(liar, solo.is_closed(n), "whoever is called a liar is cut off");
     liar
 }
@@ -56,7 +57,8 @@ fn a_hello_of_a_forgotten_version_is_dropped_and_one_of_a_later_version_is_not()
 
 #[test]
 fn unreadable_messages_drop_the_link() {
-    let request = Message::Request { transfer: TransferId::request(1), name: name(20, 0), need_ms: 5 }.to_bytes();
+    let request =
+        Message::Request { transfer: TransferId::request(1), name: name(20, 0), need_ms: 5 }.to_bytes();
     let mut trailing = request.clone();
     trailing.push(0);
     let messages: [(&str, Vec<u8>); 6] = [

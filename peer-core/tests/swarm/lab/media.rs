@@ -117,7 +117,10 @@ pub fn digest_of(key: SegmentKey, body: &[u8]) -> SegmentDigest {
         key,
         length: body.len() as u32,
         duration_ms: 4000,
-        hashes: body.chunks(block_size(body.len() as u32) as usize).map(|c| *blake3::hash(c).as_bytes()).collect(),
+        hashes: body
+            .chunks(block_size(body.len() as u32) as usize)
+            .map(|c| *blake3::hash(c).as_bytes())
+            .collect(),
         publisher: PUBLISHER,
         signature: SIGNATURE,
         hosted: false,

@@ -321,7 +321,10 @@ impl Net {
                 for rendition in self.setup.renditions.clone() {
                     for number in self.edge().saturating_sub(6)..=self.edge() {
                         let digest = digest(&rendition, number, false);
-                        self.schedule(soon + Duration::from_millis(200), Event::Input(n, Input::Digest(digest)));
+                        self.schedule(
+                            soon + Duration::from_millis(200),
+                            Event::Input(n, Input::Digest(digest)),
+                        );
                     }
                 }
             }
@@ -378,7 +381,10 @@ impl Net {
         }
         let digest = digest(&rendition, number, true);
         for n in (0..self.setup.viewers).filter(|n| self.nodes[*n].alive).collect::<Vec<_>>() {
-            self.schedule(self.now + Duration::from_millis(20), Event::Input(n, Input::Digest(digest.clone())));
+            self.schedule(
+                self.now + Duration::from_millis(20),
+                Event::Input(n, Input::Digest(digest.clone())),
+            );
         }
     }
 
@@ -389,9 +395,15 @@ impl Net {
 
     /// A node says goodbye: its links are closed and signaling tells everybody.
     pub fn leave(&mut self, n: usize) {
-        self.nodes[n].links.values().map(|(other, _)| peer_id(*other)).collect::<Vec<_>>().into_iter().for_each(|peer| {
-            self.unlink(n, peer);
-        });
+        self.nodes[n]
+            .links
+            .values()
+            .map(|(other, _)| peer_id(*other))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|peer| {
+                self.unlink(n, peer);
+            });
         self.nodes[n].alive = false;
         for m in (0..self.nodes.len()).filter(|m| self.nodes[*m].alive).collect::<Vec<_>>() {
             self.schedule(self.now + Duration::from_millis(20), Event::Input(m, Input::Gone(peer_id(n))));

@@ -56,7 +56,8 @@ pub struct Player {
 
 impl Player {
     pub fn new(tracks: impl IntoIterator<Item = (TrackId, MediaKind)>) -> Self {
-        let playing = |(track, kind)| Playing { track, kind, next: None, asked: None, listed: 0, buffered_ms: 0.0 };
+        let playing =
+            |(track, kind)| Playing { track, kind, next: None, asked: None, listed: 0, buffered_ms: 0.0 };
         Self {
             joined: None,
             started: None,
@@ -123,7 +124,8 @@ impl Net {
         let live = self.setup.live;
         let first = if live { edge.saturating_sub(5) } else { 0 };
         for at in 0..self.nodes[n].player.playing.len() {
-            let (track, kind) = (self.nodes[n].player.playing[at].track, self.nodes[n].player.playing[at].kind);
+            let (track, kind) =
+                (self.nodes[n].player.playing[at].track, self.nodes[n].player.playing[at].kind);
             let segments = (first..=edge).map(|number| entry(key_of(track, number))).collect();
             self.input(n, Input::Timeline { track, kind, segments, live });
             let player = &mut self.nodes[n].player;

@@ -164,7 +164,10 @@ impl Solo {
     pub fn neighbour(&mut self, n: usize) -> LinkId {
         let link = self.stranger(n, Role::Viewer);
         self.hear(link, Message::Hello { version: 1, session: 7000 + n as u64 });
-        self.hear(link, Message::Profile { playing: List::clipped([Playing { track: MAIN, next: 21 }]), passive: false });
+        self.hear(
+            link,
+            Message::Profile { playing: List::clipped([Playing { track: MAIN, next: 21 }]), passive: false },
+        );
         link
     }
 

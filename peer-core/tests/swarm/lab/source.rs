@@ -49,13 +49,22 @@ pub struct Asked {
 }
 
 impl Net {
-    pub(super) fn fetch(&mut self, n: usize, fetch: FetchId, key: SegmentKey, range: Option<Range<u32>>, via: Via) {
+    pub(super) fn fetch(
+        &mut self,
+        n: usize,
+        fetch: FetchId,
+        key: SegmentKey,
+        range: Option<Range<u32>>,
+        via: Via,
+    ) {
         self.log.push(Asked { node: n, key, range: range.clone(), via, sent: 0, fetch });
         let version = if via == Via::Origin { (self.versions)(n, key.number) } else { 0 };
         let len = body(&self.rendition(key.track), key.number, version).len() as u32;
         let ready = self.now + FIRST_BYTE;
         let failure = match (via, self.answers) {
-            (Via::Publisher, _) => (!self.take_hosted(key, range.clone().unwrap_or(0..len))).then_some(SourceError::Status(410)),
+            (Via::Publisher, _) => {
+                (!self.take_hosted(key, range.clone().unwrap_or(0..len))).then_some(SourceError::Status(410))
+            }
             (Via::Origin, Answers::Fails(error)) => Some(error),
             (Via::Origin, Answers::RefusesRange) if range.is_some() => Some(SourceError::Network),
             (Via::Origin, Answers::Hangs) => return,
@@ -96,7 +105,9 @@ impl Net {
         let busy = self.nodes[n].fetches.len() as u64;
         let took = Duration::from_micros(u64::from(end - at) * 1_000_000 * busy / self.setup.source_rate);
         let then = self.now + took;
-        let data = Buf(body(&self.rendition(key.track), key.number, fetching.version).slice(at as usize..end as usize));
+        let data =
+            Buf(body(&self.rendition(key.track), key.number, fetching.version)
+                .slice(at as usize..end as usize));
         let sent = u64::from(end - at);
         if let Some(asked) = self.log.iter_mut().rev().find(|a| a.node == n && a.fetch == fetch) {
             asked.sent += end - at;
