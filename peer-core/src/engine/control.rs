@@ -204,7 +204,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn granted(&mut self, link: LinkId, transfer: TransferId) {
-        let Some(name) = self.uploads.take_offer(link, transfer) else { return };
+        let Some(name) = self.uploads.take_offer(link, transfer) else {
+            // It came too late for the offer. Without a word its sender would wait for the block until its lease ends.
+            return self.send(link, Message::Refuse { transfer, why: No::Busy });
+        };
         self.promise(link, transfer, name, Instant::NEVER);
     }
 

@@ -82,15 +82,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some((playing, passive)) = self.told.clone() {
             self.send(link, Message::Profile { playing: List::clipped(playing), passive });
         }
-        let maps: Vec<HaveMap> = self
-            .store
-            .iter()
-            .filter(|(_, s)| s.digest().is_some())
-            .map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() })
-            .collect();
-        let newest = maps.len().saturating_sub(MAX_MAPS);
+        // The newest of all tracks: by key, the highest track's alone would fill the message.
+        let mut described: Vec<_> = self.store.iter().filter(|(_, s)| s.digest().is_some()).collect();
+        described.sort_by_key(|(_, s)| core::cmp::Reverse(s.known_at));
+        let maps = described.iter().map(|(key, s)| HaveMap { key: **key, blocks: s.held().clone() });
+        let maps = List::<_, MAX_MAPS>::clipped(maps);
         if !maps.is_empty() {
-            self.send(link, Message::Have { maps: List::clipped(maps.into_iter().skip(newest)) });
+            self.send(link, Message::Have { maps });
         }
         self.ping(link, now);
     }

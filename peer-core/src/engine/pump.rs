@@ -113,6 +113,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Sends while the window and the links' buffers have room.
     pub(super) fn pump(&mut self, now: Instant) {
+        self.withdraw();
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
             let room = |link| members.link(link).is_some_and(|l| l.buffered < LINK_BUFFER);
@@ -143,6 +144,21 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)
         {
             self.think_at = self.think_at.min(at);
+        }
+    }
+
+    /// Refuses what was promised and may no longer be given.
+    fn withdraw(&mut self) {
+        let refused = match (self.may_upload(), self.is_willing()) {
+            (true, _) => return,
+            // Past the ratio: the block that has begun is finished, for half a block is of no use to anybody.
+            (false, true) => self.uploads.give_up_waiting(),
+            (false, false) => self.uploads.give_up(),
+        };
+        for (link, transfer) in refused {
+            let lost = self.uploads.cancel(link, transfer);
+            self.pacer.lost(u64::from(lost));
+            self.send(link, Message::Refuse { transfer, why: crate::wire::message::No::Busy });
         }
     }
 

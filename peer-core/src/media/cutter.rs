@@ -64,3 +64,43 @@ impl<P: Payload> Cutter<P> {
         self.parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_leave_in_the_order_they_came_whatever_the_pieces(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..12),
+            cuts in proptest::collection::vec(0usize..60, 0..20),
+        ) {
+            let all: Vec<u8> = pieces.concat();
+            let mut cutter = Cutter::default();
+            pieces.into_iter().for_each(|p| cutter.push(p));
+            let mut taken = Vec::new();
+            for cut in cuts {
+                let before = cutter.len();
+                match cutter.take(cut) {
+                    Some(part) => {
+                        prop_assert_eq!((part.len(), cutter.len()), (cut, before - cut));
+                        taken.extend(part);
+                    }
+                    None => prop_assert!(cut > before && cutter.len() == before, "nothing is lost by asking for too much"),
+                }
+            }
+            taken.extend(cutter.into_parts().concat());
+            prop_assert_eq!(taken, all);
+        }
+    }
+
+    #[test]
+    fn empty_pieces_take_no_place() {
+        let mut cutter = Cutter::default();
+        cutter.push(Vec::new());
+        assert!(cutter.is_empty());
+        assert!(cutter.into_parts().is_empty());
+    }
+}

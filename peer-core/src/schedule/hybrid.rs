@@ -193,6 +193,11 @@ impl Hybrid {
         }
         let absent: Vec<u16> =
             segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
+        if !view.may_download {
+            // Without peers there is nothing to wait for: do as the player alone would.
+            self.fetch(view, want.key, segment, &absent, (Via::Origin, true, false), actions);
+            return now + TICK;
+        }
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
         let latest = self.guard.latest(
@@ -228,7 +233,7 @@ impl Hybrid {
         }
         let left = want.deadline.since(now);
         for block in absent.iter().copied().filter(|b| !coming(*b)) {
-            if view.may_download && (!want.live || left < NEEDED) {
+            if !want.live || left < NEEDED {
                 let name = BlockName { key: want.key, block: BlockIndex(block) };
                 pulls.request(view, name, want.deadline, actions);
             }

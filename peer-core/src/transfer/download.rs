@@ -166,3 +166,71 @@ impl<P: Payload> Downloads<P> {
         stale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rillcast_protocol::id::TrackId;
+
+    use super::*;
+
+    const LINK: LinkId = LinkId(1);
+
+    fn name(number: u64, block: u16) -> BlockName {
+        let key = SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 };
+        BlockName { key, block: BlockIndex(block) }
+    }
+
+    fn one() -> Downloads<Vec<u8>> {
+        let mut downloads = Downloads::default();
+        assert!(downloads.begin(LINK, TransferId(1), name(1, 0), 100, Instant::ZERO));
+        downloads
+    }
+
+    #[test]
+    fn blocks_on_their_way_are_bounded() {
+        let mut downloads = Downloads::<Vec<u8>>::default();
+        let mut begin =
+            |n: usize| downloads.begin(LINK, TransferId(n as u32), name(n as u64, 0), 100, Instant::ZERO);
+        assert!((0..MAX_DOWNLOADS).all(&mut begin), "up to the limit");
+        assert!(!begin(MAX_DOWNLOADS), "one over");
+    }
+
+    #[test]
+    fn a_block_comes_from_one_at_a_time_and_a_number_is_used_once() {
+        let mut downloads = one();
+        assert!(!downloads.begin(LinkId(2), TransferId(9), name(1, 0), 100, Instant::ZERO), "the same block");
+        assert!(!downloads.begin(LINK, TransferId(1), name(1, 1), 100, Instant::ZERO), "the same number");
+        assert!(
+            downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO),
+            "another's number"
+        );
+        assert_eq!((downloads.over(LINK), downloads.over(LinkId(2)), downloads.len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_lease_ends_when_nothing_moves() {
+        let mut downloads = one();
+        let half = Instant::ZERO + LEASE / 2;
+        assert_eq!(downloads.piece(LINK, TransferId(1), 0, vec![0; 10], half), Piece::Partial);
+        assert!(downloads.reap(half + LEASE, |_| true).is_empty(), "at the limit");
+        let over = half + LEASE + Duration::from_micros(1);
+        assert_eq!(downloads.reap(over, |_| true), [(LINK, TransferId(1))]);
+        assert!(downloads.is_empty());
+        assert_eq!(downloads.piece(LINK, TransferId(1), 10, vec![0; 90], over), Piece::Unasked);
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_given_up() {
+        let mut downloads = one();
+        assert_eq!(downloads.reap(Instant::ZERO, |key| key.number != 1), [(LINK, TransferId(1))]);
+    }
+
+    #[test]
+    fn a_lost_link_takes_its_transfers_with_it() {
+        let mut downloads = one();
+        downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO);
+        downloads.drop_link(LINK);
+        assert!(!downloads.is_coming(&name(1, 0).key, 0) && downloads.is_coming(&name(1, 0).key, 1));
+        assert_eq!(downloads.end(LINK, TransferId(1)), None);
+    }
+}
