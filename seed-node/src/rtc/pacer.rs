@@ -74,6 +74,7 @@ struct Round {
     /// Acknowledging this many bytes ends it.
     end: u64,
     acked_at_start: u64,
+    /// Of the sends that weren't the last on their way.
     shortest: Option<Duration>,
     best_rate: u64,
     /// The window, and not the sender's supply, held something back.
@@ -212,11 +213,10 @@ impl Pacer {
     fn time(&mut self, now: Instant, mark: Mark, prompt: bool) {
         let rtt = now.since(mark.at).max(Duration::from_micros(1));
         self.base.sample(now, rtt);
-        if !prompt {
-            return;
+        if prompt {
+            self.smoothed = Some(self.smoothed.map_or(rtt, |s| (s * 7 + rtt) / 8));
+            self.round.shortest = Some(self.round.shortest.map_or(rtt, |s| s.min(rtt)));
         }
-        self.smoothed = Some(self.smoothed.map_or(rtt, |s| (s * 7 + rtt) / 8));
-        self.round.shortest = Some(self.round.shortest.map_or(rtt, |s| s.min(rtt)));
         let rate = (self.acked - mark.acked_then).saturating_mul(1_000_000) / (rtt.as_micros() as u64).max(1);
         self.round.best_rate = self.round.best_rate.max(rate);
     }
@@ -232,9 +232,9 @@ impl Pacer {
             }
             self.rates.push_back(round.best_rate);
         }
-        let (Some(shortest), Some(base)) = (round.shortest, self.base.shortest()) else { return };
+        let Some(base) = self.base.shortest() else { return };
         let allowed = base + TARGET.max(base / 2);
-        if shortest > allowed {
+        if let Some(shortest) = round.shortest.filter(|s| *s > allowed) {
             let ratio = allowed.as_micros() as u64 * 1000 / (shortest.as_micros() as u64).max(1);
             let shrunk = self.window as u64 * ratio.max(500) / 1000;
             self.window = (shrunk as usize).max(FLOOR);
@@ -325,12 +325,13 @@ mod tests {
                 let (_, bytes) = acking.pop_front().expect("there is one");
                 outstanding -= bytes;
                 if now >= half {
-                    outcome.rate += bytes as u64 * 2 / seconds;
+                    outcome.rate += bytes as u64;
                 }
                 pacer.outstanding(now, outstanding);
             }
             now += step;
         }
+        outcome.rate = outcome.rate * 2 / seconds;
         outcome
     }
 
@@ -397,11 +398,11 @@ mod tests {
         assert!(!pacer.stalled(now + STALL * 100), "nothing on its way, nothing to wait for");
         now += Duration::from_secs(100);
         pacer.sent(now, MESSAGE);
-        assert!(!pacer.stalled(now + STALL - Duration::from_micros(1)));
+        assert!(!pacer.stalled(now + (STALL - Duration::from_micros(1))));
         assert!(pacer.stalled(now + STALL));
         assert_eq!(pacer.deadline(), Some(now + STALL));
         // Half of it is acknowledged: that is progress.
-        let later = now + STALL - Duration::from_micros(1);
+        let later = now + (STALL - Duration::from_micros(1));
         pacer.outstanding(later, MESSAGE / 2);
         assert!(!pacer.stalled(now + STALL));
         assert!(pacer.stalled(later + STALL));

@@ -32,6 +32,7 @@ pub(crate) struct Viewer {
     rendition: &'static str,
     playlist: String,
     delivered: Vec<(SegmentKey, Share)>,
+    failed: bool,
     pub(crate) publishers: Vec<PublisherKey>,
     pub(crate) open_links: usize,
     pub(crate) links_closed: usize,
@@ -65,6 +66,7 @@ impl Viewer {
             rendition,
             playlist: origin.url(&format!("{rendition}/live.m3u8")),
             delivered: Vec::new(),
+            failed: false,
             publishers: Vec::new(),
             open_links: 0,
             links_closed: 0,
@@ -120,6 +122,7 @@ impl Viewer {
                 );
                 self.delivered.push((key, share));
             }
+            Output::Failed { .. } => self.failed = true,
             _ => {}
         }
     }
@@ -244,6 +247,11 @@ impl Viewer {
                 let wanted = self.delivered.len() + 1;
                 while self.delivered.len() < wanted {
                     self.step().await;
+                    // As a player does: it asks again for what it couldn't have.
+                    if std::mem::take(&mut self.failed) && self.delivered.len() < wanted {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        self.input(Input::Demand { key: key(number), patience: Duration::from_secs(20) });
+                    }
                 }
                 let (_, share) = self.delivered[wanted - 1];
                 shares.source += share.source;
