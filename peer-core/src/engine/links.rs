@@ -74,6 +74,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn link_open(&mut self, link: LinkId, peer: PeerId, now: Instant) {
+        // Two links to one peer would count twice; the shell has one, the newer.
+        if let Some(old) = self.members.link_to(peer).filter(|old| *old != link) {
+            self.link_closed(peer, Some(old), now);
+        }
         if !self.sharing() || self.members.opened(link, peer, now).is_none() {
             self.outputs.push_back(Output::Close { peer });
             return;

@@ -80,6 +80,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 if let Some(b) = &blocks {
                     self.tell_all(&Message::Claim { key, first: b.start, count: b.end - b.start });
                 }
+                // One that hangs is given up for the new one: each holds a connection, and browsers have few.
+                for fetch in self.sources.stalled(&key, now) {
+                    self.sources.end(fetch, now);
+                    self.outputs.push_back(Output::CancelFetch { fetch });
+                }
                 let at = range.as_ref().map_or(0, |r| r.start);
                 let fetch = self.sources.begin(key, blocks, at, via, now);
                 self.outputs.push_back(Output::Fetch { fetch, key, range, via, urgent });

@@ -207,7 +207,8 @@ impl Hybrid {
             view.sources.first_byte(),
         );
 
-        let listed = view.timeline.is_listed(&want.key);
+        // What the player asks for has a URL, whatever the playlists that we have seen say.
+        let listed = want.demanded || view.timeline.is_listed(&want.key);
         let starting = waits && !absent.is_empty();
         if listed
             && (starting || now >= latest)

@@ -153,6 +153,12 @@ impl<P: Payload> Sources<P> {
         })
     }
 
+    /// Fetches of a segment that have brought nothing for a while.
+    pub fn stalled(&self, key: &SegmentKey, now: Instant) -> Vec<FetchId> {
+        let hangs = |f: &Fetch<P>| f.key == *key && now.since(f.moved) >= STALLED;
+        self.fetches.iter().filter(|(_, f)| hangs(f)).map(|(id, _)| *id).collect()
+    }
+
     /// Whether any fetch is for the segment.
     pub fn is_fetching(&self, key: &SegmentKey) -> bool {
         self.fetches.values().any(|f| f.key == *key)
