@@ -47,6 +47,7 @@ pub(crate) fn lint(workspace: &Workspace, steps: &mut Steps, findings: &mut Find
             "clippy",
             "--release",
             "--quiet",
+            "--keep-going",
             "--workspace",
             "--all-targets",
             "--",
