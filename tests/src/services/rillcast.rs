@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 use super::{Place, Server};
 use crate::site;
 
+/// The site's name in signaling's settings, on pages and for the seed.
+pub const SITE: &str = "default";
+
 /// Running signaling, and a seed if one was asked for.
 #[derive(Debug)]
 pub struct Rillcast {
@@ -81,7 +84,16 @@ fn signaling_args(listen: SocketAddr, master: &str) -> Vec<String> {
 
 fn seed_args(udp: SocketAddr, signaling: SocketAddr, master: &str) -> Vec<String> {
     let (signal, udp) = (format!("ws://{signaling}/"), udp.to_string());
-    ["--manifest", master, "--signal", &signal, "--udp", &udp, "--insecure-open"].map(str::to_owned).to_vec()
+    let mut args = vec!["--manifest", master, "--signal", &signal, "--udp", &udp, "--insecure-open"];
+    // The swarm's name, said by both sides: pages give the same in their script tag.
+    args.extend(["--site", SITE, "--content", content(master)]);
+    args.into_iter().map(str::to_owned).collect()
+}
+
+/// What pages and seed call the content of `master`: its path.
+pub fn content(master: &str) -> &str {
+    let after_scheme = master.find("://").map_or(0, |at| at + 3);
+    master[after_scheme..].find('/').map_or(master, |at| &master[after_scheme + at..])
 }
 
 /// A program built beside this one.
@@ -99,6 +111,12 @@ fn program(name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_and_seed_name_a_stream_by_its_path() {
+        assert_eq!(content("http://10.77.0.1:8080/live/master.m3u8"), "/live/master.m3u8");
+        assert_eq!(content("/live/master.m3u8"), "/live/master.m3u8");
+    }
 
     #[test]
     fn the_publisher_may_fetch_from_the_stream_s_own_server() {
