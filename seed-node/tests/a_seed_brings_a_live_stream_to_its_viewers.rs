@@ -71,27 +71,3 @@ async fn a_stopped_seed_is_missed_at_once() {
     viewer.until(|v| v.links_closed > 0).await;
     assert!(before.elapsed() < rillcast_seed::rtc::link::SILENCE / 2);
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn links_outlive_signaling_and_the_seed_comes_back_to_it() {
-    let origin = Origin::start().await;
-    let (running, signal) = signaling().await;
-    let node = seed(&origin, &signal, &[]).await;
-    let mut viewer = Viewer::start(&origin, &signal, "low");
-    viewer.play(&origin, 2).await;
-    let address = running.listening[0];
-    running.stop().await;
-    // New segments still come: their digests travel over the link.
-    let shares = viewer.play(&origin, 3).await;
-    assert_eq!(shares.seeds as usize, 3 * RENDITIONS[0].1);
-    assert!(!picture(&node).joined);
-    let options = SignalOptions { listen: vec![address], ..SignalOptions::default() };
-    let again = rillcast_signaling::server::start(options).await.expect("the same port");
-    while !picture(&node).joined {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    let mut late = Viewer::start(&origin, &signal, "low");
-    late.play(&origin, 2).await;
-    again.stop().await;
-    node.stop().await;
-}
