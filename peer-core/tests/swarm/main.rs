@@ -1,7 +1,18 @@
 //! The engine in small swarms and driven by hand, in virtual time. One module per subject; each test is one behaviour.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+mod abr;
+mod fuzz;
 mod hostile;
 mod lab;
+mod leaving;
+mod limits;
+mod playing;
+mod pollution;
+mod publishing;
+mod relaying;
 mod replay;
+mod source;
 mod swarms;
+mod switches;
+mod wire;

@@ -439,10 +439,6 @@ impl Net {
         &self.nodes[n].engine
     }
 
-    pub fn is_alive(&self, n: usize) -> bool {
-        self.nodes[n].alive
-    }
-
     pub fn tapes(&self) -> impl Iterator<Item = &Tape> {
         self.nodes.iter().map(|n| &n.tape)
     }

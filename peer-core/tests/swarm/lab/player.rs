@@ -24,8 +24,6 @@ pub struct Got {
     pub throughput: Option<Rate>,
     /// Which of the two bodies it was.
     pub version: u8,
-    /// The player was out of media when it came.
-    pub late: bool,
 }
 
 /// One kind of media being played.
@@ -188,7 +186,6 @@ impl Net {
             share: delivery.share,
             throughput: delivery.throughput,
             version,
-            late: player.stalled,
         });
         let Some(playing) = player.playing.iter_mut().find(|p| p.track == key.track) else { return };
         if playing.asked != Some(key.number) {

@@ -31,6 +31,9 @@ pub struct Solo {
     /// Verdicts are given at once; otherwise they wait in `checks`.
     pub verifies: bool,
     pub checks: Vec<Input<Buf>>,
+    /// Neighbours answer pings at once; otherwise they fall silent.
+    pub answers_pings: bool,
+    pongs: Vec<Input<Buf>>,
     pub said: Vec<(LinkId, Message)>,
     pub bulk: Vec<(LinkId, BulkHeader, Buf)>,
     pub fetches: Vec<Asked>,
@@ -40,6 +43,7 @@ pub struct Solo {
     pub connects: Vec<PeerId>,
     pub closed: Vec<PeerId>,
     pub failed: Vec<SegmentKey>,
+    greeted: Vec<LinkId>,
     next_link: u32,
 }
 
@@ -56,6 +60,8 @@ impl Solo {
             rendition: video(MAIN, 800_000),
             verifies: true,
             checks: Vec::new(),
+            answers_pings: true,
+            pongs: Vec::new(),
             said: Vec::new(),
             bulk: Vec::new(),
             fetches: Vec::new(),
@@ -65,6 +71,7 @@ impl Solo {
             connects: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
+            greeted: Vec::new(),
             next_link: 0,
         };
         solo.tell(Input::Conditions(Conditions {
@@ -93,6 +100,10 @@ impl Solo {
         while let Some(output) = self.engine.poll_output() {
             self.take(output);
         }
+        while !self.pongs.is_empty() {
+            let pong = self.pongs.remove(0);
+            self.tell(pong);
+        }
         while self.verifies && !self.checks.is_empty() {
             let verdict = self.checks.remove(0);
             self.tell(verdict);
@@ -105,6 +116,12 @@ impl Solo {
             Output::Close { peer } => self.closed.push(peer),
             Output::Control { link, bytes } => {
                 let message = Message::parse(&bytes).expect("an engine sends what an engine can read");
+                if let Message::Ping { stamp } = message
+                    && self.answers_pings
+                    && self.greeted.contains(&link)
+                {
+                    self.pongs.push(Input::Control { link, bytes: Message::Pong { stamp }.to_bytes() });
+                }
                 self.said.push((link, message));
             }
             Output::Bulk { link, frame } => {
@@ -163,6 +180,7 @@ impl Solo {
     /// A neighbour that plays the same and is one segment further.
     pub fn neighbour(&mut self, n: usize) -> LinkId {
         let link = self.stranger(n, Role::Viewer);
+        self.greeted.push(link);
         self.hear(link, Message::Hello { version: 1, session: 7000 + n as u64 });
         self.hear(
             link,
@@ -200,6 +218,17 @@ impl Solo {
 
     pub fn demand(&mut self, number: u64) {
         self.tell(Input::Demand { key: key(number), patience: Duration::from_secs(20) });
+        // Thoughts have a least distance.
+        self.wait(Duration::from_millis(20));
+    }
+
+    /// The next fetch that the engine asks for within `time`.
+    pub fn next_fetch(&mut self, time: Duration) -> Asked {
+        let (end, before) = (self.now + time, self.fetches.len());
+        while self.now < end && self.fetches.len() == before {
+            self.wait(Duration::from_millis(20));
+        }
+        self.fetches.get(before).expect("a fetch").clone()
     }
 
     /// The publisher's digest comes by way of signaling.

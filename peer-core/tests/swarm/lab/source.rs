@@ -124,9 +124,4 @@ impl Net {
             self.schedule(then, Event::Input(n, Input::SourceEnd { fetch }));
         }
     }
-
-    /// Origin requests of one node for one segment.
-    pub fn asked(&self, n: usize, key: SegmentKey) -> Vec<&Asked> {
-        self.log.iter().filter(|a| a.node == n && a.key == key && a.via == Via::Origin).collect()
-    }
 }
