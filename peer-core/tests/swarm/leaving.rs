@@ -102,10 +102,10 @@ fn with_the_server_gone_the_exchange_goes_on_and_new_segments_too() {
     let mut net = Net::new(Setup { seed_node: true, seed: 2, ..Setup::default() });
     net.at(secs(30), |net| net.signaling = false);
     net.run_until(secs(40));
-    let before = (net.figures.source, net.from_peers());
+    let before = (net.figures.source, net.bytes_from_peers());
     net.run();
     assert_eq!(net.stalls(), 0, "{}", net.summary());
-    let (source, peers) = (net.figures.source - before.0, net.from_peers() - before.1);
+    let (source, peers) = (net.figures.source - before.0, net.bytes_from_peers() - before.1);
     assert!(peers > 40_000_000 && source * 20 < peers, "from peers {peers}, from the source {source}");
     assert!((0..8).all(|n| net.neighbours(n).len() == 8));
 }

@@ -44,7 +44,7 @@ fn viewers_of_two_renditions_share_within_each() {
     net.at(secs(10), |net| (0..4).for_each(|n| net.switch(n, HIGH)));
     net.run();
     assert_eq!(net.stalls(), 0, "{}", net.summary());
-    assert!(net.from_peers() * 2 > net.figures.delivered, "{}", net.summary());
+    assert!(net.bytes_from_peers() * 2 > net.figures.delivered, "{}", net.summary());
 }
 
 // R2: separate audio.

@@ -86,7 +86,7 @@ fn source_bytes_that_disagree_with_the_digest_are_played_but_not_relayed_and_tol
 
 // DESIGN 3: an encoder that starts again gives other bytes under the same name.
 #[test]
-fn blocks_from_peers_and_a_source_of_another_version_are_never_mixed() {
+fn blocks_bytes_from_peers_and_a_source_of_another_version_are_never_mixed() {
     let (mut solo, link) = pulling();
     for (transfer, name) in solo.take_requests(link) {
         solo.piece(link, transfer, 0, &solo.block(20, name.block.0));

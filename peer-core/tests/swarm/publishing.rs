@@ -12,7 +12,7 @@ use crate::lab::{Net, Setup, Solo, digest, key, peer_id};
 fn without_a_publisher_everybody_plays_from_the_source_and_nothing_is_shared() {
     let mut net = Net::new(Setup { viewers: 4, publisher: false, ..Setup::default() });
     net.run();
-    assert_eq!((net.stalls(), net.from_peers()), (0, 0));
+    assert_eq!((net.stalls(), net.bytes_from_peers()), (0, 0));
     assert_eq!(net.figures.source, net.figures.delivered, "every byte once, and from the source");
     assert!(net.log.iter().all(|a| a.range.is_none()), "as the player alone would ask");
 }

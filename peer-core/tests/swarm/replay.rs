@@ -24,7 +24,7 @@ fn recorded(seed: u64, seed_node: bool) -> Net {
         net.set(settings);
     });
     net.run();
-    assert!(net.from_peers() > 0, "a run without exchange would prove nothing");
+    assert!(net.bytes_from_peers() > 0, "a run without exchange would prove nothing");
     net
 }
 

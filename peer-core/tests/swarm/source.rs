@@ -92,7 +92,7 @@ fn a_source_without_range_gives_whole_segments_and_sharing_goes_on() {
         net.answers = answers;
         net.run();
         assert_eq!(net.stalls(), 0, "{answers:?}: {}", net.summary());
-        assert!(net.from_peers() * 3 > net.figures.delivered, "{answers:?}: {}", net.summary());
+        assert!(net.bytes_from_peers() * 3 > net.figures.delivered, "{answers:?}: {}", net.summary());
         for n in 0..4 {
             let ranged = net.log.iter().filter(|a| a.node == n && a.via == Via::Origin && a.range.is_some());
             let tries: Vec<_> = ranged.collect();

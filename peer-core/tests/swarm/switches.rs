@@ -50,14 +50,14 @@ fn the_kill_switch_drops_every_link_at_once_and_playback_goes_on() {
         assert!((0..8).all(|n| net.neighbours(n).is_empty()), "at once");
     });
     net.run_until(secs(41));
-    let before = net.from_peers();
+    let before = net.bytes_from_peers();
     let uploaded: Vec<_> = (0..8).map(|n| net.engine(n).stats().uploaded_bytes).collect();
     net.run();
     assert_eq!(net.stalls(), 0, "{}", net.summary());
     assert!((0..8).all(|n| net.neighbours(n).is_empty() && net.engine(n).stats().links.is_empty()));
     assert_eq!((0..8).map(|n| net.engine(n).stats().uploaded_bytes).collect::<Vec<_>>(), uploaded);
     // Blocks that were here may still be played.
-    assert!(net.from_peers() - before < 8 * 4 * 725_000);
+    assert!(net.bytes_from_peers() - before < 8 * 4 * 725_000);
     assert!((0..8).all(|n| net.player(n).got.len() >= 15));
 }
 
@@ -83,7 +83,7 @@ fn the_holdout_group_never_links_and_plays_as_without_us() {
         ..Setup::default()
     });
     net.run();
-    assert_eq!((net.stalls(), net.from_peers(), net.figures.hosted), (0, 0, 0), "{}", net.summary());
+    assert_eq!((net.stalls(), net.bytes_from_peers(), net.figures.hosted), (0, 0, 0), "{}", net.summary());
     assert!((0..4).all(|n| net.neighbours(n).is_empty()));
     assert_eq!(net.figures.source, net.figures.delivered, "every byte once, and from the source");
     assert!(net.log.iter().all(|a| a.range.is_none()), "as the player alone would ask");

@@ -45,7 +45,7 @@ impl Net {
     }
 
     /// Bytes that players got from viewers and seeds.
-    pub fn from_peers(&self) -> u64 {
+    pub fn bytes_from_peers(&self) -> u64 {
         let got = self.nodes.iter().flat_map(|n| &n.player.got);
         got.map(|g| u64::from(g.share.peers) + u64::from(g.share.seeds)).sum()
     }
