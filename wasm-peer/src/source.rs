@@ -219,9 +219,7 @@ impl Cut {
                 Some((SourceHead::Partial { total }, 0, ask.end - ask.start))
             }
             // The whole of a segment that is a part of its resource.
-            (206, Some(ask)) => {
-                Some((SourceHead::Whole { total: self.length() }, 0, ask.end - ask.start))
-            }
+            (206, Some(ask)) => Some((SourceHead::Whole { total: self.length() }, 0, ask.end - ask.start)),
             (200..=299, _) => Some(match &self.segment {
                 Some(segment) => {
                     let total = self.length();
