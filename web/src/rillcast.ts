@@ -6,7 +6,7 @@ import type { FragmentLoaderClass } from "./adapter/loader.js";
 import { Emitter } from "./events.js";
 import { type Options, Page } from "./page.js";
 import { isSupported } from "./peer.js";
-import type { Session, SessionEvents, Stats } from "./session.js";
+import { type Session, type SessionEvents, type Stats, savings } from "./session.js";
 
 /** Which session an event is about, and the event's own detail. */
 export type PageEvents = {
@@ -106,7 +106,10 @@ export class RillcastPage {
         (last as Stats).bytes[name] += one.bytes[name];
       }
     }
-    if (last && last.bytes.played > 0) last.savings = 1 - last.bytes.source / last.bytes.played;
+    if (last) {
+      const { source, publisher, played } = last.bytes;
+      last.savings = savings(source + publisher, played);
+    }
     return last ?? null;
   }
 

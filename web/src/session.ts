@@ -88,7 +88,10 @@ export interface Stats {
     /** Received twice or unasked for. */
     wasted: number;
   };
-  /** 1 - bytes from the source / bytes handed to the player; 0 before anything was. */
+  /**
+   * 1 - bytes from the source or a publisher / bytes handed to the player; 0 before anything was. A publisher's bytes
+   * are the swarm's one copy from the source, so they count as that.
+   */
   savings: number;
   /** The engine's own counters, while there is a peer. */
   engine: PeerStats | null;
@@ -240,7 +243,7 @@ export class Session {
         played,
         wasted: total.wastedBytes,
       },
-      savings: played > 0 ? 1 - total.sourceBytes / played : 0,
+      savings: savings(total.sourceBytes + total.publisherBytes, played),
       engine,
       neighbours: engine?.neighbours ?? [],
       holdout: this.#holdout,
@@ -403,6 +406,11 @@ export class Session {
     this.#state = state;
     this.events.emit("state", state);
   }
+}
+
+/** The share of the bytes played that didn't cost the source anything. */
+export function savings(source: number, played: number): number {
+  return played > 0 ? 1 - source / played : 0;
 }
 
 /** A trap inside a browser's callback surfaces only as an error of the window. */
