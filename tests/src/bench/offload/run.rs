@@ -65,6 +65,19 @@ pub async fn run_client(
     let segments = stage.origin.ledger().segments();
     let per_second = stage.origin.ledger().media_per_second();
     let cpu_ms = stage.cpu_ms() - cpu_before;
+    if std::env::var_os("RILLCAST_VERBOSE").is_some() {
+        for (id, segment) in &segments {
+            eprintln!(
+                "{} {} {}: {} of {} by {:?}",
+                id.stream.name(),
+                id.rendition,
+                id.number,
+                segment.bytes,
+                segment.size,
+                segment.by_client
+            );
+        }
+    }
     let reports = collect(&pages).await?;
     Ok(account::settle(&Run {
         client,
