@@ -15,3 +15,17 @@ pub trait Payload: Clone {
     /// The parts one after the other. The one operation that may copy: a block arrives in a few messages.
     fn concat(parts: &[Self]) -> Self;
 }
+
+/// Plain bytes, for unit tests.
+#[cfg(test)]
+impl Payload for Vec<u8> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+    fn slice(&self, range: core::ops::Range<usize>) -> Self {
+        self[range].to_vec()
+    }
+    fn concat(parts: &[Self]) -> Self {
+        parts.concat()
+    }
+}

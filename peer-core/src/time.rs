@@ -34,7 +34,13 @@ impl Instant {
     }
 }
 
-fn micros(d: Duration) -> u64 {
+/// Whole milliseconds. `Duration::as_millis` would bring 128-bit division along, a kilobyte of code for every viewer.
+pub fn millis(d: Duration) -> u64 {
+    d.as_secs().saturating_mul(1000).saturating_add(u64::from(d.subsec_millis()))
+}
+
+/// Whole microseconds.
+pub fn micros(d: Duration) -> u64 {
     d.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(d.subsec_micros()))
 }
 

@@ -61,12 +61,19 @@ impl Wire for TrackId {
 
 /// What of a URL makes its identity: the path alone. Scheme, host (multi-CDN), query and fragment (tokens) don't count.
 pub fn canonical_path(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(url, |at| {
-        let rest = &url[at + 3..];
-        rest.find('/').map_or("/", |slash| &rest[slash..])
-    });
-    let end = after_scheme.find(['?', '#']).unwrap_or(after_scheme.len());
-    &after_scheme[..end]
+    // By bytes: searching for a text brings two kilobytes of algorithm along for every viewer.
+    let bytes = url.as_bytes();
+    let scheme = (0..bytes.len()).find(|at| bytes[*at..].starts_with(b"://"));
+    let path = match scheme {
+        None => 0,
+        Some(at) => match bytes[at + 3..].iter().position(|b| *b == b'/') {
+            Some(slash) => at + 3 + slash,
+            None => return "/",
+        },
+    };
+    let end = bytes[path..].iter().position(|b| matches!(b, b'?' | b'#')).map_or(bytes.len(), |n| path + n);
+    // The ends lie at ASCII characters, so at character boundaries.
+    url.get(path..end).unwrap_or(url)
 }
 
 wire_struct! {

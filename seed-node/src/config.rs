@@ -144,6 +144,8 @@ pub enum ConfigError {
     Open(&'static str, SocketAddr),
 }
 
+/// Where signaling's WebSocket is, if the URL names no path.
+const WEBSOCKET: &str = "/ws";
 /// Most streams of one node.
 pub const MAX_MANIFESTS: usize = 16;
 /// Least memory: a few segments of every rendition.
@@ -197,11 +199,16 @@ impl Options {
         if self.content.is_some() && self.manifest.len() > 1 {
             return Err(ConfigError::Content);
         }
-        let manifests = self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
+        let manifests =
+            self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
         let signal = self.signal.as_deref().ok_or(ConfigError::NoSignal)?;
+        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
+        if signal.path() == "/" {
+            signal.set_path(WEBSOCKET);
+        }
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
-            signal: url("signal", signal, ["ws", "wss"], "ws:// or wss://")?,
+            signal,
             site: self.site.unwrap_or_else(|| "default".to_owned()),
             content: self.content,
             udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9200))),
@@ -222,7 +229,9 @@ impl Options {
             return Err(ConfigError::TooLittle("max-links", 1));
         }
         for (what, address) in [("udp", Some(settings.udp)), ("metrics", settings.metrics)] {
-            if let Some(address) = address.filter(|a| !a.ip().to_canonical().is_loopback() && !self.insecure_open) {
+            if let Some(address) =
+                address.filter(|a| !a.ip().to_canonical().is_loopback() && !self.insecure_open)
+            {
                 return Err(ConfigError::Open(what, address));
             }
         }
@@ -257,12 +266,7 @@ impl Options {
     }
 }
 
-fn url(
-    flag: &'static str,
-    text: &str,
-    schemes: [&str; 2],
-    start: &'static str,
-) -> Result<Url, ConfigError> {
+fn url(flag: &'static str, text: &str, schemes: [&str; 2], start: &'static str) -> Result<Url, ConfigError> {
     let wrong = || ConfigError::Url(flag, text.to_owned(), start);
     let url = Url::parse(text).map_err(|_| wrong())?;
     if schemes.contains(&url.scheme()) { Ok(url) } else { Err(wrong()) }
@@ -273,7 +277,8 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    const BASE: [&str; 5] = ["rillcast-seed", "--manifest", "http://o.example/m.m3u8", "--signal", "ws://s.example/"];
+    const BASE: [&str; 5] =
+        ["rillcast-seed", "--manifest", "http://o.example/m.m3u8", "--signal", "ws://s.example/"];
 
     fn settle(extra: &[&str]) -> Result<Settings, ConfigError> {
         Options::try_parse_from(BASE.iter().chain(extra)).expect("flags that exist").settle()
@@ -331,7 +336,9 @@ mod tests {
 
     #[test]
     fn urls_are_of_the_right_kind() {
-        for (flag, wrong) in [("--signal", "http://s.example/"), ("--manifest", "file:///m"), ("--signal", "nonsense")] {
+        for (flag, wrong) in
+            [("--signal", "http://s.example/"), ("--manifest", "file:///m"), ("--signal", "nonsense")]
+        {
             let mut flags = BASE.to_vec();
             let at = flags.iter().position(|f| *f == flag).expect("there");
             flags[at + 1] = wrong;

@@ -198,7 +198,9 @@ async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList
     loop {
         match publisher.renditions(manifest.as_str(), &allow).await {
             Ok(urls) => return urls,
-            Err(error) => tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read"),
+            Err(error) => {
+                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read")
+            }
         }
         tokio::time::sleep(MANIFEST_AGAIN).await;
     }
@@ -361,7 +363,9 @@ impl Driver {
                 ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
                 ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
                 ServerMessage::Relayed { from, payload } => self.relayed(from, payload.as_slice()),
-                ServerMessage::Welcome { .. } | ServerMessage::Pong { .. } | ServerMessage::Refused { .. } => {}
+                ServerMessage::Welcome { .. }
+                | ServerMessage::Pong { .. }
+                | ServerMessage::Refused { .. } => {}
             },
         }
     }
@@ -383,8 +387,8 @@ impl Driver {
         self.picture.joined = true;
         self.picture.peer = Some(welcome.peer);
         self.picture.swarm = Some(welcome.swarm);
-        self.hosted_at =
-            hosted_base(&self.config.signal, welcome.publisher_base.as_str()).map(|base| (base, welcome.swarm));
+        self.hosted_at = hosted_base(&self.config.signal, welcome.publisher_base.as_str())
+            .map(|base| (base, welcome.swarm));
         let (swarm, peer) = (welcome.swarm, welcome.peer);
         for track in self.following.joined(now, swarm) {
             self.sources.forget(track);
@@ -417,7 +421,9 @@ impl Driver {
                 self.send(ClientMessage::Publish { digest: digest.clone() });
                 self.input(Input::Published { digest, body: Media(published.body) });
             }
-            rillcast_publisher::Event::Playlist { track, playlist, .. } => self.sources.learn(track, playlist),
+            rillcast_publisher::Event::Playlist { track, playlist, .. } => {
+                self.sources.learn(track, playlist)
+            }
             rillcast_publisher::Event::Conflict { .. } => self.picture.conflicts += 1,
             rillcast_publisher::Event::Skipped { .. } => self.picture.skipped += 1,
             rillcast_publisher::Event::Failing { why, .. } => tracing::warn!(why, "a playlist can't be had"),

@@ -123,7 +123,9 @@ mod tests {
         Instant::from_micros(seconds * 1_000_000)
     }
 
-    fn following(all: bool) -> (Following, [TrackId; 2], tokio::sync::mpsc::Receiver<rillcast_publisher::Event>) {
+    fn following(
+        all: bool,
+    ) -> (Following, [TrackId; 2], tokio::sync::mpsc::Receiver<rillcast_publisher::Event>) {
         let (publisher, events) =
             Publisher::new(PublishingKey::from_seed(&[1; 32]), Config::default()).expect("a client");
         let allow = Arc::new(AllowList::new(["http://127.0.0.1:9/"]).expect("a prefix"));

@@ -204,7 +204,8 @@ impl Links {
     /// Offers that haven't come in time; told back: what to tell the engine.
     pub fn overdue(&mut self, now: Instant) -> Vec<Input<Media>> {
         self.early.retain(|_, early| now.since(early.at) < EARLY);
-        let late = |entry: &Entry| matches!(entry, Entry::Awaited { since } if now.since(*since) >= OPEN_WITHIN);
+        let late =
+            |entry: &Entry| matches!(entry, Entry::Awaited { since } if now.since(*since) >= OPEN_WITHIN);
         let overdue: Vec<PeerId> = self.peers.iter().filter(|(_, e)| late(e)).map(|(p, _)| *p).collect();
         let give_up = |peer: PeerId| {
             self.peers.remove(&peer);
@@ -239,8 +240,11 @@ mod tests {
     use std::net::SocketAddr;
 
     fn links() -> (Links, mpsc::Receiver<LinkEvent>) {
-        let config =
-            EndpointConfig { udp: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: Vec::new(), max_links: 99 };
+        let config = EndpointConfig {
+            udp: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: Vec::new(),
+            max_links: 99,
+        };
         let (events, told) = mpsc::channel(64);
         (Links::new(Endpoint::bind(&config).expect("a port"), events), told)
     }
@@ -292,7 +296,8 @@ mod tests {
             assert_eq!(links.early.len(), (usize::from(n) + 1).min(MAX_EARLY));
         }
         assert!(!links.early.contains_key(&peer(0)), "the oldest went");
-        let candidate = SessionSignal::Candidate { attempt: 1, candidate: Text::new("candidate:x").expect("short") };
+        let candidate =
+            SessionSignal::Candidate { attempt: 1, candidate: Text::new("candidate:x").expect("short") };
         for _ in 0..=MAX_EARLY_CANDIDATES {
             links.signalled(at(70), peer(9), candidate.clone());
         }

@@ -29,7 +29,8 @@ pub struct Watched {
 pub async fn serve(address: SocketAddr, watched: Watched) -> std::io::Result<(SocketAddr, ServeGuard)> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    let router = Router::new().route("/metrics", get(metrics)).route("/health", get(health)).with_state(watched);
+    let router =
+        Router::new().route("/metrics", get(metrics)).route("/health", get(health)).with_state(watched);
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "metrics aren't served any more");
@@ -126,9 +127,19 @@ fn render(watched: &Watched) -> String {
         ("udp_received_total", "counter", "Datagrams for links.", stats.received.load(Relaxed)),
         ("udp_received_bytes_total", "counter", "Their bytes.", stats.received_bytes.load(Relaxed)),
         ("udp_unknown_total", "counter", "Datagrams for no link, dropped.", stats.unknown.load(Relaxed)),
-        ("udp_overflowed_total", "counter", "Datagrams dropped, link too busy.", stats.overflowed.load(Relaxed)),
+        (
+            "udp_overflowed_total",
+            "counter",
+            "Datagrams dropped, link too busy.",
+            stats.overflowed.load(Relaxed),
+        ),
         ("udp_sent_bytes_total", "counter", "Bytes sent.", stats.sent_bytes.load(Relaxed)),
-        ("udp_send_errors_total", "counter", "Sends that the kernel refused.", stats.send_errors.load(Relaxed)),
+        (
+            "udp_send_errors_total",
+            "counter",
+            "Sends that the kernel refused.",
+            stats.send_errors.load(Relaxed),
+        ),
     ] {
         let _ = writeln!(
             out,

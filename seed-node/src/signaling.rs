@@ -101,24 +101,25 @@ impl Client {
     async fn run(self, mut inbox: mpsc::Receiver<ClientMessage>) {
         let mut pause = BACKOFF.0;
         loop {
-            let error = match timeout(JOIN_WITHIN, self.connect()).await.unwrap_or(Err(SignalError::NoWelcome)) {
-                Err(error) => error,
-                Ok((mut socket, welcome)) => {
-                    pause = BACKOFF.0;
-                    // What was meant for the last session is stale.
-                    while inbox.try_recv().is_ok() {}
-                    if self.news.send(News::Joined(Box::new(welcome))).await.is_err() {
-                        return;
-                    }
-                    match self.talk(&mut socket, &mut inbox).await {
-                        End::Lost(error) => error,
-                        End::Left => {
-                            let _ = timeout(WRITE_WITHIN, socket.close(None)).await;
+            let error =
+                match timeout(JOIN_WITHIN, self.connect()).await.unwrap_or(Err(SignalError::NoWelcome)) {
+                    Err(error) => error,
+                    Ok((mut socket, welcome)) => {
+                        pause = BACKOFF.0;
+                        // What was meant for the last session is stale.
+                        while inbox.try_recv().is_ok() {}
+                        if self.news.send(News::Joined(Box::new(welcome))).await.is_err() {
                             return;
                         }
+                        match self.talk(&mut socket, &mut inbox).await {
+                            End::Lost(error) => error,
+                            End::Left => {
+                                let _ = timeout(WRITE_WITHIN, socket.close(None)).await;
+                                return;
+                            }
+                        }
                     }
-                }
-            };
+                };
             // What the operator has to change won't change in half a second.
             if let SignalError::Refused(code, _) = &error
                 && !matches!(code, RefusedCode::RateLimited | RefusedCode::Unavailable)

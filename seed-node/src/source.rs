@@ -155,7 +155,8 @@ async fn run(
                 return Err(SourceError::Status(206));
             }
             let total = part_length.or(total);
-            let head = if range.is_some() { SourceHead::Partial { total } } else { SourceHead::Whole { total } };
+            let head =
+                if range.is_some() { SourceHead::Partial { total } } else { SourceHead::Whole { total } };
             (head, 0, asked.end - asked.start)
         }
         StatusCode::OK => {

@@ -115,7 +115,7 @@ async fn twenty_native_peers_share_one_port() {
     assert_eq!(routes, PEERS as usize);
     assert!(addresses >= PEERS as usize && addresses <= 16 * PEERS as usize, "{addresses} addresses");
     // What was handed over before a close may still be on its way, so the peers say when they have all.
-    let given: Vec<_> = out.into_iter().map(|(link, signals)| (link, signals)).collect();
+    let given: Vec<_> = out.into_iter().collect();
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     drop(given);
     while !at_hub.is_closed() && hub.mux().routes().0 > 0 {

@@ -16,7 +16,7 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 
-use crate::http::Desk;
+use crate::http::Front;
 use crate::limits::Limits;
 use crate::rate::Bucket;
 use crate::site::SiteFile;
@@ -58,7 +58,7 @@ impl Admin {
 }
 
 /// The routes under `/admin`.
-pub fn router(admin: Option<Arc<Admin>>) -> Router<Desk> {
+pub fn router(admin: Option<Arc<Admin>>) -> Router<Front> {
     Router::new()
         .route("/sites/{site}", get(show).delete(reset))
         .route("/sites/{site}/{field}", put(change))
@@ -76,19 +76,19 @@ async fn authorised(State(admin): State<Option<Arc<Admin>>>, request: Request, n
     }
 }
 
-async fn show(State(desk): State<Desk>, Path(site): Path<String>) -> Response {
-    if !desk.hub.has_site(&site) {
+async fn show(State(front): State<Front>, Path(site): Path<String>) -> Response {
+    if !front.hub.has_site(&site) {
         return unknown();
     }
-    Json(desk.hub.site_changes(&site)).into_response()
+    Json(front.hub.site_changes(&site)).into_response()
 }
 
-async fn reset(State(desk): State<Desk>, Path(site): Path<String>) -> Response {
-    apply(&desk, &site, |changes| *changes = SiteFile::default())
+async fn reset(State(front): State<Front>, Path(site): Path<String>) -> Response {
+    apply(&front, &site, |changes| *changes = SiteFile::default())
 }
 
 async fn change(
-    State(desk): State<Desk>,
+    State(front): State<Front>,
     Path((site, field)): Path<(String, String)>,
     body: Body,
 ) -> Response {
@@ -96,16 +96,16 @@ async fn change(
         return (StatusCode::PAYLOAD_TOO_LARGE, "The value is too long.\n").into_response();
     };
     match edit(&field, &value) {
-        Ok(edit) => apply(&desk, &site, edit),
+        Ok(edit) => apply(&front, &site, edit),
         Err(text) => (StatusCode::BAD_REQUEST, text).into_response(),
     }
 }
 
-fn apply(desk: &Desk, site: &str, edit: impl FnOnce(&mut SiteFile)) -> Response {
-    if !desk.hub.has_site(site) {
+fn apply(front: &Front, site: &str, edit: impl FnOnce(&mut SiteFile)) -> Response {
+    if !front.hub.has_site(site) {
         return unknown();
     }
-    match desk.hub.change_site(site, edit) {
+    match front.hub.change_site(site, edit) {
         Ok(()) => {
             tracing::info!(site, "settings changed by the admin interface");
             StatusCode::NO_CONTENT.into_response()

@@ -24,7 +24,7 @@ use crate::socket;
 
 /// What requests are answered from.
 #[derive(Clone, Debug)]
-pub struct Desk {
+pub struct Front {
     /// The swarms.
     pub hub: Arc<Hub>,
     /// The browser bundle.
@@ -40,8 +40,8 @@ pub struct Desk {
 }
 
 /// All routes.
-pub fn router(desk: Desk) -> Router {
-    let admin = desk.admin.clone();
+pub fn router(front: Front) -> Router {
+    let admin = front.admin.clone();
     Router::new()
         .route("/ws", any(websocket))
         .route(&format!("{BASE}/{{swarm}}/{{key}}"), get(hosted))
@@ -50,7 +50,7 @@ pub fn router(desk: Desk) -> Router {
         .nest("/admin", admin::router(admin))
         .fallback(bundle)
         .layer(middleware::from_fn(cross_origin))
-        .with_state(desk)
+        .with_state(front)
 }
 
 /// Pages of any origin may read what is public here; who may join is the join's business.
@@ -85,24 +85,24 @@ async fn cross_origin(request: Request, next: Next) -> Response {
 }
 
 async fn websocket(
-    State(desk): State<Desk>,
+    State(front): State<Front>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
     let origin = text(header::ORIGIN).map(str::to_owned);
-    let stun = desk.stun_port.zip(text(header::HOST).and_then(host_name));
+    let stun = front.stun_port.zip(text(header::HOST).and_then(host_name));
     let request =
         socket::Request { caller, origin, stun: stun.map(|(port, host)| format!("stun:{host}:{port}")) };
-    let limits = &desk.hub.limits;
+    let limits = &front.hub.limits;
     upgrade
         .read_buffer_size(limits.read_buffer)
         .write_buffer_size(limits.read_buffer)
         .max_write_buffer_size(limits.queue_bytes + limits.read_buffer)
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes)
-        .on_upgrade(move |socket| socket::serve(socket, desk.hub, request))
+        .on_upgrade(move |socket| socket::serve(socket, front.hub, request))
 }
 
 /// The host of a `Host` header, if it looks like one: it goes back to whoever sent it, as part of a URL.
@@ -119,7 +119,7 @@ fn host_name(value: &str) -> Option<&str> {
 }
 
 async fn hosted(
-    State(desk): State<Desk>,
+    State(front): State<Front>,
     Path((swarm, key)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
@@ -137,7 +137,7 @@ async fn hosted(
         Some(Some(part)) => part,
         Some(None) => return plain(StatusCode::BAD_REQUEST, "Ask for one range: bytes=FIRST-LAST.\n"),
     };
-    match desk.hub.host.take(swarm, key, part, Instant::now()) {
+    match front.hub.host.take(swarm, key, part, Instant::now()) {
         Ok(grant) => {
             let (range, length) = (grant.range.clone(), grant.length());
             let mut response = Response::new(Body::new(grant));
@@ -158,14 +158,14 @@ async fn hosted(
             (StatusCode::RANGE_NOT_SATISFIABLE, span).into_response()
         }
         Err(Refusal::Gone) => {
-            desk.hub.metrics.hosted_gone_total.up();
+            front.hub.metrics.hosted_gone_total.up();
             plain(
                 StatusCode::GONE,
                 "Given away already: each byte is handed on once. Take it from a peer or the origin.\n",
             )
         }
         Err(Refusal::Unknown) => {
-            desk.hub.metrics.hosted_gone_total.up();
+            front.hub.metrics.hosted_gone_total.up();
             plain(StatusCode::NOT_FOUND, "Not here, or not any more. Take it from a peer or the origin.\n")
         }
     }
@@ -187,33 +187,33 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
-async fn health(State(desk): State<Desk>) -> Response {
-    let publisher = desk.hub.publisher().map(|p| p.key().to_string());
+async fn health(State(front): State<Front>) -> Response {
+    let publisher = front.hub.publisher().map(|p| p.key().to_string());
     Json(serde_json::json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "protocol": rillcast_protocol::VERSION,
-        "insecure_open": desk.insecure_open,
-        "bundle": !desk.bundle.is_empty(),
+        "insecure_open": front.insecure_open,
+        "bundle": !front.bundle.is_empty(),
         "publisher": publisher,
-        "peers": desk.hub.metrics.peers.value(),
-        "swarms": desk.hub.metrics.swarms.value(),
-        "uptime_s": Duration::from_secs(desk.started.elapsed().as_secs()).as_secs(),
+        "peers": front.hub.metrics.peers.value(),
+        "swarms": front.hub.metrics.swarms.value(),
+        "uptime_s": Duration::from_secs(front.started.elapsed().as_secs()).as_secs(),
     }))
     .into_response()
 }
 
-async fn metrics(State(desk): State<Desk>) -> Response {
+async fn metrics(State(front): State<Front>) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (kind, desk.hub.render_metrics()).into_response()
+    (kind, front.hub.render_metrics()).into_response()
 }
 
-async fn bundle(State(desk): State<Desk>, uri: Uri, headers: HeaderMap) -> Response {
-    desk.hub.metrics.bundle_requests_total.up();
+async fn bundle(State(front): State<Front>, uri: Uri, headers: HeaderMap) -> Response {
+    front.hub.metrics.bundle_requests_total.up();
     let version = uri.query().and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix("v=")));
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
-    desk.bundle.answer(path, version, &headers)
+    front.bundle.answer(path, version, &headers)
 }

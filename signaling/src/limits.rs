@@ -68,7 +68,7 @@ pub struct Limits {
     pub digest_fanout: usize,
     /// Newest digests of a track that a newcomer gets at once.
     pub digests_to_newcomer: usize,
-    /// Digests kept per live track. Beyond: the oldest goes.
+    /// Digests kept per track that isn't known to be finished (where a seed publishes, none is). Beyond: the oldest goes.
     pub digests_live: usize,
     /// Digests kept per finished track. Beyond: the lowest number goes.
     pub digests_vod: usize,
@@ -116,7 +116,7 @@ impl Default for Limits {
             fetches: 8,
             digest_fanout: 64,
             digests_to_newcomer: 8,
-            digests_live: 32,
+            digests_live: 512,
             digests_vod: 4096,
             hosted_bytes: 64 * 1024 * 1024,
             hosted_secs: 30,

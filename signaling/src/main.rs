@@ -19,6 +19,8 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Caught before we say that we are ready: whoever reads that may end us at once.
+    let stop = StopSignal::new();
     let texts = |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     println!(
         "{}",
@@ -30,24 +32,35 @@ async fn main() -> ExitCode {
             "publisher": running.publisher.map(|key| key.to_string()),
         })
     );
-    stop_asked().await;
+    stop.wait().await;
     tracing::info!("stopping");
     running.stop().await;
     ExitCode::SUCCESS
 }
 
-/// Returns on Ctrl-C, and on SIGTERM where there is such a thing.
-async fn stop_asked() {
+/// Ctrl-C, and SIGTERM where there is such a thing.
+struct StopSignal {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+impl StopSignal {
+    fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn wait(self) {
+        #[cfg(unix)]
+        if let Some(mut terminate) = self.terminate {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = tokio::signal::ctrl_c() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

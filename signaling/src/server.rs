@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::bundle::{self, Bundle};
-use crate::http::{self, Desk};
+use crate::http::{self, Front};
 use crate::hub::Hub;
 use crate::listen::{self, Gate, Server};
 use crate::options::Options;
@@ -140,7 +140,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         let guard = Guard::new(&hub.limits, Instant::now());
         tasks.spawn(stun::serve(socket, guard, hub.metrics.clone()));
     }
-    let desk = Desk {
+    let front = Front {
         hub: hub.clone(),
         bundle: Arc::new(bundle),
         stun_port: stun.first().map(SocketAddr::port),
@@ -149,7 +149,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         admin,
     };
     let server = Server {
-        router: http::router(desk),
+        router: http::router(front),
         gate: Gate::new(&hub.limits, hub.metrics.clone()),
         handshake: hub.limits.handshake(),
         http: std::time::Duration::from_secs(hub.limits.http_secs),

@@ -139,7 +139,25 @@ pub async fn serve(socket: UdpSocket, mut guard: Guard, metrics: Arc<Metrics>) {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever comes in: no panic, and never more than the address on top.
+        #[test]
+        fn no_datagram_is_answered_with_much_more(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..120), binding in any::<bool>(),
+        ) {
+            if binding && bytes.len() >= HEADER {
+                let length = (bytes.len() - HEADER) as u8;
+                bytes[..8].copy_from_slice(&[0, 1, 0, length, COOKIE[0], COOKIE[1], COOKIE[2], COOKIE[3]]);
+            }
+            if let Some(answer) = answer(&bytes, from()) {
+                prop_assert!(answer.len() <= bytes.len() + 12);
+            }
+        }
+    }
 
     fn from() -> SocketAddr {
         "192.0.2.1:32853".parse().expect("address")

@@ -10,11 +10,24 @@ use crate::tls::Certificate;
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Watches for ever.
-pub async fn run(hub: Arc<Hub>, config: Option<PathBuf>, certificate: Option<Arc<Certificate>>) {
+/// Watches for ever. SIGHUP is caught from the call on, not only from the first poll on: otherwise one that comes early
+/// would end the process.
+pub fn run(
+    hub: Arc<Hub>,
+    config: Option<PathBuf>,
+    certificate: Option<Arc<Certificate>>,
+) -> impl Future<Output = ()> + Send {
+    watch(hub, config, certificate, Hangup::new())
+}
+
+async fn watch(
+    hub: Arc<Hub>,
+    config: Option<PathBuf>,
+    certificate: Option<Arc<Certificate>>,
+    mut hangup: Hangup,
+) {
     let mut settings = config.map(|path| Watched::new(&path));
     let mut pem: Vec<Watched> = certificate.iter().flat_map(|c| c.files()).map(Watched::new).collect();
-    let mut hangup = Hangup::new();
     let mut interval = tokio::time::interval(EVERY);
     interval.tick().await;
     loop {

@@ -3,13 +3,15 @@
 //   -> {"id": 1, "op": "launch", "browser": "chromium", ...}     <- {"id": 1, "ok": {...}} or {"id": 1, "error": "..."}
 //
 // Commands run side by side, so a page that hangs doesn't hold up the others. When stdin ends the browser is killed.
-import { createInterface } from "node:readline";
+
 import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 
 const modules = process.env.RILLCAST_NODE_MODULES;
-if (!modules) throw new Error("RILLCAST_NODE_MODULES is not set: point it at a node_modules with puppeteer-core");
+if (!modules)
+  throw new Error("RILLCAST_NODE_MODULES is not set: point it at a node_modules with puppeteer-core");
 const entry = createRequire(join(modules, "x.js")).resolve("puppeteer-core");
 const { default: puppeteer } = await import(pathToFileURL(entry).href);
 

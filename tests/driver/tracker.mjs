@@ -1,9 +1,11 @@
 // A WebTorrent tracker for p2p-media-loader: `node tracker.mjs ADDRESS PORT`. Ends when stdin does.
-import { pathToFileURL } from "node:url";
+
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 const modules = process.env.RILLCAST_NODE_MODULES;
-if (!modules) throw new Error("RILLCAST_NODE_MODULES is not set: point it at a node_modules with bittorrent-tracker");
+if (!modules)
+  throw new Error("RILLCAST_NODE_MODULES is not set: point it at a node_modules with bittorrent-tracker");
 // Only the server: the client beside it wants a native WebRTC, which is nobody's business here.
 const { default: Server } = await import(pathToFileURL(join(modules, "bittorrent-tracker/server.js")).href);
 

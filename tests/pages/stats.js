@@ -3,9 +3,8 @@
 //
 // stall: after the start, the playhead didn't move for STALL_AFTER ms although it should have; seeks don't count.
 // start-up: from navigation to the first moving playhead. latency: now minus PROGRAM-DATE-TIME at the playhead.
-"use strict";
 
-const rcStats = (() => {
+window.rcStats = (() => {
   const TICK = 100;
   const STALL_AFTER = 300;
   const LATENCY_EVERY = 500;
@@ -25,13 +24,19 @@ const rcStats = (() => {
     fatal: 0,
     decodeErrors: [],
     seeks: 0,
-    sources: { http: 0, peers: 0, seeds: 0 },
+    sources: { http: 0, peers: 0, seeds: 0, publisher: 0 },
     uploaded: 0,
     hashes: [], // of what the loader handed over, with ?sha
     hashing: 0,
   };
   let video, hls;
-  let lastTime, lastMove, stallSince, seeking = false, waitingSince = null, lastLatency = 0, lastTick;
+  let lastTime,
+    lastMove,
+    stallSince,
+    seeking = false,
+    waitingSince = null,
+    lastLatency = 0,
+    lastTick;
 
   function attach(element, player) {
     video = element;
@@ -51,7 +56,9 @@ const rcStats = (() => {
       seeking = false;
       lastMove = performance.now();
     });
-    video.addEventListener("error", () => state.decodeErrors.push(`element: ${video.error?.message ?? video.error?.code}`));
+    video.addEventListener("error", () =>
+      state.decodeErrors.push(`element: ${video.error?.message ?? video.error?.code}`),
+    );
     setInterval(tick, TICK);
   }
 
@@ -80,7 +87,13 @@ const rcStats = (() => {
       state.playedMs += since;
       const level = hls.levels?.[hls.currentLevel] ?? hls.levels?.[hls.loadLevel];
       if (level) state.bitMs += since * (level.averageBitrate || level.bitrate);
-    } else if (!video.paused && !video.ended && !seeking && stallSince === undefined && now - lastMove > STALL_AFTER) {
+    } else if (
+      !video.paused &&
+      !video.ended &&
+      !seeking &&
+      stallSince === undefined &&
+      now - lastMove > STALL_AFTER
+    ) {
       stallSince = Math.max(lastMove, Math.min(waitingSince ?? lastMove, now));
       state.stalls++;
     }
@@ -137,7 +150,11 @@ const rcStats = (() => {
 
   function failed(data) {
     state.errors[data.details] = (state.errors[data.details] ?? 0) + 1;
-    if (/bufferAppend|bufferAppending|fragParsing|fragDecrypt|bufferAddCodec|bufferIncompatible/.test(data.details)) {
+    if (
+      /bufferAppend|bufferAppending|fragParsing|fragDecrypt|bufferAddCodec|bufferIncompatible/.test(
+        data.details,
+      )
+    ) {
       state.decodeErrors.push(`${data.details}: ${data.error?.message ?? data.reason ?? ""}`);
     }
     if (!data.fatal) return;
@@ -150,10 +167,15 @@ const rcStats = (() => {
   function median(values) {
     const sorted = [...values].sort((a, b) => a - b);
     const middle = sorted.length >> 1;
-    return sorted.length === 0 ? null : sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    return sorted.length === 0
+      ? null
+      : sorted.length % 2
+        ? sorted[middle]
+        : (sorted[middle - 1] + sorted[middle]) / 2;
   }
 
   function report() {
+    api.collect?.(state);
     const running = stallSince === undefined ? 0 : performance.now() - stallSince;
     const settled = state.latencies.filter(([at]) => at >= 20_000).map(([, latency]) => latency);
     return {
@@ -179,7 +201,7 @@ const rcStats = (() => {
     };
   }
 
-  return {
+  const api = {
     query,
     state,
     attach,
@@ -187,6 +209,11 @@ const rcStats = (() => {
     /** Where the stream is: `?src=`. */
     src: query.get("src") ?? "/live/master.m3u8",
     /** Called just before the player is made. */
-    creating: () => (state.createdAt = performance.now()),
+    creating: () => {
+      state.createdAt = performance.now();
+    },
+    /** Set by a client's page: fills in `sources` and `uploaded` just before a report. */
+    collect: undefined,
   };
+  return api;
 })();

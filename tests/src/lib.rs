@@ -8,5 +8,6 @@ pub mod media;
 pub mod netlab;
 pub mod origin;
 pub mod progress;
+pub mod scene;
 pub mod services;
 pub mod site;

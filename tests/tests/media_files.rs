@@ -1,4 +1,5 @@
 //! `--media`: whatever video a user has becomes a ladder, and what is no video is refused in words.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The origin's bytes: what it counts, what it hands out in part, how it fails when told to.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod common;
 

@@ -20,7 +20,7 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Does a check and keeps its failure.
-    fn check(&mut self, name: &str, steps: &mut Steps, work: impl FnOnce() -> Result<()>) {
+    pub(crate) fn check(&mut self, name: &str, steps: &mut Steps, work: impl FnOnce() -> Result<()>) {
         if let Err(error) = steps.step(name, work) {
             eprintln!("{name}: {error:#}");
             self.failed.push(name.to_owned());
@@ -47,6 +47,7 @@ pub(crate) fn lint(workspace: &Workspace, steps: &mut Steps, findings: &mut Find
             "clippy",
             "--release",
             "--quiet",
+            "--keep-going",
             "--workspace",
             "--all-targets",
             "--",

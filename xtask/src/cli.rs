@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::check::{self, Findings};
 use crate::setup::{self, Purpose};
+use crate::size::Download;
 use crate::step::Steps;
 use crate::workspace::Workspace;
 use crate::{launch, native, wasm, web};
@@ -61,30 +62,29 @@ pub(crate) fn main() -> Result<ExitCode> {
             setup::run(&workspace, Purpose::Everything, &mut steps)?;
         }
         Chore::Build => {
-            build(&workspace, Purpose::Build, &mut steps)?;
+            let download = build(&workspace, Purpose::Build, &mut steps)?;
             native::build(&workspace, &mut steps)?;
+            download.judge()?;
         }
         Chore::Demo { args } => {
-            build(&workspace, demo_purpose(&args), &mut steps)?;
-            native::build(&workspace, &mut steps)?;
-            return launch::exec(&workspace, "demo", &args);
+            return show(&workspace, demo_purpose(&args), "demo", &args, &mut steps);
         }
         Chore::Bench { args } => {
-            build(&workspace, Purpose::Measure, &mut steps)?;
-            native::build(&workspace, &mut steps)?;
-            return launch::exec(&workspace, "bench", &args);
+            return show(&workspace, Purpose::Measure, "bench", &args, &mut steps);
         }
         Chore::Test { args } => {
-            build(&workspace, Purpose::Everything, &mut steps)?;
+            let download = build(&workspace, Purpose::Everything, &mut steps)?;
             let mut findings = Findings::default();
+            findings.check("size of the download", &mut steps, || download.judge());
             check::lint(&workspace, &mut steps, &mut findings);
             check::web_tests(&workspace, &mut steps, &mut findings);
             native::build(&workspace, &mut steps)?;
             return check::tests(&workspace, &args, &mut steps, &findings);
         }
         Chore::Lint => {
-            build(&workspace, Purpose::Lint, &mut steps)?;
+            let download = build(&workspace, Purpose::Lint, &mut steps)?;
             let mut findings = Findings::default();
+            findings.check("size of the download", &mut steps, || download.judge());
             check::lint(&workspace, &mut steps, &mut findings);
             findings.verdict()?;
         }
@@ -94,10 +94,27 @@ pub(crate) fn main() -> Result<ExitCode> {
 }
 
 /// Set-up for the purpose, then the browser's part, which the servers carry inside them and therefore comes first.
-fn build(workspace: &Workspace, purpose: Purpose, steps: &mut Steps) -> Result<()> {
+fn build(workspace: &Workspace, purpose: Purpose, steps: &mut Steps) -> Result<Download> {
     let toolchain = setup::run(workspace, purpose, steps)?;
     wasm::build(workspace, &toolchain, steps)?;
     web::build(workspace, steps)
+}
+
+/// Builds everything and hands over to a program. A download over its limit is said and shown all the same: who works
+/// on its size has to see that it still runs.
+fn show(
+    workspace: &Workspace,
+    purpose: Purpose,
+    program: &str,
+    args: &[OsString],
+    steps: &mut Steps,
+) -> Result<ExitCode> {
+    let download = build(workspace, purpose, steps)?;
+    native::build(workspace, steps)?;
+    if let Err(error) = download.judge() {
+        steps.note(&format!("warning: {error:#}"));
+    }
+    launch::exec(workspace, program, args)
 }
 
 /// A person's own browser shows the demo; `--check` brings headless ones.

@@ -75,7 +75,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.cut(key, 0, &mut cutter, Bringer::Source, now);
             } else {
                 segment.put_whole(parts, now);
-                self.contradicted(key);
+                self.contradicted(key, now);
             }
         }
         self.announce(key);
@@ -148,12 +148,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
             // The publisher and we were given different bytes under one name: play the source's, share nothing.
-            Bringer::Source => self.contradicted(key),
+            Bringer::Source => self.contradicted(key, now),
             Bringer::Publisher | Bringer::Own => {}
         }
     }
 
-    pub(super) fn contradicted(&mut self, key: SegmentKey) {
+    pub(super) fn contradicted(&mut self, key: SegmentKey, now: Instant) {
         let Some(segment) = self.store.segment_mut(&key) else { return };
         if segment.conflict {
             return;
@@ -161,12 +161,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let whole = segment.take_whole();
         segment.contradict();
         if let Some(parts) = whole {
-            segment.put_whole(parts, Instant::ZERO);
+            segment.put_whole(parts, now);
         }
         // Half-used fetches can't be told from the other version's bytes; a fresh one brings all of it.
         let stale: Vec<_> = self.sources.iter().filter(|(_, f)| f.key == key).map(|(id, _)| id).collect();
         for fetch in stale {
-            self.sources.end(fetch, Instant::ZERO);
+            self.sources.end(fetch, now);
             self.outputs.push_back(Output::CancelFetch { fetch });
         }
         self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
@@ -251,15 +251,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let late = self.timeline.has_started() && self.timeline.is_starving();
         let waited = now.since(demand.since);
         let only_source = share.source > 0 && share.peers == 0 && share.seeds == 0 && share.publisher == 0;
-        let throughput = if late && !only_source {
-            // Peers and source together were too slow: no better than what really happened.
-            Some(Rate::of(bytes, waited.max(Duration::from_millis(1))))
-        } else {
-            if !only_source {
-                self.sources.drift_up(now);
-            }
-            self.sources.throughput(now)
-        };
+        if !late && !only_source {
+            self.sources.drift_up(now);
+        }
+        let mut throughput = self.sources.throughput(now);
+        if late && !only_source {
+            // Peers and source together were too slow: no better than what really happened, and never better than the source.
+            let happened = Rate::of(bytes, waited.max(Duration::from_millis(1)));
+            throughput = throughput.map(|measured| measured.min(happened));
+        }
         self.demands.remove(&key);
         self.timeline.delivered(key, now);
         self.counters.delivered_bytes += bytes;
@@ -269,6 +269,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     pub(super) fn trim(&mut self) {
         let (timeline, demands) = (&self.timeline, &self.demands);
-        self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+        let dropped = self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+        // A verdict that is still out must not speak for bytes that come later under the same name.
+        self.checks.retain(|_, pending| !matches!(pending, Pending::Block(key, _) if dropped.contains(key)));
     }
 }

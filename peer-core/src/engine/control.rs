@@ -157,6 +157,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, now: Instant) {
+        if transfer.is_requested() {
+            return self.expel(link, "offered under a request's number", now);
+        }
         self.with(link, |l| l.add_block(name.key, name.block.0));
         let no = self.why_not(&name, now);
         let why = match no {
@@ -201,7 +204,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn granted(&mut self, link: LinkId, transfer: TransferId) {
-        let Some(name) = self.uploads.take_offer(link, transfer) else { return };
+        let Some(name) = self.uploads.take_offer(link, transfer) else {
+            // It came too late for the offer. Without a word its sender would wait for the block until its lease ends.
+            return self.send(link, Message::Refuse { transfer, why: No::Busy });
+        };
         self.promise(link, transfer, name, Instant::NEVER);
     }
 

@@ -74,7 +74,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if fetch.via == Via::Publisher || (!fetch.whole && fetch.blocks.is_some()) {
             // A short or long answer: what came was cut and checked, the rest is missing and will be looked for.
             if !fetch.buffer.is_empty() && fetch.via == Via::Origin {
-                self.contradicted(key);
+                self.contradicted(key, now);
             }
             return;
         }
@@ -88,7 +88,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             // All of it was cut into blocks, and each is judged by itself.
             Some(length) if fetch.at == length && fetch.buffer.is_empty() => {}
-            Some(_) => self.contradicted(key),
+            Some(_) => self.contradicted(key, now),
         }
     }
 

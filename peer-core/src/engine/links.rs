@@ -74,6 +74,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn link_open(&mut self, link: LinkId, peer: PeerId, now: Instant) {
+        // Two links to one peer would count twice; the shell has one, the newer.
+        if let Some(old) = self.members.link_to(peer).filter(|old| *old != link) {
+            self.link_closed(peer, Some(old), now);
+        }
         if !self.sharing() || self.members.opened(link, peer, now).is_none() {
             self.outputs.push_back(Output::Close { peer });
             return;
@@ -82,15 +86,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some((playing, passive)) = self.told.clone() {
             self.send(link, Message::Profile { playing: List::clipped(playing), passive });
         }
-        let maps: Vec<HaveMap> = self
-            .store
-            .iter()
-            .filter(|(_, s)| s.digest().is_some())
-            .map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() })
-            .collect();
-        let newest = maps.len().saturating_sub(MAX_MAPS);
+        // The newest of all tracks: by key, the highest track's alone would fill the message.
+        let mut described: Vec<_> = self.store.iter().filter(|(_, s)| s.digest().is_some()).collect();
+        described.sort_by_key(|(_, s)| core::cmp::Reverse(s.known_at));
+        let maps = described.iter().map(|(key, s)| HaveMap { key: **key, blocks: s.held().clone() });
+        let maps = List::<_, MAX_MAPS>::clipped(maps);
         if !maps.is_empty() {
-            self.send(link, Message::Have { maps: List::clipped(maps.into_iter().skip(newest)) });
+            self.send(link, Message::Have { maps });
         }
         self.ping(link, now);
     }
@@ -114,7 +116,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(peer) = self.members.link(link).map(|l| l.peer) else { return };
         self.drop_link(link);
         self.members.closed(peer, Some(link), now);
-        self.members.forget(peer);
+        self.members.ban(peer);
         self.outputs.push_back(Output::Close { peer });
         self.outputs.push_back(Output::Event(Event::Liar { peer, why }));
     }

@@ -21,7 +21,7 @@ use crate::overlay::Members;
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, millis};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::wire::message::BlockName;
 
@@ -213,7 +213,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let links = self.members.links().map(|(_, l)| LinkStats {
             peer: l.peer,
             role: l.role,
-            rtt_ms: l.rtt.map(|rtt| rtt.as_millis() as u32),
+            rtt_ms: l.rtt.map(|rtt| millis(rtt) as u32),
             received: l.received,
             sent: l.sent,
             playing: l.playing.first().map(|p| (p.track.0, p.next)),
@@ -235,6 +235,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.sharing() && self.conditions.may_download
     }
 
+    /// The site, the viewer and the page let us give, limits aside.
+    fn is_willing(&self) -> bool {
+        self.sharing() && self.conditions.may_upload && !self.conditions.hidden
+    }
+
     /// Within the site's and the viewer's limits. A ratio binds only above a first few megabytes, or nobody could begin.
     fn may_upload(&self) -> bool {
         const FREE: u64 = 8 * 1024 * 1024;
@@ -243,6 +248,6 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let allowed = taken.saturating_mul(u64::from(self.settings.ratio_percent)) / 100 + FREE;
         let capped = self.config.role == Role::Viewer && c.uploaded_bytes >= allowed;
         let nothing = self.config.role == Role::Viewer && self.settings.ratio_percent == 0;
-        self.sharing() && self.conditions.may_upload && !self.conditions.hidden && !capped && !nothing
+        self.is_willing() && !capped && !nothing
     }
 }

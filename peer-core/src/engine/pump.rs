@@ -5,7 +5,7 @@ use rillcast_protocol::id::Role;
 
 use crate::payload::Payload;
 use crate::schedule::{Action, View};
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::wire::message::{MAX_GOT, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -80,6 +80,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 if let Some(b) = &blocks {
                     self.tell_all(&Message::Claim { key, first: b.start, count: b.end - b.start });
                 }
+                // One that hangs is given up for the new one: each holds a connection, and browsers have few.
+                for fetch in self.sources.stalled(&key, now) {
+                    self.sources.end(fetch, now);
+                    self.outputs.push_back(Output::CancelFetch { fetch });
+                }
                 let at = range.as_ref().map_or(0, |r| r.start);
                 let fetch = self.sources.begin(key, blocks, at, via, now);
                 self.outputs.push_back(Output::Fetch { fetch, key, range, via, urgent });
@@ -89,7 +94,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let transfer = TransferId::request(self.next_request);
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 if len > 0 && self.downloads.begin(link, transfer, name, len, now) {
-                    let need_ms = due.since(now).as_millis().min(600_000) as u32;
+                    let need_ms = millis(due.since(now)).min(600_000) as u32;
                     self.send(link, Message::Request { transfer, name, need_ms });
                 }
             }
@@ -113,6 +118,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Sends while the window and the links' buffers have room.
     pub(super) fn pump(&mut self, now: Instant) {
+        self.withdraw();
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
             let room = |link| members.link(link).is_some_and(|l| l.buffered < LINK_BUFFER);
@@ -143,6 +149,21 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)
         {
             self.think_at = self.think_at.min(at);
+        }
+    }
+
+    /// Refuses what was promised and may no longer be given.
+    fn withdraw(&mut self) {
+        let refused = match (self.may_upload(), self.is_willing()) {
+            (true, _) => return,
+            // Past the ratio: the block that has begun is finished, for half a block is of no use to anybody.
+            (false, true) => self.uploads.give_up_waiting(),
+            (false, false) => self.uploads.give_up(),
+        };
+        for (link, transfer) in refused {
+            let lost = self.uploads.cancel(link, transfer);
+            self.pacer.lost(u64::from(lost));
+            self.send(link, Message::Refuse { transfer, why: crate::wire::message::No::Busy });
         }
     }
 

@@ -68,3 +68,50 @@ impl Wire for Bits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_set_holds_what_was_put_in_and_survives_the_wire(blocks in proptest::collection::btree_set(0..MAX_BLOCKS as u16, 0..60)) {
+            let mut bits = Bits::default();
+            blocks.iter().for_each(|b| bits.insert(*b));
+            prop_assert_eq!(bits.count() as usize, blocks.len());
+            prop_assert!((0..MAX_BLOCKS as u16).all(|b| bits.contains(b) == blocks.contains(&b)));
+            prop_assert_eq!(Bits::from_bytes(&bits.to_bytes()), Ok(bits.clone()));
+            blocks.iter().for_each(|b| bits.remove(*b));
+            prop_assert!(bits.is_empty());
+            prop_assert_eq!(bits.to_bytes(), vec![0], "one form of the empty set, whatever it once held");
+        }
+    }
+
+    #[test]
+    fn blocks_beyond_the_longest_segment_are_left_out() {
+        let mut bits = Bits::default();
+        for block in [MAX_BLOCKS as u16 - 1, MAX_BLOCKS as u16, u16::MAX] {
+            bits.insert(block);
+        }
+        assert_eq!(bits.count(), 1);
+        assert!(!bits.contains(u16::MAX));
+        bits.remove(u16::MAX);
+        assert_eq!(Bits::full(70).count(), 70);
+    }
+
+    #[test]
+    fn a_map_longer_than_any_segment_or_with_an_idle_word_is_refused() {
+        let words = MAX_BLOCKS.div_ceil(64);
+        let map = |n: usize, last: u8| {
+            let mut bytes = vec![n as u8];
+            bytes.extend(core::iter::repeat_n(1, n * 8 - 1));
+            bytes.push(last);
+            Bits::from_bytes(&bytes)
+        };
+        assert!(map(words, 1).is_ok());
+        assert_eq!(map(words + 1, 1), Err(DecodeError::TooLarge));
+        assert_eq!(Bits::from_bytes(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), Err(DecodeError::NotCanonical));
+    }
+}

@@ -75,3 +75,60 @@ impl<P: Payload> Store<P> {
         dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    fn key(number: u64) -> SegmentKey {
+        SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 }
+    }
+
+    /// A store of three segments of 100 bytes, the oldest first.
+    fn three(budget: u64) -> Store<Vec<u8>> {
+        let mut store = Store::new(budget);
+        for number in 0..3 {
+            let now = Instant::ZERO + Duration::from_secs(number);
+            store.entry(key(number), now).put_whole(vec![vec![0; 100]], now);
+        }
+        store
+    }
+
+    // R31
+    #[test]
+    fn the_oldest_goes_when_the_budget_is_exceeded_and_only_then() {
+        for (budget, left) in [(301, 3), (300, 3), (299, 2), (200, 2), (199, 1), (0, 0)] {
+            let mut store = three(budget);
+            let dropped = store.trim(|_| false);
+            assert_eq!(dropped, (0..3 - left).map(key).collect::<Vec<_>>(), "budget {budget}");
+            assert_eq!(store.bytes(), left * 100);
+        }
+    }
+
+    #[test]
+    fn what_the_player_wants_stays_even_above_the_budget() {
+        let mut store = three(100);
+        assert_eq!(store.trim(|k| k.number != 1), [key(1)]);
+        assert_eq!(store.bytes(), 200, "over the budget, but wanted");
+    }
+
+    #[test]
+    fn names_alone_are_bounded_too() {
+        let mut store = Store::<Vec<u8>>::new(1000);
+        for number in 0..MAX_SEGMENTS as u64 {
+            store.entry(key(number), Instant::ZERO + Duration::from_millis(number));
+        }
+        assert!(store.trim(|_| false).is_empty(), "at the limit");
+        store.entry(key(9999), Instant::ZERO + Duration::from_secs(99));
+        assert_eq!(store.trim(|_| false), [key(0)], "one over");
+    }
+
+    #[test]
+    fn bytes_are_not_freed_by_dropping_names() {
+        let mut store = three(250);
+        store.entry(key(9), Instant::ZERO);
+        assert_eq!(store.trim(|_| false), [key(0)], "the older one has no bytes to give");
+        assert!(store.segment(&key(9)).is_some());
+    }
+}

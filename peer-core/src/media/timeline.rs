@@ -5,7 +5,7 @@ use crate::map::Map;
 use rillcast_protocol::id::{SegmentKey, TrackId};
 
 use crate::engine::io::{Playhead, SegmentEntry};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, millis};
 
 /// What a track is for; the player plays one track of each kind at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -185,7 +185,7 @@ impl Timeline {
         let Some((playhead, at)) = self.playhead else { return now };
         let Some(start_ms) = self.start_ms(key) else { return now };
         let rate = i64::from(playhead.rate_percent);
-        let elapsed = now.since(at).as_millis() as i64;
+        let elapsed = millis(now.since(at)) as i64;
         let position = playhead.position_ms + elapsed.min(60_000) * rate / 100;
         let left = (start_ms - position).max(0);
         let left = if rate > 0 { left * 100 / rate } else { left };
@@ -205,5 +205,165 @@ impl Timeline {
         let last = track.entries.last()?;
         let ahead = key.number.checked_sub(last.key.number)?;
         Some(last.start_ms + ahead.min(1000) as i64 * i64::from(last.duration_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIDEO: TrackId = TrackId(1);
+    const HIGH: TrackId = TrackId(2);
+    const SOUND: TrackId = TrackId(3);
+
+    fn key(track: TrackId, number: u64) -> SegmentKey {
+        SegmentKey { track, number, discontinuity: 0, part: 0 }
+    }
+
+    fn entries(track: TrackId, numbers: core::ops::Range<u64>) -> Vec<SegmentEntry> {
+        let entry = |n| SegmentEntry { key: key(track, n), start_ms: n as i64 * 4000, duration_ms: 4000 };
+        numbers.map(entry).collect()
+    }
+
+    fn playing(position_ms: i64, rate_percent: u16) -> Playhead {
+        Playhead { position_ms, rate_percent, buffered_ms: position_ms + 4000, starving: false }
+    }
+
+    fn after(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    /// Live, segments 10 to 19 listed, the player at second 48, asking for segment 15.
+    fn live() -> Timeline {
+        let mut timeline = Timeline::default();
+        timeline.update(VIDEO, MediaKind::Main, entries(VIDEO, 10..20), true);
+        timeline.demanded(key(VIDEO, 15));
+        timeline.set_playhead(playing(48_000, 100), after(0));
+        timeline
+    }
+
+    #[test]
+    fn the_playhead_moves_on_between_two_reports() {
+        let timeline = live();
+        let deadline = after(12_000);
+        for ms in [0, 100, 5000] {
+            assert_eq!(timeline.deadline(&key(VIDEO, 15), after(ms)), deadline);
+        }
+        assert_eq!(timeline.deadline(&key(VIDEO, 11), after(0)), after(0), "behind the playhead: now");
+    }
+
+    #[test]
+    fn a_lost_player_is_not_extrapolated_for_ever() {
+        let timeline = live();
+        let deadline = |at| timeline.deadline(&key(VIDEO, 19 + 20), at).since(at);
+        assert!(deadline(after(60_000)) < deadline(after(30_000)));
+        assert_eq!(deadline(after(60_000)), deadline(after(200_000)), "a minute at most");
+    }
+
+    #[test]
+    fn speed_brings_deadlines_nearer_and_a_paused_player_keeps_them_away() {
+        let mut timeline = live();
+        timeline.set_playhead(playing(48_000, 200), after(0));
+        assert_eq!(timeline.deadline(&key(VIDEO, 15), after(0)), after(6000));
+        timeline.set_playhead(playing(48_000, 0), after(0));
+        assert_eq!(
+            timeline.deadline(&key(VIDEO, 15), after(5000)),
+            after(17_000),
+            "time passes, the playhead doesn't"
+        );
+        assert!(!timeline.has_started());
+    }
+
+    #[test]
+    fn segments_just_ahead_of_the_playlist_are_wanted_and_have_deadlines() {
+        let timeline = live();
+        assert!(timeline.is_wanted(&key(VIDEO, 15)) && !timeline.is_wanted(&key(VIDEO, 14)));
+        assert!(timeline.is_wanted(&key(VIDEO, 19 + MAX_AHEAD_OF_PLAYLIST)));
+        assert!(!timeline.is_wanted(&key(VIDEO, 20 + MAX_AHEAD_OF_PLAYLIST)));
+        assert!(!timeline.is_listed(&key(VIDEO, 20)));
+        assert_eq!(timeline.deadline(&key(VIDEO, 21), after(0)), after(36_000));
+    }
+
+    #[test]
+    fn no_more_is_wanted_than_a_switch_may_throw_away() {
+        let mut timeline = live();
+        timeline.update(VIDEO, MediaKind::Main, entries(VIDEO, 10..99), false);
+        assert!(timeline.is_wanted(&key(VIDEO, 15 + MAX_AHEAD)));
+        assert!(!timeline.is_wanted(&key(VIDEO, 16 + MAX_AHEAD)));
+    }
+
+    #[test]
+    fn a_switch_replaces_the_track_of_its_kind_alone() {
+        let mut timeline = live();
+        timeline.update(HIGH, MediaKind::Main, entries(HIGH, 10..20), true);
+        timeline.update(SOUND, MediaKind::Audio, entries(SOUND, 10..20), true);
+        assert!(timeline.demanded(key(SOUND, 15)));
+        assert!(timeline.demanded(key(HIGH, 16)));
+        assert!(!timeline.demanded(key(HIGH, 17)), "no change");
+        let mut tracks: Vec<_> = timeline.current().map(|c| c.track).collect();
+        tracks.sort_unstable();
+        assert_eq!(tracks, [HIGH, SOUND]);
+        assert!(!timeline.is_wanted(&key(VIDEO, 17)));
+        timeline.delivered(key(HIGH, 17), after(0));
+        assert_eq!(timeline.playing(HIGH).map(|c| c.next), Some(18));
+        assert_eq!(timeline.playing(SOUND).map(|c| c.next), Some(15), "sound has its own place");
+    }
+
+    #[test]
+    fn a_seek_is_a_new_beginning() {
+        let mut timeline = live();
+        let joined = |t: &Timeline| t.playing(VIDEO).map(|c| (c.next, c.joined_at));
+        assert_eq!(joined(&timeline), Some((15, 19)));
+        timeline.update(VIDEO, MediaKind::Main, entries(VIDEO, 12..40), true);
+        timeline.demanded(key(VIDEO, 16));
+        assert_eq!(joined(&timeline), Some((16, 19)), "the next one isn't");
+        timeline.demanded(key(VIDEO, 30));
+        assert_eq!(joined(&timeline), Some((30, 39)));
+        timeline.demanded(key(VIDEO, 12));
+        assert_eq!(joined(&timeline), Some((12, 39)), "back as well");
+    }
+
+    #[test]
+    fn who_gets_what_he_waited_for_plays_on_from_there() {
+        let mut timeline = live();
+        let starving = Playhead { starving: true, ..playing(60_000, 100) };
+        timeline.set_playhead(starving, after(0));
+        assert!(timeline.is_starving());
+        timeline.delivered(key(VIDEO, 15), after(100));
+        assert!(!timeline.is_starving());
+        timeline.set_playhead(starving, after(100 + 1499));
+        assert!(!timeline.is_starving(), "it is still appending");
+        timeline.set_playhead(starving, after(100 + 1500));
+        assert!(timeline.is_starving(), "no, it starves");
+    }
+
+    // After a discontinuity numbers go on but the key differs: two encodings never meet in one segment.
+    #[test]
+    fn a_discontinuity_changes_the_key_and_keeps_the_order() {
+        let mut timeline = live();
+        let mut list = entries(VIDEO, 10..20);
+        for e in list.iter_mut().skip(6) {
+            e.key.discontinuity = 1;
+        }
+        timeline.update(VIDEO, MediaKind::Main, list, true);
+        let after_break = SegmentKey { discontinuity: 1, ..key(VIDEO, 17) };
+        assert!(timeline.is_listed(&after_break) && !timeline.is_listed(&key(VIDEO, 17)));
+        assert!(timeline.is_wanted(&after_break));
+        assert_eq!(timeline.deadline(&after_break, after(0)), after(20_000));
+        let order: Vec<_> = timeline.listed_from(VIDEO, 14).map(|e| e.key.number).collect();
+        assert_eq!(order, [14, 15, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn playlists_are_bounded_and_those_played_stay() {
+        let mut timeline = live();
+        for n in 0..MAX_TRACKS as u64 - 1 {
+            timeline.update(TrackId(100 + n), MediaKind::Main, entries(TrackId(100 + n), 0..3), true);
+        }
+        assert_eq!(timeline.tracks.len(), MAX_TRACKS, "at the limit");
+        timeline.update(TrackId(9), MediaKind::Main, entries(TrackId(9), 0..3), true);
+        assert_eq!(timeline.tracks.len(), MAX_TRACKS, "one over");
+        assert!(timeline.is_listed(&key(VIDEO, 12)), "the one being played stays");
+        assert!(timeline.is_listed(&key(TrackId(9), 2)), "and so does the new one");
     }
 }

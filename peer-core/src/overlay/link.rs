@@ -163,3 +163,84 @@ impl Link {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link::new(PeerId([1; 16]), Role::Viewer, 0, 100, Instant::ZERO)
+    }
+
+    fn key(number: u64) -> SegmentKey {
+        SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 }
+    }
+
+    // H6 H11: whoever floods us with names loses its own oldest.
+    #[test]
+    fn the_maps_of_a_neighbour_are_bounded_and_the_newest_stay() {
+        let mut link = link();
+        for number in 0..MAX_MAPS_PER_LINK as u64 {
+            link.add_block(key(number), 0);
+        }
+        assert!(link.holds(&key(0), 0), "at the limit");
+        link.set_map(key(1000), Bits::full(3));
+        assert!(!link.holds(&key(0), 0) && link.holds(&key(1), 0), "one over: the oldest goes");
+        assert_eq!(link.held_of(&key(1000)), Some(3));
+    }
+
+    #[test]
+    fn claims_are_bounded_and_end() {
+        let mut link = link();
+        for number in 0..=MAX_CLAIMS as u64 {
+            link.claim(key(number), 0..4, Instant::ZERO);
+        }
+        assert!(link.claims(&key(MAX_CLAIMS as u64 - 1), 3, Instant::ZERO), "at the limit");
+        assert!(!link.claims(&key(MAX_CLAIMS as u64), 3, Instant::ZERO), "one over");
+        assert!(!link.claims(&key(0), 4, Instant::ZERO), "beside the claim");
+        let end = Instant::ZERO + CLAIM;
+        assert!(!link.claims(&key(0), 0, end));
+        link.claim(key(7777), 0..1, end);
+        assert!(link.claims(&key(7777), 0, end), "ended claims make room");
+    }
+
+    #[test]
+    fn a_declined_block_is_left_alone_for_a_while() {
+        let mut link = link();
+        let at = |ms| Instant::ZERO + Duration::from_millis(ms);
+        link.decline(key(1), 2, No::Busy, at(0));
+        assert!(link.has_declined(&key(1), 2, at(499)));
+        assert!(!link.has_declined(&key(1), 2, at(500)));
+        assert!(!link.has_declined(&key(1), 3, at(0)));
+        link.decline(key(1), 2, No::Busy, at(600));
+        link.add_block(key(1), 2);
+        assert!(!link.has_declined(&key(1), 2, at(600)), "it has it now: that is another matter");
+    }
+
+    #[test]
+    fn declined_blocks_are_bounded() {
+        let mut link = link();
+        for n in 0..1025 {
+            link.decline(key(n), 0, No::Held, Instant::ZERO);
+        }
+        assert!(link.has_declined(&key(1023), 0, Instant::ZERO));
+        assert!(!link.has_declined(&key(1024), 0, Instant::ZERO));
+    }
+
+    #[test]
+    fn the_round_trip_follows_shorter_samples_at_once_and_longer_ones_slowly() {
+        let mut link = link();
+        for (sample, rtt) in [(80, 80), (40, 40), (200, 50), (20, 20)] {
+            link.measure(Duration::from_millis(sample));
+            assert_eq!(link.rtt, Some(Duration::from_millis(rtt)));
+        }
+    }
+
+    #[test]
+    fn a_neighbour_wants_what_it_plays_and_has_not_reached() {
+        let mut link = link();
+        link.playing = vec![Playing { track: TrackId(1), next: 5 }];
+        assert!(link.wants(&key(5)) && !link.wants(&key(4)));
+        assert!(!link.wants(&SegmentKey { track: TrackId(2), ..key(5) }));
+    }
+}

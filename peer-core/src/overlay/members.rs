@@ -12,6 +12,8 @@ use super::Link;
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 256;
+/// Expelled peers remembered; the oldest is forgotten for a new one.
+pub const MAX_BANNED: usize = 256;
 /// Times that an attempt is made before a peer is given up.
 const ATTEMPTS: u8 = 3;
 const RETRY: Duration = Duration::from_millis(3000);
@@ -42,6 +44,7 @@ struct Known {
 pub struct Members {
     known: Map<PeerId, Known>,
     links: Map<LinkId, Link>,
+    banned: Vec<PeerId>,
     asked: Option<Instant>,
 }
 
@@ -59,7 +62,7 @@ pub enum Want {
 impl Members {
     /// Takes introductions.
     pub fn introduce(&mut self, peers: &[PeerDescriptor], now: Instant) {
-        for descriptor in peers {
+        for descriptor in peers.iter().filter(|d| !self.banned.contains(&d.id)) {
             if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&descriptor.id) {
                 let idle = self.known.iter().find(|(_, k)| k.state == State::Idle).map(|(id, _)| *id);
                 match idle {
@@ -83,6 +86,15 @@ impl Members {
     /// Forgets a peer; true if there was a link or an attempt to close.
     pub fn forget(&mut self, peer: PeerId) -> bool {
         self.known.remove(&peer).is_some_and(|k| k.state != State::Idle)
+    }
+
+    /// Forgets a peer and takes no introduction to it any more.
+    pub fn ban(&mut self, peer: PeerId) {
+        self.forget(peer);
+        if self.banned.len() >= MAX_BANNED {
+            self.banned.remove(0);
+        }
+        self.banned.push(peer);
     }
 
     /// A link has opened. `None` if nobody introduced that peer: close it.
@@ -186,5 +198,126 @@ impl Members {
             wants.push(Want::Peers((max_links - busy).min(16) as u8));
         }
         wants
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u16) -> PeerDescriptor {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        PeerDescriptor { id: PeerId(id), role: Role::Viewer, nonce: 0, weight: 100, initiate: true }
+    }
+
+    fn after(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    fn connects(wants: &[Want]) -> usize {
+        wants.iter().filter(|w| matches!(w, Want::Connect(..))).count()
+    }
+
+    #[test]
+    fn known_peers_are_bounded_and_those_in_use_stay() {
+        let mut members = Members::default();
+        let peers: Vec<_> = (0..MAX_KNOWN as u16).map(peer).collect();
+        members.introduce(&peers, Instant::ZERO);
+        assert_eq!(connects(&members.maintain(10, Instant::ZERO)), 10);
+        members.introduce(&[peer(9000), peer(9001)], Instant::ZERO);
+        assert_eq!(members.known.len(), MAX_KNOWN);
+        assert!(members.known.contains_key(&peer(9001).id), "idle ones make room");
+        assert!((0..10).all(|n| members.known.contains_key(&peer(n).id)), "busy ones stay");
+    }
+
+    #[test]
+    fn links_are_made_up_to_the_limit() {
+        for (known, limit, made) in [(3, 4, 3), (4, 4, 4), (5, 4, 4), (5, 0, 0)] {
+            let mut members = Members::default();
+            members.introduce(&(0..known).map(peer).collect::<Vec<_>>(), Instant::ZERO);
+            assert_eq!(connects(&members.maintain(limit, Instant::ZERO)), made);
+            assert_eq!(connects(&members.maintain(limit, after(9000))), 0, "attempts under way count");
+        }
+    }
+
+    #[test]
+    fn seeds_are_linked_with_first() {
+        let mut members = Members::default();
+        let seed = PeerDescriptor { role: Role::Seed, ..peer(300) };
+        members.introduce(&[peer(1), seed, peer(2)], Instant::ZERO);
+        assert_eq!(members.maintain(1, Instant::ZERO)[0], Want::Connect(seed.id, true));
+    }
+
+    #[test]
+    fn a_failed_attempt_is_repeated_later_and_later_and_given_up_after_the_third() {
+        let mut members = Members::default();
+        members.introduce(&[peer(1)], Instant::ZERO);
+        let mut now = Instant::ZERO;
+        for attempt in 1..=3 {
+            assert_eq!(connects(&members.maintain(4, now)), 1, "attempt {attempt}");
+            members.closed(peer(1).id, None, now);
+            assert_eq!(connects(&members.maintain(4, now)), 0);
+            now += RETRY * attempt;
+        }
+        assert_eq!(connects(&members.maintain(4, now)), 0);
+        assert!(members.known.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_falls_silent_is_closed() {
+        let mut members = Members::default();
+        members.introduce(&[peer(1)], Instant::ZERO);
+        members.opened(LinkId(1), peer(1).id, Instant::ZERO);
+        let at_limit = Instant::ZERO + SILENCE;
+        assert!(!members.maintain(4, at_limit).contains(&Want::Close(peer(1).id)));
+        let over = at_limit + Duration::from_micros(1);
+        assert!(members.maintain(4, over).contains(&Want::Close(peer(1).id)));
+    }
+
+    #[test]
+    fn a_link_with_somebody_nobody_introduced_is_refused() {
+        let mut members = Members::default();
+        assert!(members.opened(LinkId(1), peer(1).id, Instant::ZERO).is_none());
+        assert_eq!(members.links().count(), 0);
+    }
+
+    #[test]
+    fn the_server_is_asked_for_more_when_links_are_few_but_not_without_pause() {
+        let mut members = Members::default();
+        let asks = |wants: Vec<Want>| wants.iter().any(|w| matches!(w, Want::Peers(_)));
+        assert!(asks(members.maintain(8, Instant::ZERO)));
+        assert!(!asks(members.maintain(8, Instant::ZERO + ASK_AGAIN)));
+        assert!(asks(members.maintain(8, Instant::ZERO + ASK_AGAIN + Duration::from_millis(1))));
+        members.introduce(&(0..4).map(peer).collect::<Vec<_>>(), after(20_000));
+        members.maintain(8, after(20_000));
+        assert!(!asks(members.maintain(8, after(90_000))), "four are enough");
+    }
+
+    #[test]
+    fn the_banned_are_bounded_and_the_last_to_be_remembered() {
+        let mut members = Members::default();
+        for n in 0..MAX_BANNED as u16 {
+            members.ban(peer(n).id);
+        }
+        members.introduce(&[peer(0)], Instant::ZERO);
+        assert!(members.known.is_empty(), "at the limit");
+        members.ban(peer(1000).id);
+        members.introduce(&[peer(0), peer(1), peer(1000)], Instant::ZERO);
+        assert_eq!(
+            members.known.keys().copied().collect::<Vec<_>>(),
+            [peer(0).id],
+            "one over: the first is forgotten"
+        );
+    }
+
+    #[test]
+    fn the_kill_switch_leaves_nobody() {
+        let mut members = Members::default();
+        members.introduce(&[peer(1), peer(2), peer(3)], Instant::ZERO);
+        members.opened(LinkId(1), peer(1).id, Instant::ZERO);
+        members.maintain(2, Instant::ZERO);
+        assert_eq!(members.clear(), [peer(1).id, peer(2).id], "links and attempts are to be closed");
+        assert_eq!((members.links().count(), members.known.len()), (0, 0));
     }
 }

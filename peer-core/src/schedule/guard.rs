@@ -47,3 +47,48 @@ impl Guard {
         self.margin
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Instant = Instant::from_micros(60_000_000);
+
+    #[test]
+    fn more_bytes_or_a_slower_source_are_asked_for_earlier() {
+        let guard = Guard::default();
+        let at = |bytes, rate| guard.latest(DEADLINE, bytes, Some(Rate::new(rate)), None);
+        assert!(at(200_000, 1_000_000) < at(100_000, 1_000_000));
+        assert!(at(100_000, 500_000) < at(100_000, 1_000_000));
+        assert!(at(0, 1_000_000) < DEADLINE.minus(guard.margin()), "a first byte takes its time too");
+    }
+
+    #[test]
+    fn an_unknown_source_is_taken_for_a_modest_one() {
+        let guard = Guard::default();
+        let known = guard.latest(DEADLINE, 400_000, Some(UNKNOWN_SOURCE), Some(UNKNOWN_FIRST_BYTE));
+        assert_eq!(guard.latest(DEADLINE, 400_000, None, None), known);
+    }
+
+    #[test]
+    fn a_hopeless_source_does_not_push_the_moment_out_of_all_bounds() {
+        let at =
+            Guard::default().latest(DEADLINE, u64::MAX, Some(Rate::new(0)), Some(Duration::from_secs(900)));
+        assert!(DEADLINE.since(at) <= MAX_MARGIN + Duration::from_secs(13));
+    }
+
+    #[test]
+    fn lateness_makes_it_careful_at_once_and_success_lets_go_slowly() {
+        let mut guard = Guard::default();
+        let before = guard.margin();
+        guard.learn(true);
+        assert!(guard.margin() >= before * 3 / 2);
+        let careful = guard.margin();
+        guard.learn(false);
+        assert!(guard.margin() < careful && guard.margin() > careful * 9 / 10);
+        (0..20).for_each(|_| guard.learn(true));
+        assert_eq!(guard.margin(), MAX_MARGIN);
+        (0..500).for_each(|_| guard.learn(false));
+        assert_eq!(guard.margin(), MIN_MARGIN);
+    }
+}

@@ -193,6 +193,11 @@ impl Hybrid {
         }
         let absent: Vec<u16> =
             segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
+        if !view.may_download {
+            // Without peers there is nothing to wait for: do as the player alone would.
+            self.fetch(view, want.key, segment, &absent, (Via::Origin, true, false), actions);
+            return now + TICK;
+        }
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
         let latest = self.guard.latest(
@@ -202,7 +207,8 @@ impl Hybrid {
             view.sources.first_byte(),
         );
 
-        let listed = view.timeline.is_listed(&want.key);
+        // What the player asks for has a URL, whatever the playlists that we have seen say.
+        let listed = want.demanded || view.timeline.is_listed(&want.key);
         let starting = waits && !absent.is_empty();
         if listed
             && (starting || now >= latest)
@@ -219,7 +225,8 @@ impl Hybrid {
             return now + TICK;
         }
 
-        let mut again = latest.min(now + TICK);
+        // Once the guard's moment is past, time alone brings nothing new before the next tick: what it asked for is on its way.
+        let mut again = if latest > now { latest.min(now + TICK) } else { now + TICK };
         let fresh =
             want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
         if fresh && !view.hidden {
@@ -227,7 +234,7 @@ impl Hybrid {
         }
         let left = want.deadline.since(now);
         for block in absent.iter().copied().filter(|b| !coming(*b)) {
-            if view.may_download && (!want.live || left < NEEDED) {
+            if !want.live || left < NEEDED {
                 let name = BlockName { key: want.key, block: BlockIndex(block) };
                 pulls.request(view, name, want.deadline, actions);
             }

@@ -15,6 +15,9 @@ pub const LEASE: Duration = Duration::from_millis(2500);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
 
+/// Pieces that a block may come in: a 64 KiB block in messages of a kilobyte. Each is compared with those before it.
+pub const MAX_PIECES: usize = 64;
+
 /// One block on its way.
 #[derive(Clone, Debug)]
 pub struct Download<P> {
@@ -38,7 +41,7 @@ pub enum Piece<P> {
     Complete(SegmentKey, u16, P),
     /// Nobody asked for it (any more).
     Unasked,
-    /// It lies outside the block or on top of another piece.
+    /// It lies outside the block or on top of another piece, or is one of too many.
     Nonsense,
 }
 
@@ -81,7 +84,7 @@ impl<P: Payload> Downloads<P> {
         self.blocks.is_empty()
     }
 
-    /// A block is promised. False if it is on its way already or there are too many.
+    /// A block is promised. False if it is on its way already, its number is in use, or there are too many.
     pub fn begin(
         &mut self,
         link: LinkId,
@@ -91,7 +94,8 @@ impl<P: Payload> Downloads<P> {
         now: Instant,
     ) -> bool {
         let id = (name.key, name.block.0);
-        if self.blocks.len() >= MAX_DOWNLOADS || self.blocks.contains_key(&id) {
+        let taken = self.blocks.contains_key(&id) || self.by_transfer.contains_key(&(link, transfer));
+        if taken || self.blocks.len() >= MAX_DOWNLOADS {
             return false;
         }
         self.by_transfer.insert((link, transfer), id);
@@ -113,7 +117,12 @@ impl<P: Payload> Downloads<P> {
         let (start, end) = (u64::from(offset), u64::from(offset) + payload.len() as u64);
         let overlaps =
             |(at, piece): &(u32, P)| start < u64::from(*at) + piece.len() as u64 && u64::from(*at) < end;
-        if payload.is_empty() || end > u64::from(download.len) || download.pieces.iter().any(overlaps) {
+        let crumbs = download.pieces.len() >= MAX_PIECES;
+        if crumbs
+            || payload.is_empty()
+            || end > u64::from(download.len)
+            || download.pieces.iter().any(overlaps)
+        {
             return Piece::Nonsense;
         }
         download.got += payload.len() as u32;
@@ -155,5 +164,73 @@ impl<P: Payload> Downloads<P> {
             self.end(*link, *transfer);
         }
         stale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rillcast_protocol::id::TrackId;
+
+    use super::*;
+
+    const LINK: LinkId = LinkId(1);
+
+    fn name(number: u64, block: u16) -> BlockName {
+        let key = SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 };
+        BlockName { key, block: BlockIndex(block) }
+    }
+
+    fn one() -> Downloads<Vec<u8>> {
+        let mut downloads = Downloads::default();
+        assert!(downloads.begin(LINK, TransferId(1), name(1, 0), 100, Instant::ZERO));
+        downloads
+    }
+
+    #[test]
+    fn blocks_on_their_way_are_bounded() {
+        let mut downloads = Downloads::<Vec<u8>>::default();
+        let mut begin =
+            |n: usize| downloads.begin(LINK, TransferId(n as u32), name(n as u64, 0), 100, Instant::ZERO);
+        assert!((0..MAX_DOWNLOADS).all(&mut begin), "up to the limit");
+        assert!(!begin(MAX_DOWNLOADS), "one over");
+    }
+
+    #[test]
+    fn a_block_comes_from_one_at_a_time_and_a_number_is_used_once() {
+        let mut downloads = one();
+        assert!(!downloads.begin(LinkId(2), TransferId(9), name(1, 0), 100, Instant::ZERO), "the same block");
+        assert!(!downloads.begin(LINK, TransferId(1), name(1, 1), 100, Instant::ZERO), "the same number");
+        assert!(
+            downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO),
+            "another's number"
+        );
+        assert_eq!((downloads.over(LINK), downloads.over(LinkId(2)), downloads.len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_lease_ends_when_nothing_moves() {
+        let mut downloads = one();
+        let half = Instant::ZERO + LEASE / 2;
+        assert_eq!(downloads.piece(LINK, TransferId(1), 0, vec![0; 10], half), Piece::Partial);
+        assert!(downloads.reap(half + LEASE, |_| true).is_empty(), "at the limit");
+        let over = half + LEASE + Duration::from_micros(1);
+        assert_eq!(downloads.reap(over, |_| true), [(LINK, TransferId(1))]);
+        assert!(downloads.is_empty());
+        assert_eq!(downloads.piece(LINK, TransferId(1), 10, vec![0; 90], over), Piece::Unasked);
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_given_up() {
+        let mut downloads = one();
+        assert_eq!(downloads.reap(Instant::ZERO, |key| key.number != 1), [(LINK, TransferId(1))]);
+    }
+
+    #[test]
+    fn a_lost_link_takes_its_transfers_with_it() {
+        let mut downloads = one();
+        downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO);
+        downloads.drop_link(LINK);
+        assert!(!downloads.is_coming(&name(1, 0).key, 0) && downloads.is_coming(&name(1, 0).key, 1));
+        assert_eq!(downloads.end(LINK, TransferId(1)), None);
     }
 }

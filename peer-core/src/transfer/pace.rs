@@ -5,7 +5,7 @@
 //! queue, a little more than measured, so that it grows while the path takes more and stops where it doesn't (the idea of
 //! BBR's startup, with a bounded standing queue).
 
-use crate::time::{Duration, Instant, Rate};
+use crate::time::{Duration, Instant, Rate, micros};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
 pub const MIN_WINDOW: u64 = 48 * 1024;
@@ -77,12 +77,12 @@ impl Pacer {
     pub fn wait(&self, bytes: u64, now: Instant) -> Option<Instant> {
         let cap = self.cap?;
         let lacking = bytes.saturating_sub(self.tokens);
-        (lacking > 0).then(|| now + cap.time_for(lacking))
+        // Rounded up: a microsecond too early would be a call for nothing.
+        (lacking > 0).then(|| now + cap.time_for(lacking) + Duration::from_micros(1))
     }
 
     fn refill(&mut self, cap: Rate, now: Instant) {
-        let earned =
-            cap.bytes_per_second().saturating_mul(now.since(self.refilled).as_micros() as u64) / 1_000_000;
+        let earned = cap.bytes_per_second().saturating_mul(micros(now.since(self.refilled))) / 1_000_000;
         if earned > 0 {
             // A quarter of a second's worth may gather, and always a block's.
             self.tokens = (self.tokens + earned).min((cap.bytes_per_second() / 4).max(64 * 1024));
@@ -126,7 +126,7 @@ impl Pacer {
     fn resize(&mut self) {
         let Some((best, _)) = self.best else { return };
         let time = self.rtt + QUEUE;
-        let window = best.bytes_per_second().saturating_mul(time.as_micros() as u64) / 1_000_000;
+        let window = best.bytes_per_second().saturating_mul(micros(time)) / 1_000_000;
         self.window = (window + window / 4).clamp(MIN_WINDOW, MAX_WINDOW);
     }
 
@@ -138,5 +138,106 @@ impl Pacer {
     /// Bytes on their way.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: u64 = 16_376;
+
+    fn after(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    /// Sends all that is admitted over a path of `rate` bytes/s and `rtt` for `secs`; told back: bytes that arrived and the most that was
+    /// ever on its way.
+    fn over(pacer: &mut Pacer, rate: u64, rtt_ms: u64, secs: u64) -> (u64, u64) {
+        pacer.set_rtt(Duration::from_millis(rtt_ms));
+        let mut reports = std::collections::VecDeque::new();
+        let (mut free_at, mut arrived, mut most) = (0u64, 0, 0);
+        for now in 0..secs * 1000 {
+            while reports.front().is_some_and(|at| *at <= now) {
+                reports.pop_front();
+                pacer.arrived(MESSAGE, after(now));
+                arrived += MESSAGE;
+            }
+            while pacer.admits(MESSAGE, after(now)) {
+                pacer.sent(MESSAGE);
+                free_at = free_at.max(now) + (MESSAGE * 1000 / rate).max(1);
+                reports.push_back(free_at + rtt_ms);
+            }
+            most = most.max(pacer.in_flight());
+        }
+        (arrived, most)
+    }
+
+    // R11 R12
+    #[test]
+    fn the_window_grows_while_the_path_takes_more() {
+        for (rate, rtt) in [(250_000, 20), (2_000_000, 50), (5_000_000, 100)] {
+            let (arrived, most) = over(&mut Pacer::default(), rate, rtt, 20);
+            assert!(arrived > rate * 20 * 7 / 10, "{arrived} of {} bytes", rate * 20);
+            let path = rate * (rtt + 120) / 1000;
+            assert!(most < path * 2 + 2 * MIN_WINDOW, "a standing queue of {most} on a path of {path}");
+        }
+    }
+
+    #[test]
+    fn the_window_has_a_least_and_a_most() {
+        let mut pacer = Pacer::default();
+        assert!(pacer.admits(MIN_WINDOW, Instant::ZERO));
+        pacer.sent(MIN_WINDOW);
+        assert!(!pacer.admits(1, Instant::ZERO), "one over the least window");
+        let (_, most) = over(&mut Pacer::default(), 400_000_000, 400, 12);
+        assert!(most <= MAX_WINDOW, "{most}");
+    }
+
+    #[test]
+    fn something_may_always_go_when_nothing_is_on_its_way() {
+        let mut pacer = Pacer::default();
+        assert!(
+            pacer.admits(MAX_WINDOW * 2, Instant::ZERO),
+            "or a block larger than the window would never go"
+        );
+    }
+
+    #[test]
+    fn lost_bytes_leave_the_window() {
+        let mut pacer = Pacer::default();
+        pacer.sent(MIN_WINDOW);
+        assert!(!pacer.admits(MESSAGE, Instant::ZERO));
+        pacer.lost(MESSAGE);
+        assert!(pacer.admits(MESSAGE, Instant::ZERO));
+        pacer.lost(u64::MAX);
+        assert_eq!(pacer.in_flight(), 0, "more lost than sent is none on its way");
+    }
+
+    // H6
+    #[test]
+    fn the_cap_holds_and_is_used() {
+        for cap in [20_000, 100_000, 1_000_000] {
+            let mut pacer = Pacer::default();
+            pacer.set_cap(Some(Rate::new(cap)));
+            let (arrived, _) = over(&mut pacer, 10_000_000, 10, 30);
+            let burst = (cap / 4).max(64 * 1024);
+            assert!(arrived <= cap * 30 + burst, "{arrived} bytes under a cap of {cap}");
+            assert!(arrived >= cap * 30 * 8 / 10, "{arrived} bytes under a cap of {cap}");
+        }
+    }
+
+    #[test]
+    fn the_cap_says_when_to_come_back_and_the_window_does_not() {
+        let mut pacer = Pacer::default();
+        assert_eq!(pacer.wait(MESSAGE, after(5000)), None);
+        pacer.set_cap(Some(Rate::new(16_376)));
+        while pacer.admits(MESSAGE, after(5000)) {
+            pacer.sent(MESSAGE);
+            pacer.arrived(MESSAGE, after(5000));
+        }
+        let at = pacer.wait(MESSAGE, after(5000)).expect("held by the cap");
+        assert!(at > after(5000) && at <= after(6000));
+        assert!(pacer.admits(MESSAGE, at));
     }
 }

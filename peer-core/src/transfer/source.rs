@@ -153,6 +153,12 @@ impl<P: Payload> Sources<P> {
         })
     }
 
+    /// Fetches of a segment that have brought nothing for a while.
+    pub fn stalled(&self, key: &SegmentKey, now: Instant) -> Vec<FetchId> {
+        let hangs = |f: &Fetch<P>| f.key == *key && now.since(f.moved) >= STALLED;
+        self.fetches.iter().filter(|(_, f)| hangs(f)).map(|(id, _)| *id).collect()
+    }
+
     /// Whether any fetch is for the segment.
     pub fn is_fetching(&self, key: &SegmentKey) -> bool {
         self.fetches.values().any(|f| f.key == *key)
@@ -227,5 +233,100 @@ impl Meter {
         self.rate = Some(rate);
         self.best = Some(self.best.map_or(rate, |b| b.max(rate)));
         self.sampled = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rillcast_protocol::id::TrackId;
+
+    use super::*;
+
+    fn key() -> SegmentKey {
+        SegmentKey { track: TrackId(1), number: 1, discontinuity: 0, part: 0 }
+    }
+
+    fn after(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    /// A fetch of so many bytes from `from` to `to`, in milliseconds.
+    fn fetched(sources: &mut Sources<Vec<u8>>, bytes: usize, from: u64, to: u64) {
+        let id = sources.begin(key(), None, 0, Via::Origin, after(from));
+        sources.head(id, after(from));
+        sources.got(id, bytes, after(to));
+        sources.end(id, after(to));
+    }
+
+    fn rate(sources: &Sources<Vec<u8>>, ms: u64) -> Option<u64> {
+        sources.throughput(after(ms)).map(Rate::bytes_per_second)
+    }
+
+    // H9
+    #[test]
+    fn throughput_is_that_of_all_fetches_together() {
+        let mut sources = Sources::default();
+        let ids: Vec<_> = (0..2).map(|_| sources.begin(key(), None, 0, Via::Origin, after(0))).collect();
+        ids.iter().for_each(|id| sources.head(*id, after(0)));
+        ids.iter().for_each(|id| sources.got(*id, 500_000, after(1000)));
+        ids.iter().for_each(|id| drop(sources.end(*id, after(1000))));
+        assert_eq!(rate(&sources, 1000), Some(1_000_000));
+    }
+
+    #[test]
+    fn small_transfers_and_the_publishers_say_nothing_of_the_source() {
+        let mut sources = Sources::default();
+        fetched(&mut sources, MIN_SAMPLE as usize - 1, 0, 10);
+        assert_eq!(rate(&sources, 10), None, "under the limit");
+        let id = sources.begin(key(), None, 0, Via::Publisher, after(20));
+        sources.head(id, after(20));
+        sources.got(id, 9_000_000, after(30));
+        sources.end(id, after(30));
+        assert_eq!(rate(&sources, 30), None, "not the source's");
+        fetched(&mut sources, MIN_SAMPLE as usize, 100, 1100);
+        assert_eq!(rate(&sources, 1100), Some(MIN_SAMPLE), "at the limit");
+    }
+
+    #[test]
+    fn an_answer_in_one_instant_is_no_infinite_throughput() {
+        let mut sources = Sources::default();
+        fetched(&mut sources, 50_000, 10, 10);
+        assert_eq!(rate(&sources, 10), Some(10_000_000), "as if it had taken 5 ms");
+    }
+
+    #[test]
+    fn a_running_fetch_counts_while_there_is_no_other() {
+        let mut sources = Sources::<Vec<u8>>::default();
+        let id = sources.begin(key(), None, 0, Via::Origin, after(0));
+        sources.head(id, after(0));
+        sources.got(id, 100_000, after(500));
+        assert_eq!(rate(&sources, 500), Some(200_000));
+        assert_eq!(rate(&sources, 1000), Some(100_000), "a fetch that stands still gets slower");
+    }
+
+    #[test]
+    fn belief_drifts_up_after_a_while_but_never_above_the_best_seen() {
+        let mut sources = Sources::default();
+        fetched(&mut sources, 1_000_000, 0, 1000);
+        fetched(&mut sources, 400_000, 2000, 6000);
+        let low = rate(&sources, 6000).expect("measured");
+        assert!(low < 500_000);
+        sources.drift_up(after(6000 + 8000));
+        assert_eq!(rate(&sources, 14_000), Some(low), "at the limit nothing moves");
+        sources.drift_up(after(6000 + 8001));
+        assert!(rate(&sources, 14_001) > Some(low));
+        (0..100).for_each(|_| sources.drift_up(after(20_000)));
+        assert_eq!(rate(&sources, 20_000), Some(1_000_000), "the best of this session");
+    }
+
+    #[test]
+    fn a_fetch_that_hangs_is_not_relied_on() {
+        let mut sources = Sources::<Vec<u8>>::default();
+        sources.begin(key(), Some(2..4), 65536, Via::Origin, after(0));
+        let just = Instant::ZERO + STALLED;
+        let before = just.minus(Duration::from_micros(1));
+        assert!(sources.covers(&key(), 2, before) && sources.covers(&key(), 3, before));
+        assert!(!sources.covers(&key(), 1, before) && !sources.covers(&key(), 4, before));
+        assert!(!sources.covers(&key(), 2, just));
     }
 }

@@ -3,8 +3,6 @@
 //! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
 //! rest, then what we offered.
 
-use std::collections::VecDeque;
-
 use crate::map::Map;
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
@@ -66,7 +64,7 @@ pub struct Slice {
 /// All uploads.
 #[derive(Clone, Debug, Default)]
 pub struct Uploads {
-    queue: VecDeque<Upload>,
+    queue: Vec<Upload>,
     offers: Map<(LinkId, TransferId), (BlockName, Instant)>,
     unreported: Map<(LinkId, TransferId), (BlockName, u32, Instant)>,
     next: u32,
@@ -131,7 +129,8 @@ impl Uploads {
         }
         // Offers are few and granted already; a request can go elsewhere.
         let last = self.queue.iter().rposition(|u| u.sent == 0 && u.transfer.is_requested())?;
-        self.queue.remove(last).map(|u| (u.link, u.transfer))
+        let refused = self.queue.remove(last);
+        Some((refused.link, refused.transfer))
     }
 
     /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now.
@@ -186,12 +185,18 @@ impl Uploads {
         lost
     }
 
-    /// Gives everything up that hasn't begun: sharing is off. Told back: receivers to refuse.
-    pub fn clear(&mut self) -> Vec<(LinkId, TransferId)> {
+    /// Gives up what hasn't begun: a limit is reached. Told back: receivers to refuse.
+    pub fn give_up_waiting(&mut self) -> Vec<(LinkId, TransferId)> {
         self.offers.clear();
-        let refused = self.queue.iter().map(|u| (u.link, u.transfer)).collect();
-        self.queue.clear();
+        let refused = self.queue.iter().filter(|u| u.sent == 0).map(|u| (u.link, u.transfer)).collect();
+        self.queue.retain(|u| u.sent > 0);
         refused
+    }
+
+    /// Gives everything up: nothing may go out any more. Told back: receivers to refuse.
+    pub fn give_up(&mut self) -> Vec<(LinkId, TransferId)> {
+        self.offers.clear();
+        self.queue.drain(..).map(|u| (u.link, u.transfer)).collect()
     }
 
     /// Forgets offers nobody answered and bytes nobody reported; told back: stale offers, and bytes lost.
@@ -212,5 +217,152 @@ impl Uploads {
             .sum();
         self.unreported.retain(|_, (_, _, at)| !stale(at, UNREPORTED));
         (offers, lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rillcast_protocol::id::{BlockIndex, SegmentKey, TrackId};
+
+    use super::*;
+
+    const LEN: u32 = 32 * 1024;
+
+    fn name(block: u16) -> BlockName {
+        let key = SegmentKey { track: TrackId(1), number: 1, discontinuity: 0, part: 0 };
+        BlockName { key, block: BlockIndex(block) }
+    }
+
+    fn promise(link: u32, transfer: TransferId, due_ms: u64) -> Promise {
+        let due = Instant::ZERO + Duration::from_millis(due_ms);
+        Promise { link: LinkId(link), transfer, name: name(transfer.0 as u16), len: LEN, due }
+    }
+
+    fn request(n: u32, due_ms: u64) -> Promise {
+        promise(1, TransferId::request(n), due_ms)
+    }
+
+    fn next(uploads: &mut Uploads) -> Option<Slice> {
+        uploads.next_slice(|_| true, |_| true, Instant::ZERO)
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_what_is_needed_last_is_refused() {
+        let mut uploads = Uploads::default();
+        for n in 0..MAX_QUEUE as u32 {
+            assert_eq!(uploads.queue(request(n, 1000 + u64::from(n)), None), None);
+        }
+        let last = (LinkId(1), TransferId::request(MAX_QUEUE as u32 - 1));
+        assert_eq!(uploads.queue(request(500, 0), None), Some(last), "one over");
+        assert_eq!(uploads.queue(request(501, 99_999), None), Some((LinkId(1), TransferId::request(501))));
+        assert_eq!(uploads.queued(), MAX_QUEUE);
+    }
+
+    #[test]
+    fn a_slow_uplink_promises_no_more_than_it_can_send_in_time() {
+        // Three blocks in 1.2 s; but four may always wait.
+        let slow = Some(Rate::new(u64::from(LEN) * 5 / 2));
+        let mut uploads = Uploads::default();
+        for n in 0..MIN_QUEUE as u32 {
+            assert_eq!(uploads.queue(request(n, 10), slow), None);
+        }
+        assert!(uploads.queue(request(9, 20), slow).is_some());
+        let fast = Some(Rate::new(u64::from(LEN) * 5));
+        assert_eq!(uploads.queue(request(9, 20), fast), None);
+    }
+
+    #[test]
+    fn a_begun_block_is_finished_first_then_the_soonest_needed_then_what_was_offered() {
+        let mut uploads = Uploads::default();
+        uploads.queue(request(1, 500), None);
+        let begun = next(&mut uploads).expect("queued");
+        uploads.queue(Promise { due: Instant::NEVER, ..promise(2, TransferId::offer(2), 0) }, None);
+        uploads.queue(request(3, 100), None);
+        uploads.queue(request(4, 50), None);
+        let mut order = vec![begun.transfer];
+        while let Some(slice) = next(&mut uploads) {
+            order.push(slice.transfer);
+        }
+        order.dedup();
+        let requested = TransferId::request;
+        assert_eq!(order, [requested(1), requested(4), requested(3), TransferId::offer(2)]);
+    }
+
+    #[test]
+    fn slices_cover_a_block_without_gap_or_overlap() {
+        let mut uploads = Uploads::default();
+        uploads.queue(request(1, 0), None);
+        let mut at = 0;
+        while let Some(slice) = next(&mut uploads) {
+            assert_eq!(slice.offset, at);
+            assert!(slice.len as usize <= BULK_PAYLOAD);
+            at += slice.len;
+        }
+        assert_eq!((at, uploads.queued()), (LEN, 0));
+    }
+
+    #[test]
+    fn a_full_link_does_not_hold_up_another() {
+        let mut uploads = Uploads::default();
+        uploads.queue(promise(1, TransferId::request(1), 0), None);
+        uploads.queue(promise(2, TransferId::request(2), 9), None);
+        let slice = uploads.next_slice(|link| link == LinkId(2), |_| true, Instant::ZERO).expect("a slice");
+        assert_eq!(slice.link, LinkId(2));
+        assert_eq!(uploads.next_slice(|_| true, |_| false, Instant::ZERO), None, "the window is closed");
+    }
+
+    // Bytes that are never reported must leave the window again, whatever becomes of them.
+    #[test]
+    fn bytes_sent_in_vain_are_told_back_once() {
+        let sent = || {
+            let mut uploads = Uploads::default();
+            uploads.queue(request(1, 0), None);
+            let bytes = next(&mut uploads).expect("a slice").len;
+            (uploads, bytes)
+        };
+        let (link, transfer) = (LinkId(1), TransferId::request(1));
+        let (mut cancelled, bytes) = sent();
+        assert_eq!(cancelled.cancel(link, transfer), bytes);
+        assert_eq!((cancelled.cancel(link, transfer), cancelled.queued()), (0, 0));
+        let (mut dropped, bytes) = sent();
+        assert_eq!(dropped.drop_link(link), u64::from(bytes));
+        assert_eq!(dropped.drop_link(link), 0);
+        let (mut silent, bytes) = sent();
+        assert_eq!(silent.reap(Instant::ZERO + UNREPORTED).1, 0, "at the limit");
+        let over = Instant::ZERO + UNREPORTED + Duration::from_micros(1);
+        assert_eq!(silent.reap(over).1, u64::from(bytes));
+        assert_eq!(silent.reap(over).1, 0);
+        let (mut arrived, bytes) = sent();
+        assert_eq!(arrived.arrived(link, transfer).map(|(_, b)| b), Some(bytes));
+        assert_eq!(arrived.arrived(link, transfer), None);
+    }
+
+    #[test]
+    fn an_offer_that_nobody_answers_ends() {
+        let mut uploads = Uploads::default();
+        let transfer = uploads.offer(LinkId(1), name(3), Instant::ZERO);
+        assert!(uploads.is_pending(LinkId(1), &name(3)));
+        assert!(uploads.reap(Instant::ZERO + OFFER).0.is_empty(), "at the limit");
+        let (stale, _) = uploads.reap(Instant::ZERO + OFFER + Duration::from_micros(1));
+        assert_eq!(stale, [(LinkId(1), name(3))]);
+        assert_eq!(uploads.take_offer(LinkId(1), transfer), None);
+    }
+
+    #[test]
+    fn at_the_ratio_the_begun_block_is_finished_and_without_consent_it_is_not() {
+        let two = || {
+            let mut uploads = Uploads::default();
+            uploads.queue(request(1, 0), None);
+            next(&mut uploads);
+            uploads.queue(request(2, 0), None);
+            uploads.offer(LinkId(1), name(7), Instant::ZERO);
+            uploads
+        };
+        let mut limited = two();
+        assert_eq!(limited.give_up_waiting(), [(LinkId(1), TransferId::request(2))]);
+        assert_eq!((limited.queued(), limited.offered()), (1, 0));
+        let mut stopped = two();
+        assert_eq!(stopped.give_up().len(), 2);
+        assert_eq!((stopped.queued(), stopped.offered()), (0, 0));
     }
 }

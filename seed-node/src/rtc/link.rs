@@ -517,6 +517,7 @@ impl Serving<'_> {
     async fn opens(&mut self, kind: Kind) -> Result<(), Why> {
         self.open[usize::from(kind == Kind::Bulk)] = true;
         if self.is_open() {
+            self.port.at_full_speed();
             self.task.tell(Happening::Open).await;
             let _ = self.opened.send(true);
         }

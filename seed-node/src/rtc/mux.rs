@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -270,6 +270,15 @@ impl Port {
         &self.inbox.worked_off
     }
 
+    /// The channels are open: from now on the stack gets datagrams as they come.
+    ///
+    /// Until then it gets one at a time, and has worked off each before the next. It takes in bursts, and what of a
+    /// burst comes behind the datagram that completes a handshake is lost to it: the peer's first message behind
+    /// SCTP's COOKIE ACK for good (acknowledged and thrown away), an INIT behind the last of DTLS for a second.
+    pub fn at_full_speed(&self) {
+        self.inbox.open.store(true, Relaxed);
+    }
+
     /// How long nothing has come in.
     pub fn silence(&self) -> std::time::Duration {
         self.mux.now().since(Instant::from_micros(self.inbox.heard.load(Relaxed)))
@@ -294,6 +303,7 @@ struct Inbox {
     v6: Mutex<Queue>,
     heard: AtomicU64,
     worked_off: Notify,
+    open: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -304,6 +314,8 @@ struct Queue {
     /// Times that an empty queue is still to be reported: the stack looks twice after each burst, once at once and
     /// once when it has worked the burst off.
     unreported: u8,
+    /// The stack has one datagram in hand; see [`Port::at_full_speed`].
+    in_hand: bool,
 }
 
 #[derive(Debug)]
@@ -383,6 +395,13 @@ impl AsyncUdpSocket for PortSocket {
         let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
         let mut guard = self.port.inbox.queue(self.family);
         let queue = &mut *guard;
+        let one_at_a_time = !self.port.inbox.open.load(Relaxed);
+        if std::mem::take(&mut queue.in_hand) && one_at_a_time {
+            // This ends the burst. The waker brings the stack back when it has been round its loop.
+            queue.waker = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Some(batch) = queue.batches.front_mut() else {
             queue.waker = Some(cx.waker().clone());
             if queue.unreported > 0 {
@@ -393,7 +412,8 @@ impl AsyncUdpSocket for PortSocket {
             return Poll::Pending;
         };
         let left = &batch.datagrams[batch.taken..];
-        let whole = (buf.len() / batch.stride).min(BATCH).max(1) * batch.stride;
+        let most = if one_at_a_time { 1 } else { BATCH };
+        let whole = (buf.len() / batch.stride).clamp(1, most) * batch.stride;
         let taken = left.len().min(whole);
         // A datagram longer than any buffer that the stack offers is cut, as a socket would.
         let copied = taken.min(buf.len());
@@ -407,6 +427,7 @@ impl AsyncUdpSocket for PortSocket {
             queue.batches.pop_front();
         }
         queue.unreported = 2;
+        queue.in_hand = true;
         Poll::Ready(Ok(1))
     }
 }

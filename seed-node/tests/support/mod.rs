@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub(crate) mod browser;
+pub(crate) mod origin;
+pub(crate) mod viewer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

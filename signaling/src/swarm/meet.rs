@@ -40,7 +40,6 @@ impl Swarm {
                 let member = self.members.get(other)?;
                 let met = asker.introduced.get(other);
                 let again = met.is_some_and(|at| now.saturating_duration_since(*at) < AGAIN);
-                // Seeds don't link to seeds of their own accord: they bring what they fetched, and get it nowhere else.
                 let ok = *other != id
                     && member.takes_part()
                     && !again
@@ -56,7 +55,10 @@ impl Swarm {
             } else {
                 let sample = (0..8 * count.max(4)).map(|_| self.order[self.random.below(self.order.len())]);
                 let mut sample: Vec<PeerId> = sample.collect();
-                sample.extend(self.seeds.iter().take(SEEDS_LOOKED_AT));
+                if !self.seeds.is_empty() {
+                    let seeds = (0..SEEDS_LOOKED_AT).map(|_| self.seeds[self.random.below(self.seeds.len())]);
+                    sample.extend(seeds);
+                }
                 sample
             };
             looked_at.sort_unstable();

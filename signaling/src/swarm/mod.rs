@@ -59,6 +59,8 @@ pub struct Swarm {
     /// The seeds among them, oldest first.
     seeds: Vec<PeerId>,
     digests: digests::Digests,
+    /// Members with digests still to be sent.
+    behind: Vec<PeerId>,
     played: HashMap<TrackId, news::Played>,
     /// What the built-in publisher follows for us.
     following: HashSet<TrackId>,
@@ -79,6 +81,7 @@ impl Swarm {
             order: Vec::new(),
             seeds: Vec::new(),
             digests: digests::Digests::default(),
+            behind: Vec::new(),
             played: HashMap::new(),
             following: HashSet::new(),
             former: VecDeque::new(),

@@ -88,23 +88,29 @@ impl Swarm {
                 .send(&ServerMessage::Digest { digest: SegmentDigest { hosted, ..digest.clone() } });
             desk.metrics.digests_sent_total.up();
         }
-        let room = BACKLOG.saturating_sub(member.backlog.len());
-        member.backlog.extend(self.digests.rest(track, count).take(room));
+        let had = member.backlog.len();
+        member.backlog.extend(self.digests.rest(track, count).take(BACKLOG.saturating_sub(had)));
+        if had == 0 && !member.backlog.is_empty() {
+            self.behind.push(id);
+        }
     }
 
     /// Sends the next few of every backlog.
     pub(super) fn trickle(&mut self, desk: &Desk<'_>) {
-        for member in self.members.values_mut().filter(|m| !m.backlog.is_empty()) {
+        let (members, digests, swarm) = (&mut self.members, &self.digests, self.id);
+        self.behind.retain(|id| {
+            let Some(member) = members.get_mut(id) else { return false };
             let next = PER_TICK.min(member.backlog.len());
             for key in member.backlog.drain(..next) {
-                if let Some(digest) = self.digests.find(key) {
-                    let hosted = desk.host.has(self.id, key);
+                if let Some(digest) = digests.find(key) {
+                    let hosted = desk.host.has(swarm, key);
                     let digest = SegmentDigest { hosted, ..digest.clone() };
                     member.joiner.outbox.send(&ServerMessage::Digest { digest });
                     desk.metrics.digests_sent_total.up();
                 }
             }
-        }
+            !member.backlog.is_empty()
+        });
     }
 
     /// Answers a request for digests.
@@ -168,19 +174,7 @@ impl Swarm {
             Kept::Known => return,
             Kept::Refused => return desk.metrics.digests_refused_total.up(),
         }
-        let takes =
-            |id: &&PeerId| Some(**id) != except && self.members.get(id).is_some_and(|m| m.takes_part());
-        let mut to: Vec<PeerId> = self.order.iter().filter(takes).copied().collect();
-        let fanout = desk.limits.digest_fanout;
-        if to.len() > fanout {
-            let all = to.len();
-            self.random.shuffle_front(&mut to, all);
-            let plays =
-                |id: &PeerId| self.members.get(id).is_some_and(|m| m.playing.contains(&digest.key.track));
-            // Seeds first, they reach the most; then the players.
-            to.sort_by_key(|id| (!self.members.get(id).is_some_and(super::Member::is_seed), !plays(id)));
-            to.truncate(fanout);
-        }
+        let to = self.receivers(digest.key.track, desk.limits.digest_fanout, except);
         let message = Bytes::from(ServerMessage::Digest { digest: digest.clone() }.to_bytes());
         for id in &to {
             if let Some(member) = self.members.get(id) {
@@ -188,6 +182,23 @@ impl Swarm {
             }
         }
         desk.metrics.digests_sent_total.add(to.len() as u64);
+    }
+
+    /// At most `count` members for a digest: seeds first, for they reach the most, then players of its track, then others;
+    /// among equals at random. Takes one pass over the members, for swarms can be large.
+    fn receivers(&mut self, track: TrackId, count: usize, except: Option<PeerId>) -> Vec<PeerId> {
+        let mut ranks: [Vec<PeerId>; 3] = Default::default();
+        for (id, member) in self.members.iter().filter(|(id, m)| Some(**id) != except && m.takes_part()) {
+            let rank = if member.is_seed() { 0 } else { 2 - usize::from(member.playing.contains(&track)) };
+            ranks[rank].push(*id);
+        }
+        let mut chosen = Vec::new();
+        for mut rank in ranks {
+            let take = rank.len().min(count - chosen.len());
+            self.random.shuffle_front(&mut rank, take);
+            chosen.extend_from_slice(&rank[..take]);
+        }
+        chosen
     }
 
     /// Lets the built-in publisher follow what is played and no seed publishes, and nothing else.

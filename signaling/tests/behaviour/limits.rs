@@ -139,6 +139,65 @@ async fn a_silent_peer_is_cut_and_one_that_answers_pings_is_not() {
 }
 
 #[tokio::test]
+async fn a_connection_that_only_stays_open_is_ended() {
+    let (server, _dir) = server_with("[limits]\nhttp_secs = 1\nhandshake_secs = 3600\n", &[]).await;
+    let mut viewer = Client::viewer(&server).await;
+    let mut idle = TcpStream::connect(server.listening[0]).await.expect("connects");
+    idle.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, idle.read_to_end(&mut answer)).await;
+    assert!(end.is_ok() && String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
+    viewer.settle().await;
+}
+
+#[tokio::test]
+async fn a_write_that_does_not_end_cuts_the_peer() {
+    let settings = "[limits]\nqueue_messages = 1000000\nqueue_bytes = 1000000000\nwrite_secs = 1\n\
+                    messages_burst = 1000000\nbytes_burst = 1000000000\n";
+    let (server, _dir) = server_with(settings, &[]).await;
+    let slow = Client::viewer(&server).await;
+    let mut quick = Client::viewer(&server).await;
+    let payload = Blob::new(vec![0; 4096]).expect("short");
+    let message = ClientMessage::Relay { to: slow.id(), payload }.to_bytes();
+    for _ in 0..10_000 {
+        quick.socket.feed(Message::Binary(message.clone().into())).await.expect("open");
+    }
+    let gone = slow.id();
+    quick.socket.flush().await.expect("open");
+    quick
+        .until(|m| match m {
+            ServerMessage::Gone { peer } if *peer == gone => Some(()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(server.hub.metrics.cut_slow_total.value(), 1);
+}
+
+#[tokio::test]
+async fn admin_requests_beyond_the_limit_are_refused_whatever_their_token() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("token"), "0123456789abcdef0123\n").expect("write");
+    std::fs::write(path("settings.toml"), "[limits]\nadmin_per_sec = 0\n").expect("write");
+    let refused = async |per_sec: u32| {
+        std::fs::write(path("settings.toml"), format!("[limits]\nadmin_per_sec = {per_sec}\n"))
+            .expect("write");
+        let options = rillcast_signaling::Options {
+            listen: vec![crate::kit::loopback()],
+            admin_token_file: Some(path("token")),
+            config: Some(path("settings.toml")),
+            ..Default::default()
+        };
+        let server = rillcast_signaling::start(options).await.expect("starts");
+        let ask = reqwest::Client::new().get(crate::kit::url(&server, "/admin/sites/demo"));
+        let answer = ask.bearer_auth("0123456789abcdef0123").send().await.expect("answers");
+        answer.status() == 429
+    };
+    assert!(!refused(1).await, "at the limit");
+    assert!(refused(0).await, "over it");
+}
+
+#[tokio::test]
 async fn a_slow_reader_is_cut_and_the_others_go_on() {
     let settings = "[limits]\nqueue_messages = 64\nqueue_bytes = 100000\nmessages_burst = 1000000\n\
                     bytes_burst = 1000000000\n";

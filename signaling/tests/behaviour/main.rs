@@ -6,6 +6,7 @@ mod http;
 mod kit;
 mod limits;
 mod meeting;
+mod properties;
 mod publishing;
 mod sites;
 mod start;

@@ -103,6 +103,15 @@ async fn a_changed_file_reaches_running_peers_and_a_broken_one_changes_nothing()
 }
 
 #[tokio::test]
+async fn made_up_names_cost_nothing_where_any_name_is_a_site() {
+    let bench = Bench::new(Limits::default(), "");
+    let named = |name: String| Join { site: Text::new(name).expect("short"), ..join(Role::Viewer) };
+    for n in 0..20_000 {
+        assert!(bench.hub.admit(&named(format!("site{n}")), None, false).is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_reload_that_fails_leaves_everything_as_it_was() {
     let bench = Bench::new(Limits::default(), "[default]\nratio = 1.0\n");
     let mut viewer = bench.viewer();
@@ -128,11 +137,9 @@ async fn changes_by_the_operator_outlast_a_reload() {
 
 #[tokio::test]
 async fn rollout_and_holdout_take_their_share_and_stay_the_same_for_a_peer() {
-    let mut sites =
-        Sites::new(&file("[default]\nrollout = 30.0\nholdout = 10.0\n"), Vec::new()).expect("good");
+    let sites = Sites::new(&file("[default]\nrollout = 30.0\nholdout = 10.0\n"), Vec::new()).expect("good");
     let site = sites.find("demo").expect("any name is a site");
-    let mut wider =
-        Sites::new(&file("[default]\nrollout = 60.0\nholdout = 10.0\n"), Vec::new()).expect("good");
+    let wider = Sites::new(&file("[default]\nrollout = 60.0\nholdout = 10.0\n"), Vec::new()).expect("good");
     let wide = wider.find("demo").expect("any name is a site");
     let (mut enabled, mut held) = (0, 0);
     for _ in 0..10_000 {
@@ -150,7 +157,7 @@ async fn rollout_and_holdout_take_their_share_and_stay_the_same_for_a_peer() {
     assert!((2700..3300).contains(&enabled), "{enabled}");
     assert!((800..1200).contains(&held), "{held}");
     for (percent, all) in [("0.0", false), ("100.0", true)] {
-        let mut sites =
+        let sites =
             Sites::new(&file(&format!("[default]\nrollout = {percent}\n")), Vec::new()).expect("good");
         let site = sites.find("demo").expect("any name is a site");
         assert!((0..1000).all(|_| {

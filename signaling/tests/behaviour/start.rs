@@ -137,3 +137,35 @@ async fn the_command_says_in_one_line_when_it_is_ready() {
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-open"));
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sighup_reads_the_settings_again_and_sigterm_ends_it_in_order() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("settings.toml");
+    std::fs::write(&path, "[sites.demo]\nratio = 1.0\n").expect("write");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_rillcast-signaling"));
+    command.args(["--listen", "127.0.0.1:0", "--config"]).arg(&path).env("RUST_LOG", "info");
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("starts");
+    let mut ready = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut logs = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let line = tokio::time::timeout(PATIENCE, ready.next_line()).await.expect("in time").expect("read");
+    assert!(line.is_some());
+    let pid = child.id().expect("runs").to_string();
+    let signal = async |name: &str| {
+        let sent = tokio::process::Command::new("kill").args([name, &pid]).status().await.expect("runs");
+        assert!(sent.success());
+    };
+    // The file is as it was, so only the signal can make it be read.
+    signal("-HUP").await;
+    loop {
+        let line = tokio::time::timeout(PATIENCE, logs.next_line()).await.expect("in time").expect("read");
+        if line.expect("still runs").contains("settings read again") {
+            break;
+        }
+    }
+    signal("-TERM").await;
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("in time").expect("ended");
+    assert!(status.success());
+}

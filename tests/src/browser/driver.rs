@@ -20,6 +20,8 @@ use super::process_tree;
 
 /// Lines of the driver's stderr that are kept for error messages.
 const TAIL: usize = 20;
+/// What our profiles' folders begin with; then come the process id and a number.
+const PROFILE: &str = "rillcast-browser-";
 /// How long a browser may take to start. Generous: a test machine starts eight at once on two cores.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -331,9 +333,23 @@ pub(crate) fn node_modules() -> Result<PathBuf, String> {
 
 fn fresh_profile() -> std::io::Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("rillcast-browser-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    clear_leftovers();
+    let name = format!("{PROFILE}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(name);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     Ok(dir)
+}
+
+/// Removes the profiles of processes that live no more.
+fn clear_leftovers() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let maker =
+            name.to_str().and_then(|name| name.strip_prefix(PROFILE)?.split('-').next()?.parse::<u32>().ok());
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker.to_string()).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub struct Launch {
     /// Origins on plain http (`http://10.77.0.1:80`) that count as secure, which WebRTC, WebCrypto and service
     /// workers ask for.
     pub secure_origins: Vec<String>,
+    /// The program, if not the usual one.
+    pub program: Option<PathBuf>,
     /// Switches beyond the usual ones (Chromium only).
     pub extra_args: Vec<String>,
     /// Preferences beyond the usual ones (Firefox only).
@@ -36,6 +38,7 @@ impl Launch {
             kind,
             namespace: None,
             secure_origins: Vec::new(),
+            program: None,
             extra_args: Vec::new(),
             extra_prefs: Vec::new(),
         }
@@ -65,8 +68,11 @@ impl Launch {
         }
     }
 
-    /// The program: from the environment, or where Debian puts it.
+    /// The program: as told, from the environment, or where Debian puts it.
     pub(super) fn executable(&self) -> PathBuf {
+        if let Some(program) = &self.program {
+            return program.clone();
+        }
         let (variable, usual) = match self.kind {
             Kind::Chromium => ("RILLCAST_CHROMIUM", "/usr/bin/chromium"),
             Kind::Firefox => ("RILLCAST_FIREFOX", "/usr/bin/firefox-esr"),

@@ -18,7 +18,7 @@ pub(super) async fn check(library: &Library, options: &Options) -> Result<()> {
     ensure!(result.altered.is_empty(), "players were handed altered bytes: {}", result.altered.join("; "));
     ensure!(result.decode_errors.is_empty(), "decoding failed: {}", result.decode_errors.join("; "));
     ensure!(
-        result.peer_share + result.seed_share > 0.0,
+        result.peer_share + result.seed_share + result.publisher_share > 0.0,
         "nothing came from other viewers or the seed: is UDP on this machine's own addresses blocked?"
     );
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Options;
 use crate::media::Library;
 use crate::origin::{Origin, OriginConfig};
-use crate::services::{Place, Rillcast};
+use crate::services::{Place, Rillcast, SITE, content};
 use crate::site;
 
 /// Serves until Ctrl-C.
@@ -18,7 +18,9 @@ pub(super) async fn show(library: Library, options: &Options) -> Result<()> {
     let script = format!("http://{}/rillcast.js", SocketAddr::new(options.address, options.signaling_port));
     let config = OriginConfig {
         mounts: site::mounts(),
-        info: Some(json!({ "stream": stream, "vod": stream.replace("/live/", "/vod/"), "script": script })),
+        info: Some(
+            json!({ "stream": stream, "vod": stream.replace("/live/", "/vod/"), "script": script, "site": SITE, "content": content(&stream) }),
+        ),
         ..OriginConfig::default()
     };
     let origin = Origin::start(library, config, origin_at).await?;

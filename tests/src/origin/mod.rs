@@ -149,6 +149,13 @@ impl Origin {
         self.shared.newest()
     }
 
+    /// How long until the next live segment is complete.
+    pub fn until_next_segment(&self) -> Duration {
+        let length = f64::from(self.shared.library.segment_seconds());
+        let age = SystemTime::now().duration_since(self.shared.epoch).unwrap_or_default().as_secs_f64();
+        Duration::from_secs_f64(length - age % length)
+    }
+
     /// SHA-256, in lower-case hex, of the whole media segment at `path`, whether or not it is in a playlist now.
     pub fn sha256(&self, path: &str) -> Result<String> {
         let bytes = self.segment(path)?;

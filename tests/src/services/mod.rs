@@ -6,6 +6,6 @@ mod server;
 mod tracker;
 
 pub use place::Place;
-pub use rillcast::Rillcast;
+pub use rillcast::{Rillcast, SITE, content};
 pub use server::Server;
 pub use tracker::Tracker;

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 use super::{Place, Server};
 use crate::site;
 
+/// The site's name in signaling's settings, on pages and for the seed.
+pub const SITE: &str = "default";
+
 /// Running signaling, and a seed if one was asked for.
 #[derive(Debug)]
 pub struct Rillcast {
@@ -25,14 +28,18 @@ impl Rillcast {
         let mut command = place.command(program("rillcast-signaling")?);
         command.args(signaling_args(address, master));
         let signaling = Server::start("signaling", command, place, port).await?;
-        let seed = if seed { Some(Self::start_seed(place, address, master)?) } else { None };
+        let seed = if seed { Some(Self::start_seed(place, address, master).await?) } else { None };
         Ok(Self { signaling, seed, address })
     }
 
-    fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
+    async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
         let mut command = place.command(program("rillcast-seed")?);
-        command.args(seed_args(place, signaling, master));
-        Server::spawn("seed", command)
+        let udp = SocketAddr::new(place.address(), place.free_port()?);
+        command.args(seed_args(udp, signaling, master));
+        let mut seed = Server::spawn("seed", command)?;
+        // What it prints once it is in the swarm.
+        seed.wait_for_line("\"joined\"").await?;
+        Ok(seed)
     }
 
     /// What a page's script tag names.
@@ -75,12 +82,18 @@ fn signaling_args(listen: SocketAddr, master: &str) -> Vec<String> {
     args
 }
 
-fn seed_args(place: &Place, signaling: SocketAddr, master: &str) -> Vec<String> {
-    let signaling = format!("ws://{signaling}");
-    let udp = SocketAddr::new(place.address(), 0).to_string();
-    ["--signaling", &signaling, "--stream", master, "--udp", &udp, "--insecure-open"]
-        .map(str::to_owned)
-        .to_vec()
+fn seed_args(udp: SocketAddr, signaling: SocketAddr, master: &str) -> Vec<String> {
+    let (signal, udp) = (format!("ws://{signaling}/"), udp.to_string());
+    let mut args = vec!["--manifest", master, "--signal", &signal, "--udp", &udp, "--insecure-open"];
+    // The swarm's name, said by both sides: pages give the same in their script tag.
+    args.extend(["--site", SITE, "--content", content(master)]);
+    args.into_iter().map(str::to_owned).collect()
+}
+
+/// What pages and seed call the content of `master`: its path.
+pub fn content(master: &str) -> &str {
+    let after_scheme = master.find("://").map_or(0, |at| at + 3);
+    master[after_scheme..].find('/').map_or(master, |at| &master[after_scheme + at..])
 }
 
 /// A program built beside this one.
@@ -98,6 +111,12 @@ fn program(name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_and_seed_name_a_stream_by_its_path() {
+        assert_eq!(content("http://10.77.0.1:8080/live/master.m3u8"), "/live/master.m3u8");
+        assert_eq!(content("/live/master.m3u8"), "/live/master.m3u8");
+    }
 
     #[test]
     fn the_publisher_may_fetch_from_the_stream_s_own_server() {

@@ -61,6 +61,19 @@ impl Server {
         Ok(Self { name: name.to_owned(), _stdin: child.stdin.take(), child, tail })
     }
 
+    /// Waits until a line that contains `word` is among the last it wrote.
+    pub async fn wait_for_line(&mut self, word: &str) -> Result<()> {
+        let begun = Instant::now();
+        while !self.tail().contains(word) {
+            self.check()?;
+            if begun.elapsed() > START_TIMEOUT {
+                bail!("{} didn't say {word} within {START_TIMEOUT:?}{}", self.name, self.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()

@@ -75,6 +75,8 @@ pub struct Sources {
     pub peers: u64,
     /// Seed nodes.
     pub seeds: u64,
+    /// The publisher built into signaling.
+    pub publisher: u64,
 }
 
 impl ViewerReport {
@@ -131,6 +133,8 @@ pub struct RunResult {
     pub peer_share: f64,
     /// The same for seed nodes.
     pub seed_share: f64,
+    /// The same for the publisher built into signaling.
+    pub publisher_share: f64,
     /// Source bytes over the sizes of the distinct segments fetched.
     pub copies: f64,
     /// The same without joiners' first segments.
@@ -194,6 +198,7 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
         rho: bound.rho.min(1e6),
         peer_share: share(|report| report.sources.peers),
         seed_share: share(|report| report.sources.seeds),
+        publisher_share: share(|report| report.sources.publisher),
         copies: ratio(source, distinct),
         copies_steady: copies_steady(run),
         copies_bound: bound.copies,

@@ -14,6 +14,9 @@ use crate::media::Library;
 /// What setting the stage takes, roughly; for the estimate of the time left.
 const SETTING: u64 = 20;
 
+/// When in a segment the first viewer comes.
+const PHASE: Duration = Duration::from_secs(1);
+
 /// Lets the viewers come, watches for the time given, and takes stock. `label` names the run in the progress,
 /// `more` says how many runs follow it.
 pub async fn run_client(
@@ -26,6 +29,9 @@ pub async fn run_client(
     eprintln!("{label}: setting the stage");
     let mut stage = Stage::set(library, client, options).await?;
     let url = stage.page(client, options);
+    // How far behind the edge a player settles depends on when in a segment it comes: let all clients' runs begin
+    // at the same moment of one.
+    tokio::time::sleep(stage.origin.until_next_segment() + PHASE).await;
     stage.origin.ledger().reset();
     let cpu_before = stage.cpu_ms();
     let began = Instant::now();

@@ -35,8 +35,8 @@ pub(super) struct Stage {
 #[derive(Debug)]
 enum Servers {
     None,
-    Tracker(Tracker),
-    Rillcast(Rillcast),
+    Tracker(Box<Tracker>),
+    Rillcast(Box<Rillcast>),
 }
 
 impl Stage {
@@ -56,11 +56,11 @@ impl Stage {
         let servers = match client {
             Client::Plain => Servers::None,
             Client::P2pMediaLoader | Client::P2pMediaLoaderTuned => {
-                Servers::Tracker(Tracker::start(&services).await?)
+                Servers::Tracker(Box::new(Tracker::start(&services).await?))
             }
             Client::Rillcast => {
                 let master = origin.url(options.stream());
-                Servers::Rillcast(Rillcast::start(&services, 0, &master, options.seed_node).await?)
+                Servers::Rillcast(Box::new(Rillcast::start(&services, 0, &master, options.seed_node).await?))
             }
         };
         let seats = if options.flat { 1 } else { options.viewers };

@@ -1,0 +1,267 @@
+//! Messages that no honest neighbour sends: the link is dropped or the message ignored; never a panic, never a false byte (H3).
+
+use rillcast_core::engine::{Event, MAX_CONTROL};
+use rillcast_core::protocol::coding::Wire;
+use rillcast_core::protocol::id::{BlockIndex, Role};
+use rillcast_core::time::Duration;
+use rillcast_core::wire::message::{BlockName, No};
+use rillcast_core::wire::{Message, TransferId};
+
+use crate::lab::solo::name;
+use crate::lab::{Solo, key};
+
+/// A viewer that lacks segment 20, has its digest, and pulls it from neighbours.
+fn pulling() -> Solo {
+    let mut solo = Solo::viewer();
+    solo.plays(18, 6, 24, false);
+    solo.demand(20);
+    solo.describe(20);
+    solo
+}
+
+/// A neighbour of a pulling viewer, and the viewer's first request to it.
+fn asked() -> (Solo, rillcast_core::engine::LinkId, TransferId, BlockName) {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    let all = solo.blocks(20);
+    solo.holds(link, 20, 0..all);
+    solo.wait(Duration::from_millis(50));
+    let (transfer, name) = solo.take_requests(link)[0];
+    (solo, link, transfer, name)
+}
+
+fn expelled(solo: &Solo, n: usize) -> bool {
+    let liar =
+        solo.events.iter().any(|e| matches!(e, Event::Liar { peer, .. } if *peer == crate::lab::peer_id(n)));
+    assert_eq!(liar, solo.is_closed(n), "whoever is called a liar is cut off");
+    liar
+}
+
+#[test]
+fn a_link_that_speaks_before_its_hello_is_dropped() {
+    let mut solo = Solo::viewer();
+    let link = solo.stranger(1, Role::Viewer);
+    solo.hear(link, Message::Ping { stamp: 1 });
+    assert!(expelled(&solo, 1));
+}
+
+#[test]
+fn a_hello_of_a_forgotten_version_is_dropped_and_one_of_a_later_version_is_not() {
+    let mut solo = Solo::viewer();
+    let (old, new) = (solo.stranger(1, Role::Viewer), solo.stranger(2, Role::Viewer));
+    solo.hear(old, Message::Hello { version: 0, session: 1 });
+    solo.hear(new, Message::Hello { version: 2, session: 2 });
+    assert!(expelled(&solo, 1));
+    assert!(!expelled(&solo, 2));
+}
+
+#[test]
+fn unreadable_messages_drop_the_link() {
+    let request =
+        Message::Request { transfer: TransferId::request(1), name: name(20, 0), need_ms: 5 }.to_bytes();
+    let mut trailing = request.clone();
+    trailing.push(0);
+    let messages: [(&str, Vec<u8>); 6] = [
+        ("empty", vec![]),
+        ("unknown tag", vec![16, 0]),
+        ("highest tag", vec![255]),
+        ("cut short", request[..request.len() - 1].to_vec()),
+        ("bytes left over", trailing),
+        ("a count beyond the bytes", vec![3, 0xff, 0x7f]),
+    ];
+    for (what, bytes) in messages {
+        let mut solo = Solo::viewer();
+        let link = solo.neighbour(1);
+        assert!(!expelled(&solo, 1));
+        solo.hear_bytes(link, &bytes);
+        assert!(expelled(&solo, 1), "{what}");
+    }
+}
+
+// H8: the bound is on the message, whatever stands in it.
+#[test]
+fn a_control_message_over_16_kib_drops_the_link() {
+    for (len, dropped) in [(MAX_CONTROL, "at"), (MAX_CONTROL + 1, "over")] {
+        let bytes = vec![14; len];
+        let error = Message::parse(&bytes).unwrap_err();
+        let too_large = error == rillcast_core::protocol::coding::DecodeError::TooLarge;
+        assert_eq!(too_large, len > MAX_CONTROL, "{dropped}: {error}");
+        let mut solo = Solo::viewer();
+        let link = solo.neighbour(1);
+        solo.hear_bytes(link, &bytes);
+        assert!(expelled(&solo, 1));
+    }
+}
+
+#[test]
+fn answers_to_nothing_are_ignored() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    for n in [0, 1, u32::MAX] {
+        let transfer = TransferId(n);
+        solo.hear(link, Message::Grant { transfer });
+        solo.hear(link, Message::Decline { transfer, why: No::Busy });
+        solo.hear(link, Message::Refuse { transfer, why: No::NotHeld });
+        solo.hear(link, Message::Cancel { transfer });
+        solo.hear(link, Message::Arrived { transfer });
+    }
+    solo.hear(link, Message::Claim { key: key(20), first: u16::MAX, count: u16::MAX });
+    assert!(!expelled(&solo, 1));
+}
+
+#[test]
+fn what_comes_over_an_unknown_or_closed_link_is_ignored() {
+    let (mut solo, link, transfer, _) = asked();
+    solo.tell(rillcast_core::engine::Input::LinkClosed { peer: crate::lab::peer_id(1), link: Some(link) });
+    solo.said.clear();
+    solo.hear(link, Message::Ping { stamp: 3 });
+    solo.piece(link, transfer, 0, &[1; 100]);
+    solo.hear_bytes(rillcast_core::engine::LinkId(999), &[255]);
+    assert!(solo.said.is_empty() && solo.events.is_empty());
+}
+
+#[test]
+fn a_pong_with_a_stamp_that_is_not_ours_teaches_nothing() {
+    let mut solo = Solo::viewer();
+    solo.answers_pings = false;
+    let link = solo.neighbour(1);
+    for stamp in [0, 1, u64::MAX, solo.now.as_micros() + 1] {
+        solo.hear(link, Message::Pong { stamp });
+    }
+    assert_eq!(solo.engine.stats().links[0].rtt_ms, None);
+    let stamp = solo.now.as_micros() - 30_000;
+    solo.hear(link, Message::Pong { stamp });
+    assert_eq!(solo.engine.stats().links[0].rtt_ms, Some(30));
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_are_thrown_away() {
+    let (mut solo, link, _, _) = asked();
+    solo.piece(link, TransferId::request(4711), 0, &[1; 100]);
+    solo.piece(link, TransferId::offer(1), 0, &[1; 100]);
+    assert!(!expelled(&solo, 1));
+    let stats = solo.engine.stats();
+    assert_eq!((stats.wasted_bytes, stats.peer_bytes, stats.stored_bytes), (200, 0, 0));
+}
+
+#[test]
+fn a_piece_outside_its_block_drops_the_link() {
+    let (solo, _, _, _) = asked();
+    let len = solo.block(20, 0).len() as u32;
+    // (offset, bytes, dropped): under, at and over the end; an offset whose end overflows 32 bits; nothing at all.
+    let cases = [
+        (len - 10, 9, false),
+        (len - 10, 10, false),
+        (len - 10, 11, true),
+        (len, 1, true),
+        (u32::MAX, 10, true),
+        (0, 0, true),
+    ];
+    for (offset, bytes, dropped) in cases {
+        let (mut solo, link, transfer, _) = asked();
+        solo.piece(link, transfer, offset, &vec![0; bytes]);
+        assert_eq!(expelled(&solo, 1), dropped, "{bytes} bytes at {offset}");
+    }
+}
+
+#[test]
+fn pieces_on_top_of_each_other_drop_the_link() {
+    for (second, dropped) in [(1000, false), (999, true), (0, true), (500, true)] {
+        let (mut solo, link, transfer, _) = asked();
+        solo.piece(link, transfer, 0, &[0; 1000]);
+        solo.piece(link, transfer, second, &[0; 100]);
+        assert_eq!(expelled(&solo, 1), dropped, "at {second}");
+    }
+}
+
+#[test]
+fn pieces_in_any_order_make_the_block() {
+    let (mut solo, link, transfer, name) = asked();
+    let block = solo.block(20, name.block.0);
+    for start in [20_000, 0, 10_000] {
+        let end = (start + 10_000).min(block.len());
+        let end = if start == 20_000 { block.len() } else { end };
+        solo.piece(link, transfer, start as u32, &block[start..end]);
+    }
+    assert!(!expelled(&solo, 1));
+    assert!(solo.take_said(link).contains(&Message::Arrived { transfer }));
+    assert_eq!(solo.engine.stats().stored_bytes, block.len() as u64);
+}
+
+// H6: a block of 32 KiB in pieces of a byte would cost half a billion comparisons.
+#[test]
+fn a_block_in_crumbs_drops_the_link() {
+    let pieces = |size: usize| {
+        let (mut solo, link, transfer, name) = asked();
+        let block = solo.block(20, name.block.0);
+        for (i, piece) in block.chunks(size).enumerate() {
+            solo.piece(link, transfer, (i * size) as u32, piece);
+        }
+        expelled(&solo, 1)
+    };
+    assert!(!pieces(512), "64 pieces");
+    assert!(pieces(511), "65 pieces");
+    assert!(pieces(1));
+}
+
+#[test]
+fn an_offer_under_a_requests_number_drops_the_link() {
+    let (mut solo, link, transfer, _) = asked();
+    solo.hear(link, Message::Offer { transfer, name: name(20, 0) });
+    assert!(expelled(&solo, 1));
+}
+
+#[test]
+fn a_request_under_an_offers_number_drops_the_link() {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    solo.hear(link, Message::Request { transfer: TransferId::offer(1), name: name(20, 0), need_ms: 1 });
+    assert!(expelled(&solo, 1));
+}
+
+// Two blocks under one number would leave one of them forever on its way.
+#[test]
+fn a_second_offer_under_the_same_number_is_declined() {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    let transfer = TransferId::offer(5);
+    solo.hear(link, Message::Offer { transfer, name: name(20, 0) });
+    solo.hear(link, Message::Offer { transfer, name: name(20, 1) });
+    let said = solo.take_said(link);
+    assert!(said.contains(&Message::Grant { transfer }));
+    assert!(said.contains(&Message::Decline { transfer, why: No::Busy }), "{said:?}");
+    let block = solo.block(20, 0);
+    solo.piece(link, transfer, 0, &block);
+    assert_eq!(solo.engine.stats().stored_bytes, block.len() as u64, "the first one still counts");
+}
+
+#[test]
+fn a_block_that_the_segment_does_not_have_is_neither_taken_nor_given() {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    let beyond = BlockName { key: key(20), block: BlockIndex(solo.blocks(20)) };
+    solo.hear(link, Message::Offer { transfer: TransferId::offer(1), name: beyond });
+    solo.hear(link, Message::Request { transfer: TransferId::request(1), name: beyond, need_ms: 0 });
+    let said = solo.take_said(link);
+    assert!(said.contains(&Message::Decline { transfer: TransferId::offer(1), why: No::Unwanted }));
+    assert!(said.contains(&Message::Refuse { transfer: TransferId::request(1), why: No::NotHeld }));
+    assert!(!expelled(&solo, 1));
+}
+
+// H2 H11: signaling may introduce it again, and so may it itself under the same id.
+#[test]
+fn whoever_was_cut_off_is_not_linked_with_again() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    solo.hear_bytes(link, &[255]);
+    assert!(expelled(&solo, 1));
+    solo.connects.clear();
+    solo.closed.clear();
+    solo.introduce(1, Role::Viewer);
+    solo.introduce(2, Role::Viewer);
+    solo.wait(Duration::from_secs(5));
+    assert_eq!(solo.connects, [crate::lab::peer_id(2)]);
+    solo.stranger(1, Role::Viewer);
+    assert_eq!(solo.engine.stats().links.len(), 0);
+    assert!(solo.is_closed(1));
+}

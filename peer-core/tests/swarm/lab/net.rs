@@ -1,0 +1,476 @@
+//! The clock, the nodes, signaling and the publisher.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
+use rillcast_core::protocol::coding::{List, Text};
+use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::settings::Settings;
+use rillcast_core::protocol::signal::{PeerDescriptor, Welcome};
+use rillcast_core::rng::mix;
+use rillcast_core::time::{Duration, Instant};
+
+use super::figures::Figures;
+use super::media::{Buf, MAIN, PUBLISHER, Rendition, SEGMENT, SWARM, body, digest, holds, peer_id, video};
+use super::player::Player;
+use super::source::{Answers, Asked, Fetching};
+use super::tape::{Answer, Tape};
+use super::wires::Packet;
+
+/// The stream has run for a minute when the first viewer comes.
+pub const START: Duration = Duration::from_secs(60);
+/// Segments of a video on demand.
+const ON_DEMAND: u64 = 60;
+/// From a segment's end to its publisher's digest.
+const PUBLISHING: Duration = Duration::from_millis(350);
+/// A page's timers are no finer.
+const TIMER: Duration = Duration::from_millis(1);
+
+/// What a scenario sets.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub viewers: usize,
+    /// Bytes/s of a viewer's uplink.
+    pub uplink: u64,
+    /// Bytes/s from the source to one viewer.
+    pub source_rate: u64,
+    /// What there is to play; a viewer begins with the first of each kind.
+    pub renditions: Vec<Rendition>,
+    pub join_gap: Duration,
+    pub length: Duration,
+    pub latency: Duration,
+    pub live: bool,
+    /// Somebody signs digests: the seed node if there is one, else signaling.
+    pub publisher: bool,
+    /// Node number `viewers` is a seed.
+    pub seed_node: bool,
+    /// For every random choice.
+    pub seed: u64,
+    pub settings: Settings,
+    /// Time between two readings of a live playlist.
+    pub poll: Duration,
+    pub store_budget: u64,
+    /// Keep what is needed to replay the run.
+    pub record: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            viewers: 8,
+            uplink: 2_100_000 / 8,
+            source_rate: 20_000_000 / 8,
+            renditions: vec![video(MAIN, 1_450_000)],
+            join_gap: Duration::from_secs(2),
+            length: Duration::from_secs(90),
+            latency: Duration::from_millis(5),
+            live: true,
+            publisher: true,
+            seed_node: false,
+            seed: 1,
+            settings: Settings { report_secs: 0, ..Settings::default() },
+            poll: SEGMENT,
+            store_budget: 64 << 20,
+            record: false,
+        }
+    }
+}
+
+/// Something to happen.
+pub(super) enum Event {
+    Input(usize, Input<Buf>),
+    Timer(usize),
+    Join(usize),
+    Poll(usize),
+    Tick(usize),
+    Ask(usize),
+    Depart(usize),
+    Publish(TrackId, u64),
+    PublishAll(u64),
+    Link(usize, usize),
+    GiveUp(usize, PeerId),
+    Fetch(usize, FetchId, u32),
+    Do(Box<dyn FnOnce(&mut Net)>),
+}
+
+/// An event in the queue: the earliest first, of two at one moment the one scheduled first.
+struct Due(Instant, u64, Event);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+pub(super) struct Node {
+    pub engine: Engine<Buf>,
+    pub alive: bool,
+    pub role: Role,
+    pub player: Player,
+    pub links: BTreeMap<LinkId, (usize, LinkId)>,
+    /// Peers that the engine wants a link with.
+    pub trying: BTreeSet<PeerId>,
+    pub uplink: VecDeque<(LinkId, Packet)>,
+    pub buffered: BTreeMap<LinkId, u32>,
+    pub sending: bool,
+    pub fetches: BTreeMap<FetchId, Fetching>,
+    timer: Instant,
+    pub tape: Tape,
+}
+
+pub struct Net {
+    pub setup: Setup,
+    pub now: Instant,
+    queue: BinaryHeap<Reverse<Due>>,
+    serial: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) next_link: u32,
+    /// The server is up: it introduces, relays digests, asks for segments.
+    pub signaling: bool,
+    published: BTreeSet<(TrackId, u64)>,
+    pub(super) handed_on: BTreeSet<(SegmentKey, u32)>,
+    /// What the origin does with requests.
+    pub answers: Answers,
+    /// Which of the two bodies the origin gives to a node for a segment.
+    pub versions: fn(usize, u64) -> u8,
+    /// Nodes that flip a bit in every piece they send.
+    pub liars: BTreeSet<usize>,
+    /// The source's log.
+    pub log: Vec<Asked>,
+    /// What the engines told.
+    pub told: Vec<(Instant, usize, Told)>,
+    pub figures: Figures,
+}
+
+impl Net {
+    pub fn new(setup: Setup) -> Self {
+        let total = setup.viewers + usize::from(setup.seed_node);
+        let mut net = Self {
+            now: Instant::ZERO,
+            queue: BinaryHeap::new(),
+            serial: 0,
+            nodes: (0..total).map(|n| Node::new(n, &setup)).collect(),
+            next_link: 0,
+            signaling: true,
+            published: BTreeSet::new(),
+            handed_on: BTreeSet::new(),
+            answers: Answers::Ranges,
+            versions: |_, _| 0,
+            liars: BTreeSet::new(),
+            log: Vec::new(),
+            told: Vec::new(),
+            figures: Figures::default(),
+            setup,
+        };
+        let zero = Instant::ZERO;
+        if net.setup.seed_node {
+            net.schedule(zero + START.saturating_sub(Duration::from_secs(2)), Event::Join(net.setup.viewers));
+        }
+        for n in 0..net.setup.viewers {
+            net.schedule(zero + START + net.setup.join_gap * n as u32, Event::Join(n));
+        }
+        if net.setup.live {
+            for number in 10..(START + net.setup.length).as_secs() / 4 + 2 {
+                net.schedule(zero + SEGMENT * (number as u32 + 1) + PUBLISHING, Event::PublishAll(number));
+            }
+        }
+        net
+    }
+
+    /// So long after the first viewer has come, do this.
+    pub fn at(&mut self, when: Duration, act: impl FnOnce(&mut Self) + 'static) {
+        self.schedule(Instant::ZERO + START + when, Event::Do(Box::new(act)));
+    }
+
+    pub(super) fn schedule(&mut self, when: Instant, event: Event) {
+        self.serial += 1;
+        self.queue.push(Reverse(Due(when.max(self.now), self.serial, event)));
+    }
+
+    /// Runs to the end.
+    pub fn run(&mut self) {
+        self.run_until(self.setup.length);
+    }
+
+    /// Runs until so long after the first viewer has come.
+    pub fn run_until(&mut self, time: Duration) {
+        let end = Instant::ZERO + START + time;
+        while self.queue.peek().is_some_and(|Reverse(due)| due.0 <= end) {
+            let Some(Reverse(Due(when, _, event))) = self.queue.pop() else { break };
+            self.now = when;
+            self.step(event);
+        }
+        self.now = end;
+    }
+
+    fn step(&mut self, event: Event) {
+        match event {
+            Event::Input(n, input) => self.input(n, input),
+            Event::Timer(n) => {
+                if self.nodes[n].timer == self.now {
+                    self.nodes[n].timer = Instant::NEVER;
+                    self.input(n, Input::Timeout);
+                }
+            }
+            Event::Join(n) => self.join(n),
+            Event::Poll(n) => self.poll(n),
+            Event::Tick(n) => self.tick(n),
+            Event::Ask(n) => self.ask(n),
+            Event::Depart(n) => self.depart(n),
+            Event::Publish(track, number) => self.publish(track, number),
+            Event::PublishAll(number) => {
+                for rendition in self.setup.renditions.clone() {
+                    self.publish(rendition.track, number);
+                }
+            }
+            Event::Link(a, b) => self.link(a, b),
+            Event::GiveUp(n, peer) => self.give_up_attempt(n, peer),
+            Event::Fetch(n, fetch, at) => self.fetch_step(n, fetch, at),
+            Event::Do(act) => act(self),
+        }
+    }
+
+    /// Tells an engine something and does what it asks for.
+    pub fn input(&mut self, n: usize, input: Input<Buf>) {
+        if !self.nodes[n].alive {
+            return;
+        }
+        let now = self.now;
+        self.figures.inputs += 1;
+        self.figures.timeouts += u64::from(matches!(input, Input::Timeout));
+        let kept = self.setup.record.then(|| input.clone());
+        let node = &mut self.nodes[n];
+        node.engine.handle(now, input);
+        let outputs: Vec<_> = core::iter::from_fn(|| node.engine.poll_output()).collect();
+        let timeout = node.engine.poll_timeout();
+        if let Some(input) = kept {
+            let mut answer = Answer::default();
+            outputs.iter().for_each(|output| answer.output(output));
+            node.tape.record(now, input, answer, timeout);
+        }
+        if timeout != Instant::NEVER {
+            let timer = timeout.max(now + TIMER);
+            if node.timer != timer {
+                node.timer = timer;
+                self.schedule(timer, Event::Timer(n));
+            }
+        }
+        for output in outputs {
+            self.output(n, output);
+        }
+    }
+
+    fn output(&mut self, n: usize, output: Output<Buf>) {
+        match output {
+            Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
+            Output::Close { peer } => self.unlink(n, peer),
+            Output::Control { link, bytes } => self.send(n, link, Packet::Control(bytes)),
+            Output::Bulk { link, frame } => self.send(n, link, Packet::Bulk(frame)),
+            Output::WantDigests { keys } => keys.into_iter().for_each(|key| self.want_digest(n, key)),
+            Output::WantPeers { .. } => self.introduce_others(n),
+            Output::Playing { .. } | Output::Progress { .. } => {}
+            Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
+            Output::CancelFetch { fetch } => {
+                self.nodes[n].fetches.remove(&fetch);
+            }
+            Output::Verify { check, what } => {
+                let ok = holds(&what);
+                self.schedule(self.now, Event::Input(n, Input::Verdict { check, ok }));
+            }
+            Output::Deliver(delivery) => self.deliver(n, delivery),
+            Output::Failed { key, .. } => self.failed(n, key),
+            Output::Event(event) => self.told.push((self.now, n, event)),
+        }
+    }
+
+    fn join(&mut self, n: usize) {
+        self.nodes[n].alive = true;
+        let soon = self.now + Duration::from_millis(100);
+        if self.signaling {
+            let welcome = Welcome {
+                version: 1,
+                peer: peer_id(n),
+                swarm: SWARM,
+                nonce: nonce(n),
+                weight: 100,
+                server_time_ms: 0,
+                settings: self.setup.settings.clone(),
+                publishers: List::clipped(self.setup.publisher.then_some(PUBLISHER)),
+                publisher_base: Text::clipped(""),
+            };
+            self.schedule(soon, Event::Input(n, Input::Welcome(welcome)));
+        }
+        let conditions = Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 };
+        self.input(n, Input::Conditions(conditions));
+        self.introduce_others(n);
+        if self.nodes[n].role == Role::Viewer {
+            self.start_player(n);
+            if self.setup.publisher && self.setup.live && !self.setup.seed_node && self.signaling {
+                for rendition in self.setup.renditions.clone() {
+                    for number in self.edge().saturating_sub(6)..=self.edge() {
+                        let digest = digest(&rendition, number, false);
+                        self.schedule(
+                            soon + Duration::from_millis(200),
+                            Event::Input(n, Input::Digest(digest)),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// The server introduces all others to a node, and the node to them.
+    fn introduce_others(&mut self, n: usize) {
+        if !self.signaling {
+            return;
+        }
+        let soon = self.now + Duration::from_millis(110);
+        let others: Vec<_> = (0..self.nodes.len()).filter(|m| *m != n && self.nodes[*m].alive).collect();
+        let list = others.iter().map(|m| self.describe(*m, true)).collect();
+        self.schedule(soon, Event::Input(n, Input::Introduced(list)));
+        for m in others {
+            let me = self.describe(n, false);
+            self.schedule(soon, Event::Input(m, Input::Introduced(vec![me])));
+        }
+    }
+
+    fn describe(&self, n: usize, initiate: bool) -> PeerDescriptor {
+        PeerDescriptor { id: peer_id(n), role: self.nodes[n].role, nonce: nonce(n), weight: 100, initiate }
+    }
+
+    fn want_digest(&mut self, n: usize, key: SegmentKey) {
+        if !self.setup.publisher || !self.signaling {
+            return;
+        }
+        if self.published.contains(&(key.track, key.number)) {
+            let digest = digest(&self.rendition(key.track), key.number, !self.setup.seed_node);
+            self.schedule(self.now + Duration::from_millis(30), Event::Input(n, Input::Digest(digest)));
+        } else {
+            self.schedule(self.now + Duration::from_millis(450), Event::Publish(key.track, key.number));
+        }
+    }
+
+    /// The publisher has fetched a segment that somebody plays, and signs it.
+    fn publish(&mut self, track: TrackId, number: u64) {
+        let wanted = self.nodes.iter().any(|n| n.alive && n.player.played(track).is_some());
+        let publisher = match self.setup.seed_node {
+            true => self.nodes[self.setup.viewers].alive,
+            false => self.signaling && wanted,
+        };
+        if !self.setup.publisher || !publisher || !self.published.insert((track, number)) {
+            return;
+        }
+        let rendition = self.rendition(track);
+        let body = body(&rendition, number, 0);
+        self.figures.publisher += body.len() as u64;
+        if self.setup.seed_node {
+            let digest = digest(&rendition, number, false);
+            return self.input(self.setup.viewers, Input::Published { digest, body: Buf(body) });
+        }
+        let digest = digest(&rendition, number, true);
+        for n in (0..self.setup.viewers).filter(|n| self.nodes[*n].alive).collect::<Vec<_>>() {
+            self.schedule(
+                self.now + Duration::from_millis(20),
+                Event::Input(n, Input::Digest(digest.clone())),
+            );
+        }
+    }
+
+    /// A node is gone without a word: a crash, a closed laptop.
+    pub fn vanish(&mut self, n: usize) {
+        self.nodes[n].alive = false;
+    }
+
+    /// A node says goodbye: its links are closed and signaling tells everybody.
+    pub fn leave(&mut self, n: usize) {
+        self.nodes[n]
+            .links
+            .values()
+            .map(|(other, _)| peer_id(*other))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|peer| {
+                self.unlink(n, peer);
+            });
+        self.nodes[n].alive = false;
+        for m in (0..self.nodes.len()).filter(|m| self.nodes[*m].alive).collect::<Vec<_>>() {
+            self.schedule(self.now + Duration::from_millis(20), Event::Input(m, Input::Gone(peer_id(n))));
+        }
+    }
+
+    /// The operator changes the site's settings.
+    pub fn set(&mut self, settings: Settings) {
+        self.setup.settings = settings.clone();
+        for n in 0..self.nodes.len() {
+            self.input(n, Input::Settings(settings.clone()));
+        }
+    }
+
+    /// The number of the newest segment that exists.
+    pub fn edge(&self) -> u64 {
+        if self.setup.live { self.now.as_micros() / 4_000_000 - 1 } else { ON_DEMAND - 1 }
+    }
+
+    pub fn rendition(&self, track: TrackId) -> Rendition {
+        *self.setup.renditions.iter().find(|r| r.track == track).expect("only listed renditions are played")
+    }
+
+    pub fn player(&self, n: usize) -> &Player {
+        &self.nodes[n].player
+    }
+
+    pub fn player_mut(&mut self, n: usize) -> &mut Player {
+        &mut self.nodes[n].player
+    }
+
+    pub fn engine(&self, n: usize) -> &Engine<Buf> {
+        &self.nodes[n].engine
+    }
+
+    pub fn tapes(&self) -> impl Iterator<Item = &Tape> {
+        self.nodes.iter().map(|n| &n.tape)
+    }
+}
+
+impl Node {
+    fn new(n: usize, setup: &Setup) -> Self {
+        let role = if n < setup.viewers { Role::Viewer } else { Role::Seed };
+        let config = Config { role, seed: mix(setup.seed ^ n as u64), store_budget: setup.store_budget };
+        let mut tracks: Vec<_> = Vec::new();
+        for rendition in setup.renditions.iter().filter(|_| role == Role::Viewer) {
+            if tracks.iter().all(|(_, kind)| *kind != rendition.kind) {
+                tracks.push((rendition.track, rendition.kind));
+            }
+        }
+        Self {
+            engine: Engine::new(config.clone()),
+            alive: false,
+            role,
+            player: Player::new(tracks),
+            links: BTreeMap::new(),
+            trying: BTreeSet::new(),
+            uplink: VecDeque::new(),
+            buffered: BTreeMap::new(),
+            sending: false,
+            fetches: BTreeMap::new(),
+            timer: Instant::NEVER,
+            tape: Tape::new(config),
+        }
+    }
+}
+
+fn nonce(n: usize) -> u64 {
+    mix(n as u64 + 1000)
+}

@@ -1,0 +1,154 @@
+//! The wire, byte for byte: golden vectors of every control message and the bulk header. A change here is a change of the protocol; peers of
+//! version N and N-1 share a swarm.
+//!
+//! To write the vectors anew after a deliberate change: `RILLCAST_GOLDEN=write cargo nextest run --release -p rillcast-core golden`.
+
+use rillcast_core::engine::{BULK_HEADER, MAX_CONTROL};
+use rillcast_core::media::Bits;
+use rillcast_core::protocol::coding::{List, Wire};
+use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
+use rillcast_core::protocol::id::{BlockIndex, PublisherKey, SegmentKey, SwarmId, TrackId};
+use rillcast_core::wire::message::{BlockName, HaveMap, MAX_GOT, MAX_KEYS, MAX_MAPS, No, Playing};
+use rillcast_core::wire::{BulkHeader, Message, TransferId};
+
+fn key() -> SegmentKey {
+    SegmentKey { track: TrackId(0x0123_4567_89ab_cdef), number: 300, discontinuity: 2, part: 1 }
+}
+
+fn name() -> BlockName {
+    BlockName { key: key(), block: BlockIndex(200) }
+}
+
+fn small_digest() -> SegmentDigest {
+    SegmentDigest {
+        swarm: SwarmId([0xa1; 16]),
+        key: key(),
+        length: 40_000,
+        duration_ms: 4000,
+        hashes: vec![[0xb2; 32], [0xc3; 32]],
+        publisher: PublisherKey([0xd4; 32]),
+        signature: [0xe5; 64],
+        hosted: true,
+    }
+}
+
+fn every_message() -> Vec<(&'static str, Message)> {
+    let (offer, request) = (TransferId::offer(7), TransferId::request(7));
+    let mut blocks = Bits::full(3);
+    blocks.insert(64);
+    let map = HaveMap { key: key(), blocks };
+    let empty = HaveMap { key: key(), blocks: Bits::default() };
+    let playing = Playing { track: key().track, next: 301 };
+    vec![
+        ("hello", Message::Hello { version: 1, session: 0x0102_0304_0506_0708 }),
+        ("profile", Message::Profile { playing: List::clipped([playing]), passive: true }),
+        ("have", Message::Have { maps: List::clipped([map, empty]) }),
+        ("got", Message::Got { blocks: List::clipped([name()]) }),
+        ("want-digest", Message::WantDigest { keys: List::clipped([key()]) }),
+        ("digest", Message::Digest { digest: small_digest() }),
+        ("offer", Message::Offer { transfer: offer, name: name() }),
+        ("grant", Message::Grant { transfer: offer }),
+        ("decline-held", Message::Decline { transfer: offer, why: No::Held }),
+        ("decline-in-flight", Message::Decline { transfer: offer, why: No::InFlight }),
+        ("decline-unwanted", Message::Decline { transfer: offer, why: No::Unwanted }),
+        ("decline-no-digest", Message::Decline { transfer: offer, why: No::NoDigest }),
+        ("request", Message::Request { transfer: request, name: name(), need_ms: 1500 }),
+        ("refuse-not-held", Message::Refuse { transfer: request, why: No::NotHeld }),
+        ("refuse-busy", Message::Refuse { transfer: request, why: No::Busy }),
+        ("cancel", Message::Cancel { transfer: request }),
+        ("arrived", Message::Arrived { transfer: request }),
+        ("claim", Message::Claim { key: key(), first: 4, count: 4 }),
+        ("ping", Message::Ping { stamp: 1_000_000 }),
+        ("pong", Message::Pong { stamp: 1_000_000 }),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[test]
+fn golden_vectors_of_every_message_hold() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/messages.txt");
+    let header = BulkHeader { transfer: TransferId::request(7), offset: 16_376 }.to_bytes();
+    let mut now = String::from(
+        "# Control messages between peers and the header of a bulk message. tests/swarm/wire.rs says how to write them anew.\n",
+    );
+    for (name, message) in every_message() {
+        now += &format!("{name} {}\n", hex(&message.to_bytes()));
+    }
+    now += &format!("bulk-header {}\n", hex(&header));
+    if std::env::var("RILLCAST_GOLDEN").is_ok_and(|v| v == "write") {
+        std::fs::write(path, &now).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    for (now, golden) in now.lines().zip(golden.lines()) {
+        assert_eq!(now, golden, "the wire has changed; if that is meant, see the top of this file");
+    }
+    assert_eq!(now.lines().count(), golden.lines().count());
+}
+
+#[test]
+fn every_kind_of_message_has_a_golden_vector() {
+    let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
+    assert_eq!(tags, (0..16).collect());
+    for (name, message) in every_message() {
+        assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
+    }
+    assert!(Message::parse(&[16]).is_err(), "a new tag wants a vector");
+}
+
+#[test]
+fn a_bulk_header_survives_the_wire() {
+    for (transfer, offset) in [(0, 0), (u32::MAX, u32::MAX), (1 << 31, 1), (77, 65_535)] {
+        let header = BulkHeader { transfer: TransferId(transfer), offset };
+        assert_eq!(BulkHeader::from_bytes(header.to_bytes()), header);
+    }
+    assert_eq!(BULK_HEADER, 8);
+}
+
+// The longest of each kind that we may send must be one that the other end may take.
+#[test]
+fn the_longest_messages_fit_the_limit() {
+    let key =
+        SegmentKey { track: TrackId(u64::MAX), number: u64::MAX, discontinuity: u32::MAX, part: u16::MAX };
+    let name = BlockName { key, block: BlockIndex(u16::MAX) };
+    let full = Bits::full(MAX_BLOCKS as u16);
+    let digest = SegmentDigest {
+        key,
+        length: MAX_SEGMENT,
+        duration_ms: u32::MAX,
+        hashes: vec![[1; 32]; MAX_BLOCKS],
+        ..small_digest()
+    };
+    let longest = [
+        Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full }; MAX_MAPS]) },
+        Message::Got { blocks: List::clipped(vec![name; MAX_GOT]) },
+        Message::WantDigest { keys: List::clipped(vec![key; MAX_KEYS]) },
+        Message::Digest { digest },
+    ];
+    for message in longest {
+        let bytes = message.to_bytes();
+        assert!(bytes.len() <= MAX_CONTROL, "{} bytes of {:?}", bytes.len(), bytes[0]);
+        assert_eq!(Message::parse(&bytes), Ok(message));
+    }
+}
+
+// Each list at, under and over its limit.
+#[test]
+fn a_list_of_one_too_many_is_refused() {
+    let list = |tag: u8, n: usize, item: &[u8]| {
+        let mut w = rillcast_core::protocol::coding::Writer::new();
+        w.byte(tag);
+        w.varint(n as u64);
+        (0..n).for_each(|_| w.raw(item));
+        w.into_bytes()
+    };
+    let (map, name, key) =
+        (HaveMap { key: key(), blocks: Bits::default() }.to_bytes(), name().to_bytes(), key().to_bytes());
+    for (tag, limit, item) in [(2, MAX_MAPS, map), (3, MAX_GOT, name), (4, MAX_KEYS, key)] {
+        for (n, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
+            assert_eq!(Message::parse(&list(tag, n, &item)).is_ok(), fits, "{n} items under tag {tag}");
+        }
+    }
+}

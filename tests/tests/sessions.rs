@@ -1,0 +1,176 @@
+//! Viewers in real browsers deliver the stream to each other, and keep playing whatever happens around them. In each
+//! test all that the players are handed is byte for byte the origin's, and decodes.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::library;
+use rillcast_tests::browser::Kind;
+use rillcast_tests::netlab::Link;
+use rillcast_tests::origin::Faults;
+use rillcast_tests::scene::{Plan, Scene, Viewer};
+
+async fn scene(plan: Plan) -> Scene {
+    Scene::set(library(), plan).await.unwrap()
+}
+
+/// Waits until the viewer gets bytes from others, beyond what it has.
+async fn gets_from_peers(viewer: &Viewer) {
+    let before = viewer.from_peers().await.unwrap();
+    for _ in 0..90 {
+        if viewer.from_peers().await.unwrap() > before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let report = viewer.report().await.unwrap();
+    panic!("nothing came from peers: {}; console {:?}", report.brief(), viewer.page.log().await);
+}
+
+async fn two_share(plan: Plan, other: Kind) {
+    let scene = scene(plan).await;
+    let one = scene.viewer().await.unwrap();
+    let two = scene.viewer_with(other, Link::VIEWER, "").await.unwrap();
+    one.plays(24).await.unwrap();
+    two.plays(20).await.unwrap();
+    let (first, second) = (scene.intact(&one).await.unwrap(), scene.intact(&two).await.unwrap());
+    let peers = first.sources.peers + second.sources.peers;
+    assert!(peers > 0, "{}\n{}", first.brief(), second.brief());
+    let consumed = first.consumed_bytes + second.consumed_bytes;
+    assert!(scene.origin.ledger().media_bytes() < consumed, "{}\n{}", first.brief(), second.brief());
+}
+
+#[tokio::test]
+async fn two_viewers_deliver_a_transport_stream_to_each_other() {
+    two_share(Plan::LIVE, Kind::Chromium).await;
+}
+
+#[tokio::test]
+async fn two_viewers_deliver_fragmented_mp4_to_each_other() {
+    two_share(Plan { stream: "/live-fmp4/master.m3u8", ..Plan::LIVE }, Kind::Chromium).await;
+}
+
+#[tokio::test]
+async fn encrypted_segments_are_shared_as_they_are() {
+    two_share(Plan { stream: "/live-aes/master.m3u8", ..Plan::LIVE }, Kind::Chromium).await;
+}
+
+#[tokio::test]
+async fn chromium_and_firefox_deliver_to_each_other() {
+    two_share(Plan::LIVE, Kind::Firefox).await;
+}
+
+#[tokio::test]
+async fn a_viewer_that_vanishes_in_mid_transfer_stops_nobody() {
+    let scene = scene(Plan::LIVE).await;
+    let mut viewers = Vec::new();
+    for _ in 0..3 {
+        viewers.push(scene.viewer().await.unwrap());
+    }
+    gets_from_peers(&viewers[1]).await;
+    viewers.remove(0).browser.kill();
+    for viewer in &viewers {
+        viewer.plays(16).await.unwrap();
+    }
+    gets_from_peers(&viewers[1]).await;
+    for viewer in &viewers {
+        scene.intact(viewer).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn exchange_goes_on_after_signaling_dies() {
+    let mut scene = scene(Plan::LIVE).await;
+    let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
+    gets_from_peers(&two).await;
+    scene.servers.signaling().kill().await.unwrap();
+    // Past what was known when it died.
+    one.plays(30).await.unwrap();
+    two.plays(16).await.unwrap();
+    scene.intact(&one).await.unwrap();
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failing_origin_is_survived() {
+    let scene = scene(Plan::LIVE).await;
+    let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
+    one.plays(8).await.unwrap();
+    two.plays(4).await.unwrap();
+    for status in [404, 500] {
+        scene.origin.set_faults(Faults {
+            segment_status: Some(status),
+            for_ms: Some(5000),
+            ..Faults::default()
+        });
+        one.plays(8).await.unwrap();
+        two.plays(8).await.unwrap();
+    }
+    scene.origin.set_faults(Faults { latency_ms: 1500, for_ms: Some(8000), ..Faults::default() });
+    one.plays(12).await.unwrap();
+    two.plays(12).await.unwrap();
+    scene.intact(&one).await.unwrap();
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_origin_without_range_is_enough() {
+    let scene = scene(Plan::LIVE).await;
+    scene.origin.set_faults(Faults { no_range: true, ..Faults::default() });
+    let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
+    one.plays(20).await.unwrap();
+    two.plays(20).await.unwrap();
+    scene.intact(&one).await.unwrap();
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_browser_without_webrtc_plays_plainly() {
+    let scene = scene(Plan::LIVE).await;
+    let viewer = scene.viewer_with(Kind::Chromium, Link::VIEWER, "&nortc").await.unwrap();
+    viewer.plays(12).await.unwrap();
+    let report = scene.intact(&viewer).await.unwrap();
+    assert_eq!((report.sources.peers, report.uploaded), (0, 0));
+}
+
+#[tokio::test]
+async fn a_frozen_tab_stops_nobody_and_comes_back() {
+    let scene = scene(Plan::LIVE).await;
+    let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
+    gets_from_peers(&two).await;
+    one.page.freeze().await.unwrap();
+    two.plays(16).await.unwrap();
+    one.page.thaw().await.unwrap();
+    one.plays(8).await.unwrap();
+    scene.intact(&one).await.unwrap();
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn seeks_in_vod_find_their_segments() {
+    let scene = scene(Plan { stream: "/vod/master.m3u8", ..Plan::LIVE }).await;
+    let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
+    one.plays(6).await.unwrap();
+    two.plays(4).await.unwrap();
+    for target in [120, 20, 200] {
+        let seek = format!("document.querySelector('video').currentTime = {target}");
+        for viewer in [&one, &two] {
+            viewer.page.eval::<f64>(&seek).await.unwrap();
+        }
+        one.plays(5).await.unwrap();
+        two.plays(5).await.unwrap();
+    }
+    scene.intact(&one).await.unwrap();
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_seed_delivers_to_viewers() {
+    let scene = scene(Plan { seed: true, ..Plan::LIVE }).await;
+    let viewer = scene.viewer().await.unwrap();
+    viewer.plays(24).await.unwrap();
+    let report = scene.intact(&viewer).await.unwrap();
+    assert!(report.sources.seeds > 0, "{}", report.brief());
+}
