@@ -32,7 +32,8 @@ pub(super) async fn show(library: Library, options: &Options) -> Result<()> {
     }
     let place = Place::At(options.address);
     let mut servers = Rillcast::start(&place, options.signaling_port, &stream, true).await?;
-    println!("open this page, in several windows: {}", origin.url("/"));
+    let page = origin.url(&format!("/?site={SITE}&content={}", content(&stream)));
+    println!("open this page, in several windows: {page}");
     println!("  stream {stream}   script {script}   Ctrl-C ends it");
     loop {
         tokio::select! {
