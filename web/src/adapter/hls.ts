@@ -95,7 +95,7 @@ export function attachHls(
   const handlers: Record<string, (event: string, data: never) => void> = {
     [MANIFEST_LOADED]: (_: string, data: ManifestLoadedData) => {
       playlists.clear();
-      session.open(options.content ?? pathOf(data.url));
+      session.open(options.content ?? new URL(data.url, location.href).href);
     },
     [LEVEL_UPDATED]: levelUpdated,
     [LEVEL_PTS_UPDATED]: levelUpdated,
@@ -184,15 +184,6 @@ function latency(hls: Hls): number | null {
 /** A URL without query and fragment, as both change with low-latency requests and tokens. */
 function plain(url: string): string {
   return url.split(/[?#]/, 1)[0] ?? url;
-}
-
-/** The default name of what is played: hosts (multi-CDN) and tokens don't change it. */
-function pathOf(url: string): string {
-  try {
-    return new URL(url, document.baseURI).pathname;
-  } catch {
-    return plain(url);
-  }
 }
 
 /** As much of a loader's context as the site's own set-up functions look at. */
