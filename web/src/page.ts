@@ -11,7 +11,7 @@ export interface Options {
   signal?: string;
   /** The site's name in the operator's settings. */
   site?: string;
-  /** The site's own name for what is played; by default the path of the manifest's URL. */
+  /** The site's own name for what is played; by default the manifest's whole URL. */
   content?: string;
   /** Proof that this viewer may take part, where the site asks for one. */
   token?: string;
