@@ -21,6 +21,7 @@ const ANSWER: Duration = Duration::from_millis(2000);
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
         let Welcome { peer, swarm, nonce, weight, settings, publishers, .. } = welcome;
+        self.joined.get_or_insert(now);
         self.membership = Some(Membership { swarm, peer, nonce, weight });
         self.publishers = publishers.into_vec();
         self.announced.clear();

@@ -69,6 +69,9 @@ pub struct Engine<P> {
     config: Config,
     rng: Rng,
     session: u64,
+    /// When the first input came, and when the server first let us in.
+    born: Option<Instant>,
+    joined: Option<Instant>,
     membership: Option<Membership>,
     settings: Settings,
     conditions: Conditions,
@@ -110,6 +113,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let mut rng = Rng::new(config.seed);
         Self {
             session: rng.draw(),
+            born: None,
+            joined: None,
             rng,
             membership: None,
             settings: Settings::default(),
@@ -150,6 +155,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
         self.dirty = true;
+        self.born.get_or_insert(now);
         match input {
             Input::Welcome(welcome) => self.joined(welcome, now),
             Input::Settings(settings) => self.apply(settings),
@@ -224,6 +230,16 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             source_rate: self.sources.throughput(self.thought_at).map_or(0, |r| r.bytes_per_second()),
             links: links.collect(),
             ..self.counters.clone()
+        }
+    }
+
+    /// Joining takes a moment, and so do the first links. Meanwhile what isn't urgent waits for them.
+    fn arriving(&self, now: Instant) -> bool {
+        const JOINING: Duration = Duration::from_millis(3000);
+        const MEETING: Duration = Duration::from_millis(1500);
+        match (self.membership, self.born) {
+            (Some(_), _) => self.joined.is_some_and(|at| now.since(at) < MEETING),
+            (None, born) => born.is_some_and(|at| now.since(at) < JOINING),
         }
     }
 

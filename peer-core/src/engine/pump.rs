@@ -40,6 +40,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             sources: &self.sources,
             demands: &self.demands,
             has_publisher: self.membership.is_some() && !self.publishers.is_empty(),
+            arriving: self.arriving(now),
             may_upload: self.may_upload(),
             may_download: self.may_download(),
             hidden: self.conditions.hidden,

@@ -62,6 +62,7 @@ pub struct Timeline {
     tracks: Map<TrackId, Track>,
     current: Map<MediaKind, Position>,
     playhead: Option<(Playhead, Instant)>,
+    started: bool,
     /// When a waiting player was last given what it waited for.
     fed: Option<Instant>,
 }
@@ -80,12 +81,13 @@ impl Timeline {
         self.tracks.insert(track, Track { kind, entries, live });
     }
 
-    /// Takes the player's place.
+    /// Takes the player's place. For a moment after it was fed, a player that isn't playing is taken to be appending.
     pub fn set_playhead(&mut self, playhead: Playhead, now: Instant) {
         let appending = self.fed.is_some_and(|at| now.since(at) < APPENDING);
-        if playhead.starving && appending {
+        if appending && (playhead.starving || playhead.rate_percent == 0) {
             return;
         }
+        self.started |= playhead.rate_percent > 0;
         self.playhead = Some((playhead, now));
     }
 
@@ -117,6 +119,7 @@ impl Timeline {
             let playhead =
                 Playhead { position_ms: start, rate_percent: 100, buffered_ms: end, starving: false };
             self.playhead = Some((playhead, now));
+            self.started = true;
             self.fed = Some(now);
         }
         for position in self.current.values_mut() {
@@ -163,9 +166,9 @@ impl Timeline {
             && key.number <= (newest.max(current.next) + MAX_AHEAD_OF_PLAYLIST).min(current.next + MAX_AHEAD)
     }
 
-    /// The player has begun to play.
+    /// The player has begun to play, now or earlier: it may be paused.
     pub fn has_started(&self) -> bool {
-        self.playhead.is_some_and(|(p, _)| p.rate_percent > 0)
+        self.started
     }
 
     /// The player waits for bytes right now.
@@ -271,7 +274,7 @@ mod tests {
             after(17_000),
             "time passes, the playhead doesn't"
         );
-        assert!(!timeline.has_started());
+        assert!(timeline.has_started(), "a pause is no new beginning");
     }
 
     #[test]

@@ -164,7 +164,10 @@ impl Hybrid {
     ) {
         let lacking = want.segment.is_none_or(|s| s.digest().is_none() && !s.conflict);
         let asked = self.asked.get(&want.key).is_some_and(|at| view.now.since(*at) < ASK_AGAIN);
-        if want.live || !lacking || asked || !view.has_publisher || !view.may_download {
+        let waits = !view.timeline.has_started() || view.timeline.is_starving();
+        // Live, what was there before we came has no digest where nobody played it yet; what is new comes by itself.
+        let comes = want.live && (!want.demanded || waits);
+        if comes || !lacking || asked || !view.has_publisher || !view.may_download {
             return;
         }
         self.asked.insert(want.key, view.now);
@@ -265,7 +268,9 @@ impl Hybrid {
             return Instant::NEVER;
         }
         let Some(demand) = view.demands.get(&want.key) else { return Instant::NEVER };
-        let hopeless = want.segment.is_some_and(|s| s.conflict) || !view.has_publisher || !view.may_download;
+        let hopeless = want.segment.is_some_and(|s| s.conflict)
+            || !(view.has_publisher || view.arriving)
+            || !view.may_download;
         let patience = demand.since + DIGEST_PATIENCE;
         // Its length isn't known; what a megabyte takes is a fair guess.
         let latest = self.guard.latest(
@@ -436,7 +441,8 @@ impl Pulls {
 
 /// Whether some neighbour holds the block (be it busy), is fetching it, or may turn up with it.
 fn has_hope<P: Payload>(view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
-    view.members.expects_company()
+    view.arriving
+        || view.members.expects_company()
         || view
             .members
             .links()

@@ -58,6 +58,8 @@ pub struct View<'a, P> {
     pub demands: &'a Map<SegmentKey, Demand>,
     /// Some publisher is at work, so that digests can be hoped for.
     pub has_publisher: bool,
+    /// We are still joining, or have just joined: neighbours and digests are on their way.
+    pub arriving: bool,
     /// We may give.
     pub may_upload: bool,
     /// We may take.
