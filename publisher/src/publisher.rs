@@ -51,7 +51,7 @@ impl Default for Config {
             pace: Pace::default(),
             lead: Lead::default(),
             timeouts: Timeouts::default(),
-            backlog: 0,
+            backlog: 3,
             max_tracks: 256,
             max_fetches: 8,
             max_fetches_per_track: 2,

@@ -19,7 +19,7 @@ pub struct Lead {
 
 impl Default for Lead {
     fn default() -> Self {
-        Self { ahead: Duration::from_secs(16), speed_percent: 110 }
+        Self { ahead: Duration::from_secs(60), speed_percent: 125 }
     }
 }
 

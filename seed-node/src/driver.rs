@@ -109,7 +109,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let allow = allow_list(&config)?;
-    let publisher_config = rillcast_publisher::Config { playlists: true, ..Default::default() };
+    let publisher_config = rillcast_publisher::Config { playlists: true, backlog: 1, ..Default::default() };
     let (publisher, mut published) = Publisher::new(key, publisher_config)?;
     let (pieces, mut fetched) = mpsc::channel(PIECES);
     let (link_events, mut from_links) = mpsc::channel(EVENTS);

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rillcast_protocol::id::PublisherKey;
 use rillcast_publisher::key::KeyError;
 use rillcast_publisher::origin::OriginError;
+use rillcast_publisher::vod::Lead;
 use rillcast_publisher::{Config, Publisher, PublishingKey};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
@@ -109,6 +110,9 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         max_tracks: limits.tracks,
         max_fetches: limits.fetches,
         playlists: true,
+        // What was there before anybody played it is digested when somebody asks: see `WantDigests`.
+        backlog: 0,
+        lead: Lead { ahead: Duration::from_secs(16), speed_percent: 110 },
         ..Config::default()
     };
     let (publisher, events) = Publisher::new(key, config)?;

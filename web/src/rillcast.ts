@@ -133,7 +133,11 @@ export class RillcastPage {
     const merged = { ...this.defaults, ...options };
     const signal = merged.signal ?? new URL("/", base).href;
     const wasm = merged.wasm ?? new URL("rillcast_bg.wasm", base).href;
-    const attachment = attachHls(hls, { ...merged, signal, wasm, site: merged.site ?? "default" }, this.#page);
+    const attachment = attachHls(
+      hls,
+      { ...merged, signal, wasm, site: merged.site ?? "default" },
+      this.#page,
+    );
     const { session } = attachment;
     const { detach } = attachment;
     attachment.detach = () => {
