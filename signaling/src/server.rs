@@ -110,8 +110,6 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         max_tracks: limits.tracks,
         max_fetches: limits.fetches,
         playlists: true,
-        // What was there before anybody played it is digested when somebody asks: see `WantDigests`.
-        backlog: 0,
         lead: Lead { ahead: Duration::from_secs(16), speed_percent: 110 },
         ..Config::default()
     };
@@ -156,7 +154,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         router: http::router(front),
         gate: Gate::new(&hub.limits, hub.metrics.clone()),
         handshake: hub.limits.handshake(),
-        http: std::time::Duration::from_secs(hub.limits.http_secs),
+        http: Duration::from_secs(hub.limits.http_secs),
         stop: stopped,
     };
     let mut listening = Vec::new();
