@@ -62,6 +62,9 @@ pub struct Limits {
     /// Seconds (or three segments, if that is longer) that a seed may publish nothing of a track that is played until
     /// the built-in publisher takes it over.
     pub seed_lease_secs: u64,
+    /// Segments behind the live edge that the built-in publisher digests unasked when it begins with a track. Those
+    /// that a viewer asks for it digests anyway, so more than 0 only costs copies where nobody plays them.
+    pub publish_backlog: usize,
     /// Segments that the built-in publisher fetches at a time.
     pub fetches: usize,
     /// Members that a new digest is sent to; gossip does the rest.
@@ -113,6 +116,7 @@ impl Default for Limits {
             tracks_per_swarm: 24,
             tracks: 256,
             seed_lease_secs: 8,
+            publish_backlog: 0,
             fetches: 8,
             digest_fanout: 64,
             digests_to_newcomer: 8,

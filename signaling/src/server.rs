@@ -107,6 +107,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         None => PublishingKey::generate()?,
     };
     let config = Config {
+        backlog: limits.publish_backlog,
         max_tracks: limits.tracks,
         max_fetches: limits.fetches,
         playlists: true,

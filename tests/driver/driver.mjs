@@ -82,11 +82,18 @@ const ops = {
   },
 
   async freeze({ page }) {
+    // As it happens: another tab has covered it. One frozen in front would get its media back suspended.
+    const held = find(page);
+    held.cover = await held.context.newPage();
+    await held.cover.bringToFront();
     await lifecycle(page, "frozen");
   },
 
   async thaw({ page }) {
     await lifecycle(page, "active");
+    const held = find(page);
+    await held.cover?.close();
+    await held.page.bringToFront();
   },
 };
 

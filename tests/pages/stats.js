@@ -8,6 +8,7 @@ window.rcStats = (() => {
   const TICK = 100;
   const STALL_AFTER = 300;
   const LATENCY_EVERY = 500;
+  const LONGEST_TICK = 2000;
   const query = new URLSearchParams(location.search);
 
   const state = {
@@ -84,9 +85,11 @@ window.rcStats = (() => {
       endStall();
       lastMove = now;
       waitingSince = null;
-      state.playedMs += since;
+      // A page that was frozen comes back with one long tick, in which it played nothing.
+      const played = Math.min(since, LONGEST_TICK);
+      state.playedMs += played;
       const level = hls.levels?.[hls.currentLevel] ?? hls.levels?.[hls.loadLevel];
-      if (level) state.bitMs += since * (level.averageBitrate || level.bitrate);
+      if (level) state.bitMs += played * (level.averageBitrate || level.bitrate);
     } else if (
       !video.paused &&
       !video.ended &&
@@ -201,11 +204,30 @@ window.rcStats = (() => {
     };
   }
 
+  /** Where playing stands, for a test that waits in vain. */
+  function standing() {
+    const { currentTime, paused, ended, seeking, readyState, buffered } = video;
+    return {
+      ...{ currentTime, paused, ended, seeking, readyState },
+      buffered: Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)]),
+      level: hls.loadLevel,
+      window: hls.levels?.[hls.loadLevel]?.details?.fragments
+        ?.map((f) => f.start)
+        ?.filter((_, i, all) => i % (all.length - 1) === 0),
+      last: state.segments
+        .slice(-3)
+        .map(({ path, at }) => [path, Math.round(performance.timeOrigin + performance.now() - at)]),
+      errors: state.errors,
+      rillcast: window.Rillcast?.stats?.(),
+    };
+  }
+
   const api = {
     query,
     state,
     attach,
     report,
+    standing,
     /** Where the stream is: `?src=`. */
     src: query.get("src") ?? "/live/master.m3u8",
     /** Called just before the player is made. */

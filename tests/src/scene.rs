@@ -108,7 +108,9 @@ impl Viewer {
         let enough = format!("rcStats.state.playedMs > {}", from + seconds as f64 * 1000.0);
         // Generous, for test machines are slow; what counts is that it gets there.
         let limit = Duration::from_secs(60 + 3 * seconds);
-        self.page.wait_until(&enough, limit).await.context("the viewer doesn't play on")
+        let Err(error) = self.page.wait_until(&enough, limit).await else { return Ok(()) };
+        let standing: serde_json::Value = self.page.eval("rcStats.standing()").await.unwrap_or_default();
+        Err(error).with_context(|| format!("the viewer doesn't play on; it stands at {standing}"))
     }
 
     /// Bytes that came from other viewers so far.

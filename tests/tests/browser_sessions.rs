@@ -144,6 +144,7 @@ async fn a_frozen_tab_stops_nobody_and_comes_back() {
     two.plays(16).await.unwrap();
     one.page.thaw().await.unwrap();
     one.plays(8).await.unwrap();
+    gets_from_peers(&one).await;
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
 }

@@ -5,10 +5,36 @@ use rillcast_publisher::sign;
 
 use crate::kit::{Client, Origin, server_with, url};
 
+/// Digests some of what there is already, so that a test has something to look at.
+const THREE_BEHIND: &str = "[limits]\npublish_backlog = 3\n";
+
+#[tokio::test]
+async fn what_was_there_before_costs_nothing_until_somebody_asks_for_it() {
+    use rillcast_protocol::coding::List;
+    use rillcast_protocol::signal::ClientMessage;
+    let (origin, base) = Origin::start(10, 16, false).await;
+    let (server, _dir) = server_with("", std::slice::from_ref(&base)).await;
+    let mut viewer = Client::viewer(&server).await;
+    let playlist = format!("{base}v.m3u8");
+    viewer.play(&[&playlist]).await;
+    while origin.looks() == 0 {
+        tokio::task::yield_now().await;
+    }
+    origin.show(11, 17);
+    let news = viewer.digest().await.key;
+    assert_eq!(news.number, 16, "what comes is digested by itself");
+    let wanted = crate::kit::key_of(news.track, 14);
+    viewer.send(&ClientMessage::WantDigests { keys: List::clipped([wanted]) }).await;
+    assert_eq!(viewer.digest().await.key, wanted);
+    let mut fetched = origin.fetched();
+    fetched.sort_unstable();
+    assert_eq!(fetched, [14, 16]);
+}
+
 #[tokio::test]
 async fn what_a_viewer_plays_is_digested_and_its_bytes_are_handed_on_once() {
     let (origin, base) = Origin::start(10, 16, false).await;
-    let (server, _dir) = server_with("", std::slice::from_ref(&base)).await;
+    let (server, _dir) = server_with(THREE_BEHIND, std::slice::from_ref(&base)).await;
     let mut viewer = Client::viewer(&server).await;
     let welcome = viewer.welcome.clone().expect("joined");
     assert_eq!(welcome.publishers.to_vec(), [server.publisher.expect("built in")]);
@@ -27,7 +53,7 @@ async fn what_a_viewer_plays_is_digested_and_its_bytes_are_handed_on_once() {
         assert_eq!(get().await.status(), 410);
     }
     numbers.sort_unstable();
-    assert_eq!(numbers, [13, 14, 15], "what players begin with");
+    assert_eq!(numbers, [13, 14, 15], "as many as are set");
     origin.show(11, 17);
     assert_eq!(viewer.digest().await.key.number, 16);
     let mut fetched = origin.fetched();
@@ -38,7 +64,7 @@ async fn what_a_viewer_plays_is_digested_and_its_bytes_are_handed_on_once() {
 #[tokio::test]
 async fn a_second_viewer_costs_the_origin_nothing_and_the_last_one_gone_ends_it() {
     let (origin, base) = Origin::start(0, 6, false).await;
-    let (server, _dir) = server_with("", std::slice::from_ref(&base)).await;
+    let (server, _dir) = server_with(THREE_BEHIND, std::slice::from_ref(&base)).await;
     let playlist = format!("{base}v.m3u8");
     let mut first = Client::viewer(&server).await;
     first.play(&[&playlist]).await;
@@ -67,7 +93,7 @@ async fn a_second_viewer_costs_the_origin_nothing_and_the_last_one_gone_ends_it(
 #[tokio::test]
 async fn hosting_can_be_turned_off() {
     let (_origin, base) = Origin::start(0, 6, false).await;
-    let (server, _dir) = server_with("[limits]\nhosted_bytes = 0\n", std::slice::from_ref(&base)).await;
+    let (server, _dir) = server_with("[limits]\nhosted_bytes = 0\npublish_backlog = 1\n", std::slice::from_ref(&base)).await;
     let mut viewer = Client::viewer(&server).await;
     assert_eq!(viewer.welcome.as_ref().expect("joined").publisher_base.as_str(), "");
     viewer.play(&[&format!("{base}v.m3u8")]).await;
