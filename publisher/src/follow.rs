@@ -66,6 +66,8 @@ struct View {
     plan: Option<Plan>,
     pending: VecDeque<Segment>,
     wanted: VecDeque<SegmentKey>,
+    /// From when on what is pending is fetched unasked.
+    settled: Instant,
     underway: Vec<SegmentKey>,
     looking: bool,
     failing: bool,
@@ -81,6 +83,7 @@ impl Follower {
             plan: None,
             pending: VecDeque::new(),
             wanted: VecDeque::new(),
+            settled: Instant::now() + self.config.settle,
             underway: Vec::new(),
             looking: false,
             failing: false,
@@ -157,6 +160,9 @@ impl Follower {
                 return Ok(playlist.segments[index].clone());
             }
         }
+        if now < view.settled && !view.pending.is_empty() {
+            return Err(Some(view.settled));
+        }
         while let Some(segment) = view.pending.pop_front() {
             // Whatever has left the playlist may be gone from the origin too, and nobody will play it.
             if playlist.find(segment.key).is_some() && lacks(view, &segment) {
@@ -225,7 +231,7 @@ impl Follower {
         let changed = view.playlist.as_deref() != Some(&playlist);
         if first && playlist.ended {
             let durations = playlist.segments.iter().map(|s| millis(s.duration_ms)).collect();
-            view.plan = Some(Plan::new(self.config.lead, durations, at));
+            view.plan = self.config.lead.map(|lead| Plan::new(lead, durations, at));
         } else {
             let fresh = match known {
                 Some(known) if newest >= Some(known) => {

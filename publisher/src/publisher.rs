@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -27,12 +28,15 @@ use crate::vod::Lead;
 pub struct Config {
     /// How often live playlists are looked at.
     pub pace: Pace,
-    /// How far ahead of the viewers finished playlists are digested.
-    pub lead: Lead,
+    /// How far ahead of the viewers finished playlists are digested; `None` digests only what is asked for.
+    pub lead: Option<Lead>,
     /// How long the origin may take.
     pub timeouts: Timeouts,
     /// Segments behind the live edge that are digested when following begins: what players start with.
     pub backlog: usize,
+    /// What is new in a live playlist waits so long after following began; what is asked for doesn't. A rendition that
+    /// viewers only start with, and leave at once, then costs no copies.
+    pub settle: Duration,
     /// Most playlists followed at a time.
     pub max_tracks: usize,
     /// Most segments fetched at a time, over all playlists.
@@ -49,9 +53,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             pace: Pace::default(),
-            lead: Lead::default(),
+            lead: Some(Lead::default()),
             timeouts: Timeouts::default(),
             backlog: 3,
+            settle: Duration::ZERO,
             max_tracks: 256,
             max_fetches: 8,
             max_fetches_per_track: 2,

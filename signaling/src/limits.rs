@@ -65,6 +65,8 @@ pub struct Limits {
     /// Segments behind the live edge that the built-in publisher digests unasked when it begins with a track. Those
     /// that a viewer asks for it digests anyway, so more than 0 only costs copies where nobody plays them.
     pub publish_backlog: usize,
+    /// Milliseconds for which a track must have been played until the built-in publisher digests it unasked.
+    pub publish_settle_ms: u64,
     /// Segments that the built-in publisher fetches at a time.
     pub fetches: usize,
     /// Members that a new digest is sent to; gossip does the rest.
@@ -117,6 +119,7 @@ impl Default for Limits {
             tracks: 256,
             seed_lease_secs: 8,
             publish_backlog: 0,
+            publish_settle_ms: 3000,
             fetches: 8,
             digest_fanout: 64,
             digests_to_newcomer: 8,

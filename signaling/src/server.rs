@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rillcast_protocol::id::PublisherKey;
 use rillcast_publisher::key::KeyError;
 use rillcast_publisher::origin::OriginError;
-use rillcast_publisher::vod::Lead;
 use rillcast_publisher::{Config, Publisher, PublishingKey};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
@@ -108,10 +107,13 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     };
     let config = Config {
         backlog: limits.publish_backlog,
+        settle: Duration::from_millis(limits.publish_settle_ms),
         max_tracks: limits.tracks,
         max_fetches: limits.fetches,
         playlists: true,
-        lead: Lead { ahead: Duration::from_secs(16), speed_percent: 110 },
+        // Viewers ask for the digests of what they are about to play. Anything digested beyond that is a copy which
+        // nobody may come to play: they start with one rendition and go on with another.
+        lead: None,
         ..Config::default()
     };
     let (publisher, events) = Publisher::new(key, config)?;

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use js_sys::{Array, Float64Array, Object, Reflect, Uint8Array};
-use rillcast_core::engine::{CheckId, Conditions, FetchId, Input, MediaKind, Playhead, SegmentEntry};
+use rillcast_core::engine::{
+    CheckId, Conditions, FetchId, Input, MediaKind, Patience, Playhead, SegmentEntry,
+};
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
@@ -167,11 +169,13 @@ impl Peer {
         url: String,
         start: f64,
         end: f64,
-        patience_ms: f64,
+        first_byte_ms: f64,
+        whole_ms: f64,
     ) -> u32 {
         let key = key(track_id(playlist), number, discontinuity, part);
         self.shell.source.place(key, place(url, start, end));
-        self.shell.demand(key, Duration::from_millis(patience_ms as u64))
+        let ms = |ms: f64| Duration::from_millis(ms as u64);
+        self.shell.demand(key, Patience { first_byte: ms(first_byte_ms), whole: ms(whole_ms) })
     }
 
     /// The player no longer wants it.

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::Array;
-use rillcast_core::engine::{Check, CheckId, Config, Delivery, Engine, Event, Input, Output, SourceError};
+use rillcast_core::engine::{
+    Check, CheckId, Config, Delivery, Engine, Event, Input, Output, Patience, SourceError,
+};
 use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::id::{Role, SegmentKey};
 
@@ -133,7 +135,7 @@ impl Shell {
     }
 
     /// The player asks for a segment. The answer is a call of the host with the request's number.
-    pub(crate) fn demand(self: &Rc<Self>, key: SegmentKey, patience: Duration) -> u32 {
+    pub(crate) fn demand(self: &Rc<Self>, key: SegmentKey, patience: Patience) -> u32 {
         let request = self.next_request.get();
         self.next_request.set(request.wrapping_add(1));
         self.requests.borrow_mut().push((request, key));

@@ -76,10 +76,18 @@ export interface TimelineEntry extends SegmentPlace {
   duration: number;
 }
 
+/** When a player gives up what it asked for, in milliseconds from then. */
+export interface Patience {
+  /** If nothing of it has come. */
+  firstByteMs: number;
+  /** If not all of it has come. */
+  wholeMs: number;
+}
+
 /** What an adapter needs of a peer. Any of these may throw once the peer is broken. */
 export interface PeerPort {
   timeline(playlist: string, audio: boolean, live: boolean, segments: readonly TimelineEntry[]): void;
-  demand(playlist: string, segment: SegmentPlace, patienceMs: number): number;
+  demand(playlist: string, segment: SegmentPlace, patience: Patience): number;
   cancel(request: number): void;
   playhead(positionMs: number, rate: number, bufferedMs: number, starving: boolean): void;
   conditions(mayUpload: boolean, mayDownload: boolean, hidden: boolean, uploadCap: number): void;
@@ -92,7 +100,7 @@ export interface PeerPort {
 export interface PeerEvents {
   /** The segment is here. `throughput` in bytes/s, NaN if unknown; `firstByte` on `performance.now()`'s clock. */
   deliver(request: number, parts: Uint8Array[], throughput: number, firstByte: number, share: Share): void;
-  /** So much of it is here; `total` is -1 while unknown. */
+  /** More of it is here: `loaded` bytes if the rest is coming from the source, else 0. `total` is -1 while unknown. */
   progress(request: number, loaded: number, total: number): void;
   /** It can't be had. `status`: of the answer; 0 is no answer, -1 anything else. */
   failed(request: number, status: number): void;
@@ -220,8 +228,8 @@ export const createPeer: PeerMaker = (options, events, request) => {
       const urls = segments.map((s) => s.url);
       made.timeline(playlist, audio, live, numbers, urls);
     },
-    demand: (playlist, s, patienceMs) =>
-      made.demand(playlist, s.sn, s.cc, s.part, s.url, s.range[0], s.range[1], patienceMs),
+    demand: (playlist, s, patience) =>
+      made.demand(playlist, s.sn, s.cc, s.part, s.url, ...s.range, patience.firstByteMs, patience.wholeMs),
     cancel: (id) => made.cancel(id),
     playhead: (...args) => made.playhead(...args),
     conditions: (...args) => made.conditions(...args),

@@ -11,6 +11,7 @@ import {
   isSupported,
   load,
   type Neighbour,
+  type Patience,
   type PeerMaker,
   type PeerPort,
   type PeerStats,
@@ -207,9 +208,9 @@ export class Session {
   }
 
   /** Asks for a segment. Gives nothing if the player has to fetch it itself. */
-  demand(playlist: string, place: SegmentPlace, patienceMs: number, waiting: Waiting): number | undefined {
+  demand(playlist: string, place: SegmentPlace, patience: Patience, waiting: Waiting): number | undefined {
     return this.#guard((peer) => {
-      const request = peer.demand(playlist, place, patienceMs);
+      const request = peer.demand(playlist, place, patience);
       // An answer never comes before the number: see `#answer`.
       this.#waiting.set(request, waiting);
       return request;

@@ -1,7 +1,7 @@
 /** Stand-ins for the browser, hls.js and the engine. */
 
 import { Page } from "../src/page.js";
-import type { PeerEvents, PeerPort, PeerStats, SegmentPlace, Share } from "../src/peer.js";
+import type { Patience, PeerEvents, PeerPort, PeerStats, SegmentPlace, Share } from "../src/peer.js";
 import { type Means, Session } from "../src/session.js";
 
 /** A document and a window that never change. Node has the rest. */
@@ -37,7 +37,7 @@ export const STATS: PeerStats = {
 /** An engine that answers when the test says so. */
 export class FakePeer implements PeerPort {
   readonly calls: string[] = [];
-  readonly demands: { playlist: string; place: SegmentPlace; patienceMs: number }[] = [];
+  readonly demands: { playlist: string; place: SegmentPlace; patience: Patience }[] = [];
   broken = false;
 
   constructor(readonly events: PeerEvents) {}
@@ -49,9 +49,9 @@ export class FakePeer implements PeerPort {
   timeline(): void {
     this.#call("timeline");
   }
-  demand(playlist: string, place: SegmentPlace, patienceMs: number): number {
+  demand(playlist: string, place: SegmentPlace, patience: Patience): number {
     this.#call("demand");
-    return this.demands.push({ playlist, place, patienceMs }) - 1;
+    return this.demands.push({ playlist, place, patience }) - 1;
   }
   cancel(request: number): void {
     this.#call(`cancel ${request}`);

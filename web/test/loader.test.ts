@@ -101,10 +101,11 @@ test("a segment from the swarm comes whole, in a buffer of its own, with the sta
   assert.equal(BODY[0]?.length, 3);
 });
 
-test("progress keeps loaded and total true", () => {
+test("the player sees no progress while peers deliver, and the source's pace once the rest comes from there", () => {
   const loader = make();
   loader.load(context(), policy(10_000, 20_000), callbacks());
-  assert.equal(loader.stats.loading.first, 0);
+  peer().events.progress(0, 0, 6);
+  assert.deepEqual([loader.stats.loaded, loader.stats.total, loader.stats.loading.first], [0, 0, 0]);
   peer().events.progress(0, 3, -1);
   assert.deepEqual([loader.stats.loaded, loader.stats.total], [3, 0]);
   assert.ok(loader.stats.loading.first >= loader.stats.loading.start);
@@ -149,7 +150,8 @@ test("no first byte within the policy's time is a timeout, and the next try goes
 test("after the first byte the time for the whole counts", async () => {
   const loader = make();
   loader.load(context(), policy(10, 40), callbacks());
-  peer().events.progress(0, 3, 6);
+  assert.deepEqual(peer().demands[0]?.patience, { firstByteMs: 10, wholeMs: 40 });
+  peer().events.progress(0, 0, 6);
   const started = performance.now();
   while (heard.length === 0) await settle();
   assert.equal(heard[0]?.[0], "timeout");

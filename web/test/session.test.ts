@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FakePeer, fakeBrowser, fakeSession, settle } from "./fakes.js";
 
+const PATIENCE = { firstByteMs: 1000, wholeMs: 2000 };
+
 fakeBrowser();
 const last = (peer: FakePeer | undefined) => peer?.calls.filter((c) => c.startsWith("conditions")).at(-1);
 
@@ -27,7 +29,7 @@ test("without consent nobody is told anything", async () => {
   assert.equal(session.state, "consent");
   assert.equal(peers.length, 0);
   assert.equal(
-    session.demand("p", { sn: 1, cc: 0, part: 0, url: "u", range: [0, 0] }, 1, {} as never),
+    session.demand("p", { sn: 1, cc: 0, part: 0, url: "u", range: [0, 0] }, PATIENCE, {} as never),
     undefined,
   );
   page.consent = true;
@@ -65,7 +67,7 @@ test("the off switch leaves at once, and counters live on", async () => {
   await settle();
   const failed: number[] = [];
   const waiting = { deliver() {}, progress() {}, failed: (status: number) => void failed.push(status) };
-  session.demand("p", { sn: 1, cc: 0, part: 0, url: "u", range: [0, 0] }, 1, waiting);
+  session.demand("p", { sn: 1, cc: 0, part: 0, url: "u", range: [0, 0] }, PATIENCE, waiting);
   page.enabled = false;
   assert.deepEqual([peers[0]?.calls.at(-1), session.state, failed], ["close", "off", [-1]]);
   assert.equal(session.stats().bytes.peers, 70);

@@ -13,7 +13,7 @@ use crate::wire::Message;
 use crate::wire::message::BlockName;
 use rillcast_protocol::id::BlockIndex;
 
-use super::{Check, CheckId, Delivery, Engine, Event, FLUSH, LinkId, Output, Pending};
+use super::{Check, CheckId, Delivery, Engine, Event, FLUSH, LinkId, Output, Patience, Pending};
 
 /// Signatures being verified at a time; more are dropped and asked for again when needed.
 const MAX_SIGNATURES: usize = 64;
@@ -136,7 +136,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if ok {
             self.got.push(BlockName { key, block: BlockIndex(block) });
             self.flush_at = self.flush_at.min(now + FLUSH);
-            self.progress(key);
+            self.progress(key, now);
             self.try_deliver(key, now);
             return;
         }
@@ -189,7 +189,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.trim();
     }
 
-    pub(super) fn demand(&mut self, key: SegmentKey, patience: Duration, now: Instant) {
+    pub(super) fn demand(&mut self, key: SegmentKey, patience: Patience, now: Instant) {
         self.timeline.demanded(key);
         self.demands.insert(key, Demand { since: now, patience });
         if let Some(segment) = self.store.segment_mut(&key) {
@@ -198,7 +198,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.store.entry(key, now);
         }
         self.tell_tracks();
-        self.progress(key);
+        self.progress(key, now);
         self.try_deliver(key, now);
     }
 
@@ -228,13 +228,17 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    pub(super) fn progress(&mut self, key: SegmentKey) {
+    /// Tells the player how loading goes, once all that is missing comes from the source; before that only that it goes. Peers
+    /// deliver when they must, not as fast as they can, and what looks slow to a player it gives up for a smaller rendition.
+    pub(super) fn progress(&mut self, key: SegmentKey, now: Instant) {
         if !self.demands.contains_key(&key) {
             return;
         }
         if let Some(segment) = self.store.segment(&key) {
             let (loaded, total) = segment.progress();
-            if loaded > 0 {
+            let from_source = segment.missing().all(|block| self.sources.covers(&key, block, now));
+            let loaded = if from_source { loaded } else { 0 };
+            if segment.bytes() > 0 {
                 self.outputs.push_back(Output::Progress { key, loaded, total });
             }
         }

@@ -102,6 +102,15 @@ pub enum Via {
     Publisher,
 }
 
+/// When a player gives up what it asked for, counted from then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// If nothing of it has come.
+    pub first_byte: Duration,
+    /// If not all of it has come.
+    pub whole: Duration,
+}
+
 /// What a shell tells the engine.
 #[derive(Clone, Debug)]
 pub enum Input<P> {
@@ -171,8 +180,8 @@ pub enum Input<P> {
     Demand {
         /// Which.
         key: SegmentKey,
-        /// The player gives up after this time.
-        patience: Duration,
+        /// How long it waits.
+        patience: Patience,
     },
     /// The player no longer wants it.
     Cancel {
@@ -345,11 +354,11 @@ pub enum Output<P> {
     },
     /// Hand a segment to the player.
     Deliver(Delivery<P>),
-    /// So much of a demanded segment is here.
+    /// More of a demanded segment is here.
     Progress {
         /// Which.
         key: SegmentKey,
-        /// Bytes here.
+        /// Bytes here, if the rest is coming from the source; 0 while peers are bringing it in their own time.
         loaded: u32,
         /// Bytes in all, once known.
         total: Option<u32>,

@@ -112,11 +112,13 @@ fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
             return;
         }
         let demand = view.demands.get(&key);
+        let segment = view.store.segment(&key);
         let mut deadline = view.timeline.deadline(&key, view.now);
         if let Some(d) = demand {
-            deadline = deadline.min((d.since + d.patience).minus(Duration::from_secs(1)));
+            let begun = segment.is_some_and(|s| s.bytes() > 0);
+            let patience = if begun { d.patience.whole } else { d.patience.first_byte };
+            deadline = deadline.min((d.since + patience).minus(Duration::from_secs(1)));
         }
-        let segment = view.store.segment(&key);
         if demand.is_none() && segment.is_some_and(|s| s.is_complete() || s.is_whole() || s.delivered) {
             return;
         }

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use rillcast_protocol::id::{Role, SegmentKey};
 
-use crate::engine::io::{LinkId, SourceError, Via};
+use crate::engine::io::{LinkId, Patience, SourceError, Via};
 use crate::media::{Store, Timeline};
 use crate::overlay::Members;
 use crate::payload::Payload;
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::transfer::{Downloads, Sources, Uploads};
 use crate::wire::message::BlockName;
 
@@ -29,8 +29,8 @@ pub use hybrid::Hybrid;
 pub struct Demand {
     /// Since when.
     pub since: Instant,
-    /// It gives up after this time.
-    pub patience: Duration,
+    /// When it gives up.
+    pub patience: Patience,
 }
 
 /// What a scheduler sees.

@@ -9,7 +9,7 @@ use crate::kit::{Answer, Bench, Origin, SWARM, body, playlist};
 
 fn config() -> Config {
     let lead = Lead { ahead: Duration::from_secs(5), speed_percent: 100 };
-    Config { lead, playlists: true, max_fetches_per_track: 1, ..Config::default() }
+    Config { lead: Some(lead), playlists: true, max_fetches_per_track: 1, ..Config::default() }
 }
 
 async fn film(segments: u64) -> Origin {
@@ -36,6 +36,19 @@ async fn it_is_digested_in_order_ahead_of_the_viewer_and_looked_at_once() {
     assert_eq!(order, (0..8).collect::<Vec<_>>());
     assert_eq!(origin.count("/v.m3u8"), 1);
     assert_eq!(origin.count("/100.ts"), 0, "a film isn't fetched whole because somebody began it");
+}
+
+#[tokio::test]
+async fn without_a_lead_only_what_is_asked_for_is_digested() {
+    let origin = film(1000).await;
+    let mut bench = Bench::new(Config { lead: None, ..config() });
+    let track = bench.publisher.follow(SWARM, &origin.url("/v.m3u8"), &origin.allow()).expect("follows");
+    while !matches!(bench.next().await, Event::Playlist { .. }) {}
+    for number in [500, 2] {
+        bench.publisher.want(SWARM, SegmentKey { track, number, discontinuity: 0, part: 0 });
+        assert_eq!(bench.published().await.digest.key.number, number);
+    }
+    assert_eq!([1, 3, 501].map(|n| origin.count(&format!("/{n}.ts"))), [0; 3]);
 }
 
 #[tokio::test]

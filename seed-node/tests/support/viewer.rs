@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use rillcast_core::engine::{
-    Config, Delivery, Engine, Input, LinkId, MediaKind, Output, Playhead, SegmentEntry, Share, SourceError,
+    Config, Delivery, Engine, Input, LinkId, MediaKind, Output, Patience, Playhead, SegmentEntry, Share,
+    SourceError,
 };
 use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 
 use super::endpoint;
 use super::origin::{Origin, SEGMENT, segment};
+
+const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
 
 pub(crate) struct Viewer {
     engine: Engine<Media>,
@@ -243,14 +246,14 @@ impl Viewer {
                 starving: false,
             }));
             if number <= newest {
-                self.input(Input::Demand { key: key(number), patience: Duration::from_secs(20) });
+                self.input(Input::Demand { key: key(number), patience: PATIENCE });
                 let wanted = self.delivered.len() + 1;
                 while self.delivered.len() < wanted {
                     self.step().await;
                     // As a player does: it asks again for what it couldn't have.
                     if std::mem::take(&mut self.failed) && self.delivered.len() < wanted {
                         tokio::time::sleep(Duration::from_millis(100)).await;
-                        self.input(Input::Demand { key: key(number), patience: Duration::from_secs(20) });
+                        self.input(Input::Demand { key: key(number), patience: PATIENCE });
                     }
                 }
                 let (_, share) = self.delivered[wanted - 1];

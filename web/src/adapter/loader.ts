@@ -29,6 +29,8 @@ export interface LoaderHost {
   timed(stats: LoaderStats): void;
 }
 
+/** Longest wait for a segment, whatever the player's own limits say. */
+const MAX_LOAD_MS = 120_000;
 /** Segments that we once failed to bring are left to the player's own loader: at most so many are remembered. */
 const MAX_DOUBTED = 64;
 
@@ -49,6 +51,8 @@ export function createLoaderClass(host: LoaderHost): FragmentLoaderClass {
     #config: LoaderConfiguration | null = null;
     #request: number | undefined;
     #timer: ReturnType<typeof setTimeout> | undefined;
+    /** Some of it has come. */
+    #begun = false;
     #playlist = "";
     #place: SegmentPlace | undefined;
 
@@ -107,23 +111,23 @@ export function createLoaderClass(host: LoaderHost): FragmentLoaderClass {
       if (doubted.delete(context.url)) return false;
 
       const { maxTimeToFirstByteMs, maxLoadTimeMs } = config.loadPolicy;
-      const patience = Math.min(maxTimeToFirstByteMs || Infinity, maxLoadTimeMs || Infinity, 120_000);
+      const wholeMs = Math.min(maxLoadTimeMs || Infinity, MAX_LOAD_MS);
+      const firstByteMs = Math.min(maxTimeToFirstByteMs || Infinity, wholeMs);
       const asked = performance.now();
       const waiting: Waiting = {
         deliver: (...delivery) => this.#deliver(asked, ...delivery),
-        progress: (loaded, total) => this.#progress(asked, loaded, total),
+        progress: (loaded, total) => this.#progress(asked + wholeMs, loaded, total),
         failed: (status) => this.#failed(status),
       };
-      this.#request = host.session.demand(where.playlist, where.place, patience, waiting);
+      this.#request = host.session.demand(where.playlist, where.place, { firstByteMs, wholeMs }, waiting);
       if (this.#request === undefined) return false;
       this.stats.loading.start = asked;
-      this.#timeOut(patience);
+      this.#timeOut(firstByteMs);
       return true;
     }
 
     #timeOut(ms: number): void {
       clearTimeout(this.#timer);
-      if (!Number.isFinite(ms)) return;
       this.#timer = setTimeout(() => {
         const { stats, context } = this;
         const callbacks = this.#callbacks;
@@ -134,14 +138,18 @@ export function createLoaderClass(host: LoaderHost): FragmentLoaderClass {
       }, ms);
     }
 
-    #progress(asked: number, loaded: number, total: number): void {
+    /**
+     * hls.js gives up a segment whose bytes come too slowly for its buffer. So it sees no progress as long as peers
+     * are bringing it in their own time, and the source's pace as soon as the rest comes from there.
+     */
+    #progress(until: number, loaded: number, total: number): void {
       const { stats } = this;
       if (!this.#isOurs()) return;
-      if (loaded > 0 && !stats.loading.first) {
-        stats.loading.first = Math.max(performance.now(), asked);
-        const whole = this.#config?.loadPolicy.maxLoadTimeMs ?? Infinity;
-        this.#timeOut(whole - (stats.loading.first - asked));
-      }
+      const now = performance.now();
+      if (!this.#begun) this.#timeOut(until - now);
+      this.#begun = true;
+      if (loaded === 0) return;
+      stats.loading.first ||= now;
       stats.loaded = loaded;
       if (total > 0) stats.total = total;
     }

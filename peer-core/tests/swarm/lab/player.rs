@@ -1,13 +1,15 @@
 //! Players that behave like hls.js: a playlist read once per segment, one segment at a time and up to 30 s ahead, live playback three
 //! segments behind the edge.
 
-use rillcast_core::engine::{Delivery, Input, MediaKind, Playhead, Share};
+use rillcast_core::engine::{Delivery, Input, MediaKind, Patience, Playhead, Share};
 use rillcast_core::payload::Payload;
 use rillcast_core::protocol::id::{SegmentKey, TrackId};
 use rillcast_core::time::{Duration, Instant, Rate};
 
 use super::media::{Buf, body, entry, key_of};
 use super::net::{Event, Net};
+
+const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
 
 const TICK: Duration = Duration::from_millis(250);
 /// From having a segment to asking for the next one.
@@ -156,7 +158,7 @@ impl Net {
             }
             playing.asked = Some(next);
             let key = key_of(playing.track, next);
-            self.input(n, Input::Demand { key, patience: Duration::from_secs(20) });
+            self.input(n, Input::Demand { key, patience: PATIENCE });
         }
     }
 

@@ -1,7 +1,8 @@
 //! One engine, driven by hand: its neighbours say what a test makes them say.
 
 use rillcast_core::engine::{
-    Conditions, Config, Delivery, Engine, Event, FetchId, Input, LinkId, MediaKind, Output, Playhead, Via,
+    Conditions, Config, Delivery, Engine, Event, FetchId, Input, LinkId, MediaKind, Output, Patience,
+    Playhead, Via,
 };
 use rillcast_core::protocol::coding::{List, Text, Wire};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey};
@@ -13,6 +14,8 @@ use rillcast_core::wire::message::{BlockName, HaveMap, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
 use super::media::{Buf, MAIN, PUBLISHER, Rendition, SWARM, body, digest, entry, holds, key, peer_id, video};
+
+const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
 
 /// A fetch that the engine has asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +220,7 @@ impl Solo {
     }
 
     pub fn demand(&mut self, number: u64) {
-        self.tell(Input::Demand { key: key(number), patience: Duration::from_secs(20) });
+        self.tell(Input::Demand { key: key(number), patience: PATIENCE });
         // Thoughts have a least distance.
         self.wait(Duration::from_millis(20));
     }
