@@ -174,8 +174,24 @@ impl Peer {
     ) -> u32 {
         let key = key(track_id(playlist), number, discontinuity, part);
         self.shell.source.place(key, place(url, start, end));
-        let ms = |ms: f64| Duration::from_millis(ms as u64);
         self.shell.demand(key, Patience { first_byte: ms(first_byte_ms), whole: ms(whole_ms) })
+    }
+
+    /// The player got a segment without us.
+    #[allow(clippy::too_many_arguments)] // as above
+    pub fn handed(
+        &self,
+        playlist: &str,
+        number: f64,
+        discontinuity: f64,
+        part: f64,
+        bytes: f64,
+        first_byte_ms: f64,
+        transfer_ms: f64,
+    ) {
+        let key = key(track_id(playlist), number, discontinuity, part);
+        let (first_byte, transfer) = (ms(first_byte_ms), ms(transfer_ms));
+        self.shell.input(Input::Handed { key, bytes: bytes as u32, first_byte, transfer });
     }
 
     /// The player no longer wants it.
@@ -354,4 +370,8 @@ fn key(track: TrackId, number: f64, discontinuity: f64, part: f64) -> SegmentKey
 
 fn place(url: String, start: f64, end: f64) -> Place {
     Place { url, range: (end > start).then_some(start as u64..end as u64) }
+}
+
+fn ms(milliseconds: f64) -> Duration {
+    Duration::from_millis(milliseconds as u64)
 }

@@ -84,10 +84,21 @@ export interface Patience {
   wholeMs: number;
 }
 
+/** What it took the player's own loader to fetch a segment. */
+export interface Took {
+  bytes: number;
+  /** From asking to the first byte. */
+  firstByteMs: number;
+  /** From the first byte to the last. */
+  transferMs: number;
+}
+
 /** What an adapter needs of a peer. Any of these may throw once the peer is broken. */
 export interface PeerPort {
   timeline(playlist: string, audio: boolean, live: boolean, segments: readonly TimelineEntry[]): void;
   demand(playlist: string, segment: SegmentPlace, patience: Patience): number;
+  /** The player got a segment without us. */
+  handed(playlist: string, segment: SegmentPlace, took: Took): void;
   cancel(request: number): void;
   playhead(positionMs: number, rate: number, bufferedMs: number, starving: boolean): void;
   conditions(mayUpload: boolean, mayDownload: boolean, hidden: boolean, uploadCap: number): void;
@@ -230,6 +241,8 @@ export const createPeer: PeerMaker = (options, events, request) => {
     },
     demand: (playlist, s, patience) =>
       made.demand(playlist, s.sn, s.cc, s.part, s.url, ...s.range, patience.firstByteMs, patience.wholeMs),
+    handed: (playlist, s, took) =>
+      made.handed(playlist, s.sn, s.cc, s.part, took.bytes, took.firstByteMs, took.transferMs),
     cancel: (id) => made.cancel(id),
     playhead: (...args) => made.playhead(...args),
     conditions: (...args) => made.conditions(...args),

@@ -19,6 +19,7 @@ import {
   type SegmentPlace,
   type Share,
   type TimelineEntry,
+  type Took,
 } from "./peer.js";
 import type { Position, Watched } from "./watch.js";
 
@@ -76,6 +77,9 @@ export interface SessionEvents {
   /** The source filled in at the last moment. */
   rescue: { sn: number; bytes: number };
 }
+
+/** Of which playlist, which segment, and what it took. */
+type Handed = [playlist: string, place: SegmentPlace, took: Took];
 
 /** The picture of the moment, and counters since the player was attached. */
 export interface Stats {
@@ -144,6 +148,8 @@ export class Session {
   #holdout = false;
   #position: Position | undefined;
   #watched: Watched = { stalls: 0, stallMs: 0, playedMs: 0 };
+  /** What the player's own loader brought last; a peer that comes later hears of it. */
+  #handed: Handed | undefined;
   readonly #timelines = new Map<string, [boolean, boolean, readonly TimelineEntry[]]>();
   readonly #waiting = new Map<number, Waiting>();
   /** Of peers that are gone, and of the player's own loader. */
@@ -186,6 +192,7 @@ export class Session {
   open(content: string): void {
     this.#leave("idle");
     this.#timelines.clear();
+    this.#handed = undefined;
     this.#content = content;
     this.#reconsider();
   }
@@ -222,10 +229,13 @@ export class Session {
     if (this.#waiting.delete(request)) this.#guard((peer) => peer.cancel(request));
   }
 
-  /** The player's own loader fetched media. */
-  countDirect(bytes: number): void {
+  /** The player's own loader fetched a segment. */
+  handed(...handed: Handed): void {
+    const { bytes } = handed[2];
     this.#past.sourceBytes += bytes;
     this.#past.deliveredBytes += bytes;
+    this.#handed = handed;
+    this.#guard((peer) => peer.handed(...handed));
   }
 
   stats(): Stats {
@@ -339,6 +349,8 @@ export class Session {
     this.#tellConditions();
     for (const [playlist, timeline] of this.#timelines)
       this.#guard((peer) => peer.timeline(playlist, ...timeline));
+    const handed = this.#handed;
+    if (handed) this.#guard((peer) => peer.handed(...handed));
     if (this.#position) this.tick(this.#position, this.#watched);
   }
 

@@ -53,6 +53,9 @@ export class FakePeer implements PeerPort {
     this.#call("demand");
     return this.demands.push({ playlist, place, patience }) - 1;
   }
+  handed(playlist: string, { sn }: SegmentPlace): void {
+    this.#call(`handed ${playlist} ${sn}`);
+  }
   cancel(request: number): void {
     this.#call(`cancel ${request}`);
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type FakePeer, fakeBrowser, fakeSession, settle } from "./fakes.js";
 
+const TOOK = { bytes: 100, firstByteMs: 20, transferMs: 80 };
 const PATIENCE = { firstByteMs: 1000, wholeMs: 2000 };
 
 fakeBrowser();
@@ -19,6 +20,18 @@ test("joins once the manifest is known, and tells the peer what it missed", asyn
   assert.deepEqual(peers[0]?.calls, ["conditions true true false 0", "timeline"]);
   peers[0]?.events.signaling(true);
   assert.equal(session.state, "joined");
+  session.close();
+});
+
+test("a peer that comes later hears what the player has got without it", async () => {
+  const { session, peers } = fakeSession();
+  session.open("a");
+  session.handed("p", { sn: 7, cc: 0, part: 0, url: "u", range: [0, 0] }, TOOK);
+  await settle();
+  assert.ok(peers[0]?.calls.includes("handed p 7"));
+  session.handed("p", { sn: 8, cc: 0, part: 0, url: "u", range: [0, 0] }, TOOK);
+  assert.equal(peers[0]?.calls.at(-1), "handed p 8");
+  assert.equal(session.stats().bytes.source, 200 + 20);
   session.close();
 });
 

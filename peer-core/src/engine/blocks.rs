@@ -189,6 +189,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.trim();
     }
 
+    /// What the player got elsewhere, before we were there or after we failed, starts it just as well: what it asks for next isn't
+    /// urgent any more.
+    pub(super) fn handed(&mut self, key: SegmentKey, now: Instant) {
+        self.timeline.demanded(key);
+        self.timeline.delivered(key, now);
+        self.tell_tracks();
+    }
+
     pub(super) fn demand(&mut self, key: SegmentKey, patience: Patience, now: Instant) {
         self.timeline.demanded(key);
         self.demands.insert(key, Demand { since: now, patience });

@@ -183,6 +183,17 @@ pub enum Input<P> {
         /// How long it waits.
         patience: Patience,
     },
+    /// The player got a segment without us.
+    Handed {
+        /// Which.
+        key: SegmentKey,
+        /// Its length.
+        bytes: u32,
+        /// From asking to the first byte.
+        first_byte: Duration,
+        /// From the first byte to the last.
+        transfer: Duration,
+    },
     /// The player no longer wants it.
     Cancel {
         /// Which.

@@ -177,6 +177,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             Input::Playhead(playhead) => self.timeline.set_playhead(playhead, now),
             Input::Demand { key, patience } => self.demand(key, patience, now),
+            Input::Handed { key, bytes, first_byte, transfer } => {
+                self.sources.seen(u64::from(bytes), first_byte, transfer, now);
+                self.handed(key, now);
+            }
             Input::Cancel { key } => self.cancel(key, now),
             Input::SourceHead { fetch, head } => self.source_head(fetch, head, now),
             Input::SourceData { fetch, data } => self.source_data(fetch, data, now),

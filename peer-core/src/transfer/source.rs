@@ -144,6 +144,12 @@ impl<P: Payload> Sources<P> {
         }
     }
 
+    /// Somebody else fetched from the source: what that took.
+    pub fn seen(&mut self, bytes: u64, first_byte: Duration, transfer: Duration, now: Instant) {
+        self.meter.wait(first_byte);
+        self.meter.sample(bytes, transfer, now);
+    }
+
     /// Whether a fetch is about to bring the block. One that hasn't moved for a while doesn't count: others may bring it first.
     pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
         self.fetches.values().any(|f| {
@@ -209,6 +215,10 @@ impl Meter {
             (self.since, self.bytes) = (Some(now), 0);
         }
         self.busy += 1;
+        self.wait(first_byte);
+    }
+
+    fn wait(&mut self, first_byte: Duration) {
         self.first_byte = Some(self.first_byte.map_or(first_byte, |old| (old * 3 + first_byte) / 4));
     }
 
@@ -220,15 +230,19 @@ impl Meter {
         if self.busy > 0 {
             return;
         }
-        let Some(since) = self.since.take() else { return };
-        // A small answer may arrive in one piece with its head; a microsecond's throughput would be a fairy tale.
-        let time = now.since(since).max(Duration::from_millis(5));
-        if self.bytes < MIN_SAMPLE {
+        if let Some(since) = self.since.take() {
+            self.sample(self.bytes, now.since(since), now);
+        }
+    }
+
+    fn sample(&mut self, bytes: u64, time: Duration, now: Instant) {
+        if bytes < MIN_SAMPLE {
             return;
         }
-        let sample = self.bytes as f64 / time.as_secs_f64();
+        // A small answer may arrive in one piece with its head; a microsecond's throughput would be a fairy tale.
+        let sample = bytes as f64 / time.max(Duration::from_millis(5)).as_secs_f64();
         // The more bytes, the more a sample weighs: a whole segment replaces most of what was believed.
-        let weight = (self.bytes as f64 / 400_000.0).clamp(0.15, 0.7);
+        let weight = (bytes as f64 / 400_000.0).clamp(0.15, 0.7);
         let rate = self.rate.map_or(sample, |old| old + (sample - old) * weight);
         self.rate = Some(rate);
         self.best = Some(self.best.map_or(rate, |b| b.max(rate)));
@@ -285,6 +299,16 @@ mod tests {
         assert_eq!(rate(&sources, 30), None, "not the source's");
         fetched(&mut sources, MIN_SAMPLE as usize, 100, 1100);
         assert_eq!(rate(&sources, 1100), Some(MIN_SAMPLE), "at the limit");
+    }
+
+    #[test]
+    fn what_the_player_fetched_by_itself_counts_like_our_own() {
+        let mut sources = Sources::<Vec<u8>>::default();
+        sources.seen(400_000, Duration::from_millis(80), Duration::from_millis(500), after(600));
+        assert_eq!(
+            (rate(&sources, 600), sources.first_byte()),
+            (Some(800_000), Some(Duration::from_millis(80)))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use rillcast_core::engine::{Input, MediaKind, Playhead};
 use rillcast_core::time::Duration;
 
-use crate::lab::{AUDIO, HIGH, MAIN, Net, Rendition, Setup, Solo, key, video};
+use crate::lab::{AUDIO, HIGH, MAIN, Net, Rendition, Setup, Solo, entry, key, video};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -11,6 +11,27 @@ fn secs(n: u64) -> Duration {
 
 fn ladder() -> Vec<Rendition> {
     vec![video(MAIN, 700_000), video(HIGH, 1_400_000)]
+}
+
+// R25: the first segment comes over HTTP; the next one has time to meet peers, whoever brought the first.
+#[test]
+fn what_the_player_got_without_us_makes_the_next_segment_wait_for_peers() {
+    for handed in [true, false] {
+        let mut solo = Solo::viewer();
+        let segments = (10..=20).map(|number| entry(key(number))).collect();
+        solo.tell(Input::Timeline { track: MAIN, kind: MediaKind::Main, segments, live: true });
+        if handed {
+            let (first_byte, transfer) = (Duration::from_millis(50), Duration::from_millis(100));
+            solo.tell(Input::Handed { key: key(17), bytes: 200_000, first_byte, transfer });
+        }
+        let appending = Playhead { position_ms: 0, rate_percent: 0, buffered_ms: 0, starving: true };
+        solo.tell(Input::Playhead(appending));
+        solo.demand(18);
+        solo.wait(Duration::from_millis(500));
+        assert_eq!(solo.fetches.is_empty(), handed, "otherwise it is the first, and nothing is waited for");
+        solo.wait(Duration::from_secs(3));
+        assert_eq!(solo.fetches.len(), 1, "nobody came");
+    }
 }
 
 // DESIGN 3: one overlay for all renditions.

@@ -207,7 +207,9 @@ export function createLoaderClass(host: LoaderHost): FragmentLoaderClass {
         ...callbacks,
         onSuccess: (response, own, same, details) => {
           if (this.#place) {
-            host.session.countDirect(own.loaded);
+            const { start, first, end } = own.loading;
+            const took = { bytes: own.loaded, firstByteMs: first - start, transferMs: end - first };
+            host.session.handed(this.#playlist, this.#place, took);
             if (response.data instanceof ArrayBuffer) {
               const share = { source: own.loaded, publisher: 0, peers: 0, seeds: 0 };
               this.#tell(context.url, new Uint8Array(response.data), share);

@@ -19,7 +19,7 @@ pub mod source;
 pub mod tape;
 pub mod wires;
 
-pub use media::{AUDIO, Buf, HIGH, MAIN, Rendition, body, digest, key, key_of, peer_id, video};
+pub use media::{AUDIO, Buf, HIGH, MAIN, Rendition, body, digest, entry, key, key_of, peer_id, video};
 pub use net::{Net, Setup};
 pub use solo::Solo;
 pub use source::Answers;
