@@ -69,6 +69,13 @@ fn tuning() {
         let (mut s, mut c) = (0.0, 0.0);
         for seed in 2..8 {
             let net = run(Setup { seed, live, join_gap: gap, ..Setup::default() });
+            if seed < 4 && live {
+                for (at, n, e) in &net.told {
+                    if let rillcast_core::engine::Event::Rescue { key, bytes } = e {
+                        println!("RESCUE {at:?} node {n} seg {} {bytes}", key.number);
+                    }
+                }
+            }
             s += net.savings() / 6.0;
             c += net.copies() / 6.0;
         }

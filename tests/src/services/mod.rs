@@ -1,5 +1,6 @@
 //! The servers beside the origin, as child processes: where they run, how they are started, that they end.
 
+mod admin;
 mod place;
 mod rillcast;
 mod server;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
+use super::admin::Admin;
 use super::{Place, Server};
 use crate::site;
 
@@ -17,6 +18,8 @@ pub struct Rillcast {
     signaling: Server,
     seed: Option<Server>,
     address: SocketAddr,
+    place: Place,
+    admin: Admin,
 }
 
 impl Rillcast {
@@ -26,10 +29,11 @@ impl Rillcast {
         let port = if port == 0 { place.free_port()? } else { port };
         let address = SocketAddr::new(place.address(), port);
         let mut command = place.command(program("rillcast-signaling")?);
-        command.args(signaling_args(address, master));
+        let admin = Admin::new()?;
+        command.args(signaling_args(address, master)).arg("--admin-token-file").arg(admin.file());
         let signaling = Server::start("signaling", command, place, port).await?;
         let seed = if seed { Some(Self::start_seed(place, address, master).await?) } else { None };
-        Ok(Self { signaling, seed, address })
+        Ok(Self { signaling, seed, address, place: place.clone(), admin })
     }
 
     async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
@@ -50,6 +54,11 @@ impl Rillcast {
     /// Where signaling listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Changes a field of the site's settings while viewers watch (`enabled` is the kill switch).
+    pub async fn set(&self, field: &str, value: serde_json::Value) -> Result<()> {
+        self.admin.set(&self.place, self.address.port(), SITE, field, &value).await
     }
 
     /// The signaling process.

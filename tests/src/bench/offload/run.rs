@@ -112,6 +112,9 @@ async fn collect(pages: &[(usize, Instant, Page)]) -> Result<Vec<ViewerReport>> 
         };
         if std::env::var_os("RILLCAST_VERBOSE").is_some() {
             eprintln!("viewer {index}: {}", report.brief());
+            let engine: serde_json::Value =
+                page.eval("window.Rillcast?.stats?.().engine ?? null").await.unwrap_or_default();
+            eprintln!("viewer {index}: engine {engine}");
             for line in page.log().await.unwrap_or_default() {
                 eprintln!("viewer {index} | {line}");
             }

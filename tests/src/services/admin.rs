@@ -1,0 +1,70 @@
+//! The operator's hand on signaling: its admin interface, as an operator uses it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+
+use super::Place;
+
+/// A token in a file that is there as long as this.
+#[derive(Debug)]
+pub(super) struct Admin {
+    token: String,
+    file: PathBuf,
+}
+
+impl Admin {
+    /// A token of its own, written to where the server will read it.
+    pub(super) fn new() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let token = format!("rillcast-test-admin-{}-{number}", std::process::id());
+        let file = std::env::temp_dir().join(&token);
+        std::fs::write(&file, &token).with_context(|| format!("can't write {}", file.display()))?;
+        Ok(Self { token, file })
+    }
+
+    /// What the server is told.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Changes one field of a site on the server at `port` of `place`.
+    pub(super) async fn set(
+        &self,
+        place: &Place,
+        port: u16,
+        site: &str,
+        field: &str,
+        value: &serde_json::Value,
+    ) -> Result<()> {
+        let stream = place.connect(port)?;
+        stream.set_nonblocking(true)?;
+        let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::put(format!("/admin/sites/{site}/{field}"))
+            .header("host", "signaling")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Full::<Bytes>::from(value.to_string()))?;
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let said = answer.into_body().collect().await?.to_bytes();
+        connection.abort();
+        ensure!(status.is_success(), "signaling answered {status}: {}", String::from_utf8_lossy(&said));
+        Ok(())
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        // A file that is left in the temporary folder opens nothing any more.
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
