@@ -112,7 +112,8 @@ impl Timeline {
     /// The player has a segment. If it was waiting for it, it plays on from there as soon as it has appended it: what comes next
     /// has a deadline from now on, though the player hasn't said so yet.
     pub fn delivered(&mut self, key: SegmentKey, now: Instant) {
-        if self.is_starving()
+        // Before it starts, a player may say that it is paused: it plays as soon as it can.
+        if (self.is_starving() || !self.started)
             && let Some(start) = self.start_ms(&key)
         {
             let end = start + i64::from(self.duration_ms(&key).unwrap_or(0));
@@ -338,6 +339,18 @@ mod tests {
         assert!(!timeline.is_starving(), "it is still appending");
         timeline.set_playhead(starving, after(100 + 1500));
         assert!(timeline.is_starving(), "no, it starves");
+    }
+
+    #[test]
+    fn a_player_that_calls_itself_paused_before_it_starts_starts_all_the_same() {
+        let mut timeline = Timeline::default();
+        timeline.update(VIDEO, MediaKind::Main, entries(VIDEO, 10..20), true);
+        timeline.demanded(key(VIDEO, 15));
+        timeline.set_playhead(playing(0, 0), after(0));
+        assert!(!timeline.has_started());
+        timeline.delivered(key(VIDEO, 15), after(100));
+        assert!(timeline.has_started());
+        assert_eq!(timeline.deadline(&key(VIDEO, 16), after(100)), after(4100));
     }
 
     // After a discontinuity numbers go on but the key differs: two encodings never meet in one segment.

@@ -60,25 +60,3 @@ fn engines_ask_for_calls_at_an_easy_pace() {
     let viewer_seconds = 8 * 60;
     assert!(net.figures.timeouts < viewer_seconds * 60, "{} timeouts", net.figures.timeouts);
 }
-
-#[test]
-#[ignore]
-fn tuning() {
-    for live in [true, false] {
-        let gap = Duration::from_secs(if live { 2 } else { 5 });
-        let (mut s, mut c) = (0.0, 0.0);
-        for seed in 2..8 {
-            let net = run(Setup { seed, live, join_gap: gap, ..Setup::default() });
-            if seed < 4 && live {
-                for (at, n, e) in &net.told {
-                    if let rillcast_core::engine::Event::Rescue { key, bytes } = e {
-                        println!("RESCUE {at:?} node {n} seg {} {bytes}", key.number);
-                    }
-                }
-            }
-            s += net.savings() / 6.0;
-            c += net.copies() / 6.0;
-        }
-        println!("MEAN live {live} savings {s:.4} copies {c:.3}");
-    }
-}
