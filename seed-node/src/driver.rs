@@ -5,10 +5,10 @@
 //! Queues that end here: links' events ([`EVENTS`]), news from signaling, pieces of fetches, the publisher's events.
 //! All push back on who fills them.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
 
-use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Stats, Via};
+use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, watch};
 use crate::follow::Following;
 use crate::links::Links;
 use crate::payload::Media;
-use crate::rtc::{Endpoint, Happening, LinkEvent, Why};
+use crate::picture::{Picture, Shared};
+use crate::rtc::{Endpoint, Happening, LinkEvent};
 use crate::signaling::{News, Signaling};
 use crate::source::{PIECES, Piece, Place, Sources, What};
 use crate::{Error, check};
@@ -54,38 +55,6 @@ pub struct SwarmConfig {
     /// Bytes/s given to all peers together; 0 is no cap.
     pub upload_cap: u32,
 }
-
-/// What can be seen of a swarm from outside.
-#[derive(Clone, Debug, Default)]
-pub struct Picture {
-    /// Connected to signaling.
-    pub joined: bool,
-    /// Who we are.
-    pub peer: Option<PeerId>,
-    /// In which swarm.
-    pub swarm: Option<SwarmId>,
-    /// The engine's counters and links.
-    pub stats: Stats,
-    /// Links and attempts.
-    pub links: usize,
-    /// Tracks followed.
-    pub followed: usize,
-    /// Segments signed.
-    pub published: u64,
-    /// Segments that came again with other bytes.
-    pub conflicts: u64,
-    /// Segments that got no digest.
-    pub skipped: u64,
-    /// Media bytes fetched for publishing.
-    pub published_bytes: u64,
-    /// Links ended, by cause.
-    pub ended: BTreeMap<&'static str, u64>,
-    /// Peers that lied.
-    pub liars: u64,
-}
-
-/// A place where the newest picture is found.
-pub type Shared = Arc<Mutex<Picture>>;
 
 /// Told once, when first joined.
 #[derive(Clone, Debug)]
@@ -311,7 +280,7 @@ impl Driver {
         let LinkEvent { link: id, what } = event;
         let link = LinkId(id);
         if let Happening::Closed(why) = what {
-            *self.picture.ended.entry(name(&why)).or_default() += 1;
+            self.picture.link_ended(&why);
             let peer = self.links.peer(id);
             tracing::info!(?peer, ?why, "link ended");
             if let Some(input) = self.links.ended(id) {
@@ -475,19 +444,6 @@ fn hosted_base(signal: &Url, base: &str) -> Option<Url> {
         url.set_path(&format!("{}/", url.path()));
     }
     Some(url)
-}
-
-fn name(why: &Why) -> &'static str {
-    match why {
-        Why::Told => "told",
-        Why::Peer => "peer",
-        Why::NeverOpened => "never_opened",
-        Why::Silent => "silent",
-        Why::Stalled => "stalled",
-        Why::Overrun => "overrun",
-        Why::Protocol(_) => "protocol",
-        Why::Setup(_) => "setup",
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
-//! - [`metrics`]: what monitoring sees
+//! - [`picture`], [`metrics`]: what can be seen from outside, and how monitoring sees it
 
 pub mod check;
 pub mod config;
@@ -20,6 +20,7 @@ pub mod links;
 pub mod metrics;
 pub mod node;
 pub mod payload;
+pub mod picture;
 pub mod rtc;
 pub mod signaling;
 pub mod source;

@@ -13,7 +13,7 @@ use axum::{Router, routing::get};
 use rillcast_protocol::id::Role;
 use tokio::net::TcpListener;
 
-use crate::driver::{Picture, Shared};
+use crate::picture::{Picture, Shared};
 use crate::rtc::Endpoint;
 
 /// Everything that is shown.

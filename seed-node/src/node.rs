@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::config::Settings;
-use crate::driver::{self, Joined, Shared, SwarmConfig};
+use crate::driver::{self, Joined, SwarmConfig};
 use crate::metrics::{self, ServeGuard, Watched};
+use crate::picture::Shared;
 use crate::rtc::{Endpoint, EndpointConfig};
 
 /// How long links may take to say goodbye.

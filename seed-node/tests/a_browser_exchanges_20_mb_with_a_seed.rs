@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 const BYTES: usize = 20_000_000;
 
 async fn exchange(browser: &str, page_offers: bool) {
-    let Some(mut page) = Page::start(browser).await else { return };
+    let mut page = Page::start(browser).await;
     let hub = endpoint();
     let (to_us, mut events) = mpsc::channel(256);
     let mut link = (!page_offers).then(|| Link::start(&hub, 1, 1, Start::Offer, to_us.clone()));

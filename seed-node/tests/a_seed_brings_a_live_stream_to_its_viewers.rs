@@ -7,8 +7,8 @@ use std::sync::PoisonError;
 
 use clap::Parser;
 use rillcast_seed::config::Options;
-use rillcast_seed::driver::Picture;
 use rillcast_seed::node::Node;
+use rillcast_seed::picture::Picture;
 use rillcast_signaling::options::Options as SignalOptions;
 use support::origin::{Origin, RENDITIONS};
 use support::viewer::Viewer;

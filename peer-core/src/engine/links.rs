@@ -96,6 +96,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.send(link, Message::Have { maps });
         }
         self.ping(link, now);
+        // The next in line may be dialed.
+        self.upkeep_at = now;
     }
 
     pub(super) fn link_closed(&mut self, peer: PeerId, link: Option<LinkId>, now: Instant) {
@@ -103,6 +105,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.drop_link(link);
         }
         self.members.closed(peer, link, now);
+        self.upkeep_at = now;
     }
 
     /// What was coming over the link comes from elsewhere; what was going is forgotten.

@@ -23,6 +23,10 @@ pub const SILENCE: Duration = Duration::from_millis(6000);
 pub const PING_EVERY: Duration = Duration::from_millis(2000);
 const ASK_AGAIN: Duration = Duration::from_millis(10_000);
 const ENOUGH: usize = 4;
+/// Attempts of our own begun at once: each costs a handshake, and a newcomer's player needs the processor for its start.
+const DIALS: usize = 3;
+/// An attempt that takes longer doesn't hold up the next.
+const SLOW: Duration = Duration::from_millis(400);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -36,6 +40,7 @@ struct Known {
     descriptor: PeerDescriptor,
     state: State,
     attempts: u8,
+    /// Idle: when the next attempt may be made. Connecting: since when.
     not_before: Instant,
 }
 
@@ -46,6 +51,8 @@ pub struct Members {
     links: Map<LinkId, Link>,
     banned: Vec<PeerId>,
     asked: Option<Instant>,
+    /// Peers whose turn to be dialed comes after those being dialed.
+    in_line: usize,
 }
 
 /// What the overlay wants of the shell.
@@ -156,7 +163,7 @@ impl Members {
 
     /// Whether a link is being made for the first time: its other end may hold what we lack.
     pub fn expects_company(&self) -> bool {
-        self.known.values().any(|k| k.state == State::Connecting && k.attempts == 0)
+        self.in_line > 0 || self.known.values().any(|k| k.state == State::Connecting && k.attempts == 0)
     }
 
     /// Drops everything: the kill switch.
@@ -182,17 +189,30 @@ impl Members {
             .map(|(id, k)| (seeds_first(k), *id))
             .collect();
         idle.sort_unstable();
+        let is_dialing = |k: &Known| {
+            k.state == State::Connecting && k.descriptor.initiate && now.since(k.not_before) < SLOW
+        };
+        let mut dialing = self.known.values().filter(|k| is_dialing(k)).count();
+        self.in_line = 0;
         for (_, id) in idle {
-            if busy >= max_links {
+            if busy + self.in_line >= max_links {
                 break;
             }
             if let Some(known) = self.known.get_mut(&id) {
-                known.state = State::Connecting;
+                if known.descriptor.initiate {
+                    if dialing >= DIALS {
+                        self.in_line += 1;
+                        continue;
+                    }
+                    dialing += 1;
+                }
+                (known.state, known.not_before) = (State::Connecting, now);
                 // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
                 wants.push(Want::Connect(id, known.descriptor.initiate));
                 busy += 1;
             }
         }
+        busy += self.in_line;
         if busy < ENOUGH.min(max_links) && self.asked.is_none_or(|at| now.since(at) > ASK_AGAIN) {
             self.asked = Some(now);
             wants.push(Want::Peers((max_links - busy).min(16) as u8));
@@ -208,7 +228,7 @@ mod tests {
     fn peer(n: u16) -> PeerDescriptor {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_be_bytes());
-        PeerDescriptor { id: PeerId(id), role: Role::Viewer, nonce: 0, weight: 100, initiate: true }
+        PeerDescriptor { id: PeerId(id), role: Role::Viewer, nonce: 0, weight: 100, initiate: false }
     }
 
     fn after(ms: u64) -> Instant {
@@ -242,11 +262,28 @@ mod tests {
     }
 
     #[test]
+    fn few_are_dialed_at_once_and_a_slow_one_holds_nobody_up() {
+        let mut members = Members::default();
+        let peers: Vec<_> = (0..5).map(|n| PeerDescriptor { initiate: true, ..peer(n) }).collect();
+        members.introduce(&peers, Instant::ZERO);
+        assert_eq!(connects(&members.maintain(16, Instant::ZERO)), DIALS);
+        assert!(members.expects_company());
+        assert_eq!(connects(&members.maintain(16, after(1))), 0);
+        members.opened(LinkId(1), peers[0].id, after(200));
+        assert_eq!(connects(&members.maintain(16, after(200))), 1, "one is through, the next may begin");
+        let slow = Instant::ZERO + SLOW;
+        assert_eq!(connects(&members.maintain(16, slow.minus(Duration::from_micros(1)))), 0);
+        assert_eq!(connects(&members.maintain(16, slow)), 1);
+        members.introduce(&[peer(7)], slow);
+        assert_eq!(connects(&members.maintain(16, slow)), 1, "who dials us costs us no waiting");
+    }
+
+    #[test]
     fn seeds_are_linked_with_first() {
         let mut members = Members::default();
         let seed = PeerDescriptor { role: Role::Seed, ..peer(300) };
         members.introduce(&[peer(1), seed, peer(2)], Instant::ZERO);
-        assert_eq!(members.maintain(1, Instant::ZERO)[0], Want::Connect(seed.id, true));
+        assert_eq!(members.maintain(1, Instant::ZERO)[0], Want::Connect(seed.id, false));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rillcast_core::engine::{BULK_HEADER, BULK_PAYLOAD, BulkFrame, MAX_CONTROL};
+use rillcast_core::engine::{BULK_HEADER, BulkFrame};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::session::{Description, SessionSignal, Side};
 use tokio::sync::{mpsc, watch};
-use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::data_channel::DataChannel;
 use webrtc::peer_connection::{
     PeerConnection, RTCIceCandidateInit, RTCPeerConnectionState, RTCSessionDescription,
 };
@@ -22,6 +22,7 @@ use webrtc::peer_connection::{
 use super::connection::{self, Connection};
 use super::endpoint::Endpoint;
 use super::pacer::Pacer;
+use super::reader::{Kind, Readers, Report};
 use super::{candidate, mux::Port};
 use crate::payload::Media;
 
@@ -227,7 +228,8 @@ impl Task {
     }
 
     async fn serve(&self, connection: &Connection, commands: &mut mpsc::Receiver<Command>) -> Why {
-        let (readers, mut reports) = self.read(connection);
+        let (readers, mut reports) =
+            Readers::start(self.link, &connection.control, &connection.bulk, &self.events);
         let why = Serving {
             task: self,
             pc: &connection.pc,
@@ -248,110 +250,6 @@ impl Task {
         drop(readers);
         why
     }
-
-    /// One reader for each channel. They hand messages to the node directly, and wait if it is busy: SCTP's receive
-    /// window then closes, and the peer waits too.
-    fn read(&self, connection: &Connection) -> (Readers, mpsc::Receiver<Report>) {
-        let (reports, from_readers) = mpsc::channel(8);
-        let (opened, _) = watch::channel(false);
-        let tasks =
-            [(&connection.control, Kind::Control), (&connection.bulk, Kind::Bulk)].map(|(channel, kind)| {
-                let reader = Reader {
-                    channel: Arc::clone(channel),
-                    kind,
-                    link: self.link,
-                    opened: opened.subscribe(),
-                    reports: reports.clone(),
-                    events: self.events.clone(),
-                };
-                tokio::spawn(reader.run())
-            });
-        (Readers { tasks, opened }, from_readers)
-    }
-}
-
-struct Readers {
-    tasks: [tokio::task::JoinHandle<()>; 2],
-    opened: watch::Sender<bool>,
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Control,
-    Bulk,
-}
-
-enum Report {
-    Open(Kind),
-    Closed,
-    Protocol(&'static str),
-}
-
-struct Reader {
-    channel: Arc<dyn DataChannel>,
-    kind: Kind,
-    link: u32,
-    opened: watch::Receiver<bool>,
-    reports: mpsc::Sender<Report>,
-    events: mpsc::Sender<LinkEvent>,
-}
-
-impl Reader {
-    async fn run(mut self) {
-        let last = loop {
-            match self.channel.poll().await {
-                Some(DataChannelEvent::OnOpen) => {
-                    if self.reports.send(Report::Open(self.kind)).await.is_err() {
-                        return;
-                    }
-                    // Nothing is handed over before the node knows that the link is open.
-                    if self.opened.wait_for(|open| *open).await.is_err() {
-                        return;
-                    }
-                }
-                Some(DataChannelEvent::OnMessage(message)) => {
-                    let what = match (self.kind, message.is_string) {
-                        (_, true) => Err("text message"),
-                        (Kind::Control, _) => control(message.data),
-                        (Kind::Bulk, _) => bulk(message.data),
-                    };
-                    match what {
-                        Ok(what) => {
-                            if self.events.send(LinkEvent { link: self.link, what }).await.is_err() {
-                                return;
-                            }
-                        }
-                        Err(what) => break Report::Protocol(what),
-                    }
-                }
-                Some(DataChannelEvent::OnClose | DataChannelEvent::OnClosing) | None => break Report::Closed,
-                Some(_) => {}
-            }
-        };
-        let _ = self.reports.send(last).await;
-    }
-}
-
-fn control(data: BytesMut) -> Result<Happening, &'static str> {
-    if data.len() > MAX_CONTROL {
-        return Err("control message too long");
-    }
-    Ok(Happening::Control(data.into()))
-}
-
-fn bulk(data: BytesMut) -> Result<Happening, &'static str> {
-    if data.len() > BULK_HEADER + BULK_PAYLOAD {
-        return Err("bulk message too long");
-    }
-    let data = data.freeze();
-    let header = data.first_chunk::<BULK_HEADER>().copied().ok_or("bulk message without a header")?;
-    Ok(Happening::Bulk { header, payload: Media(data.slice(BULK_HEADER..)) })
 }
 
 struct Serving<'a> {

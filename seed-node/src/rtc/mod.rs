@@ -1,7 +1,7 @@
 //! WebRTC with every peer on one UDP port.
 //!
 //! - [`endpoint`]: what all links share; start here
-//! - [`link`]: one link and its task
+//! - [`link`]: one link and its task; `reader`: what comes in on it
 //! - [`pacer`]: how much may be on its way on a link; pure logic
 //! - [`connection`]: one connection of the WebRTC stack, set up our way
 //! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
@@ -15,6 +15,7 @@ pub mod endpoint;
 pub mod link;
 pub mod mux;
 pub mod pacer;
+mod reader;
 pub mod routes;
 pub mod runtime;
 pub mod socket;

@@ -28,18 +28,22 @@ pub(crate) enum Said {
 }
 
 impl Page {
-    /// Starts `chromium` or `firefox`; `None`, and a word about it, where browser tests can't run.
-    pub(crate) async fn start(name: &str) -> Option<Self> {
-        let executable = if name == "firefox" { "/usr/bin/firefox-esr" } else { "/usr/bin/chromium" };
-        if std::env::var_os("RILLCAST_NODE_MODULES").is_none() || !std::path::Path::new(executable).exists() {
-            eprintln!(
-                "SKIPPED: set RILLCAST_NODE_MODULES to a node_modules with puppeteer-core and install {executable}"
-            );
-            return None;
-        }
+    /// Starts `chromium` or `firefox`. A test without its browser fails, or nobody would notice that it tests nothing.
+    pub(crate) async fn start(name: &str) -> Self {
+        let (variable, usual) = match name {
+            "firefox" => ("RILLCAST_FIREFOX", "/usr/bin/firefox-esr"),
+            _ => ("RILLCAST_CHROMIUM", "/usr/bin/chromium"),
+        };
+        let executable = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
+        let has_modules = std::env::var_os("RILLCAST_NODE_MODULES").is_some();
+        assert!(
+            has_modules && std::path::Path::new(&executable).exists(),
+            "run this through `cargo xtask test`, or set RILLCAST_NODE_MODULES to a node_modules with puppeteer-core and \
+             {variable} to a browser ({executable} isn't one)"
+        );
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/page.mjs");
         let mut node = Command::new("node")
-            .args([script, name, executable])
+            .args([script, name, &executable])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -52,7 +56,7 @@ impl Page {
             let line = page.line().await;
             if let Some(version) = line["ready"].as_str() {
                 eprintln!("{version}");
-                return Some(page);
+                return page;
             }
         }
     }
