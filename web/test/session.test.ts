@@ -31,7 +31,7 @@ test("a peer that comes later hears what the player has got without it", async (
   assert.ok(peers[0]?.calls.includes("handed p 7"));
   session.handed("p", { sn: 8, cc: 0, part: 0, url: "u", range: [0, 0] }, TOOK);
   assert.equal(peers[0]?.calls.at(-1), "handed p 8");
-  assert.equal(session.stats().bytes.source, 200 + 20);
+  assert.equal(session.stats().bytes.source, 200 + 10);
   session.close();
 });
 
