@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use clap::Parser;
 use rillcast_seed::config::Options;
@@ -70,4 +71,19 @@ async fn a_stopped_seed_is_missed_at_once() {
     let before = std::time::Instant::now();
     viewer.until(|v| v.links_closed > 0).await;
     assert!(before.elapsed() < rillcast_seed::rtc::link::SILENCE / 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exchange_goes_on_after_signaling_dies() {
+    let origin = Origin::start().await;
+    let (signaling, signal) = signaling().await;
+    let node = seed(&origin, &signal, &[]).await;
+    let mut viewer = Viewer::start(&origin, &signal, "high");
+    viewer.play(&origin, 2).await;
+    signaling.stop().await;
+    // Segments that didn't exist when it died: the seed finds, signs and tells of them by itself.
+    let played = tokio::time::timeout(Duration::from_secs(60), viewer.play(&origin, 4)).await;
+    let shares = played.expect("what is new goes on coming from the seed");
+    assert_eq!((shares.source, shares.seeds as usize), (0, 4 * RENDITIONS[1].1));
+    node.stop().await;
 }

@@ -231,8 +231,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn arrived(&mut self, link: LinkId, transfer: TransferId, now: Instant) {
-        if let Some((_, bytes)) = self.uploads.arrived(link, transfer) {
+        if let Some((name, bytes)) = self.uploads.arrived(link, transfer) {
             self.pacer.arrived(u64::from(bytes), now);
+            // It will say so to everybody a little later; offered again before that it would only be declined.
+            self.with(link, |l| l.add_block(name.key, name.block.0));
         }
     }
 

@@ -246,8 +246,9 @@ impl Viewer {
                 starving: false,
             }));
             if number <= newest {
-                self.input(Input::Demand { key: key(number), patience: PATIENCE });
+                // What is held already is delivered at once.
                 let wanted = self.delivered.len() + 1;
+                self.input(Input::Demand { key: key(number), patience: PATIENCE });
                 while self.delivered.len() < wanted {
                     self.step().await;
                     // As a player does: it asks again for what it couldn't have.
