@@ -157,8 +157,9 @@ async fn eight_viewers_that_come_one_by_one_save_most_of_the_stream() {
         viewers.push(scene.viewer().await.unwrap());
     }
     let (mut consumed, mut stalls) = (0, 0);
-    for viewer in &viewers {
-        viewer.plays(24).await.unwrap();
+    // All play at the same time: the last to come is waited for, and then all have.
+    for viewer in viewers.iter().rev() {
+        viewer.page.wait_until("rcStats.state.playedMs > 24_000", Duration::from_secs(150)).await.unwrap();
     }
     let source = scene.origin.ledger().media_bytes();
     for viewer in &viewers {
