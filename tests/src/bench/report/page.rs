@@ -12,8 +12,8 @@ pub(crate) fn offload(options: &Options, summaries: &[Summary], results: &[RunRe
     let runs = results.iter().map(|result| cells(result.client, result));
     format!(
         "<!doctype html>\n<meta charset=\"utf-8\">\n<title>Offload, side by side</title>\n<style>\n\
-         body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; color: #111827 }}\n\
-         table {{ border-collapse: collapse; margin: 1rem 0 }}\n\
+         body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: #111827 }}\n\
+         table {{ border-collapse: collapse; margin: 1rem 0; font-size: 13px; display: block; overflow-x: auto }}\n\
          th, td {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap }}\n\
          th:first-child, td:first-child {{ text-align: left }}\n</style>\n\
          <h1>Offload, side by side</h1>\n<p>{}</p>\n{svg}\n<h2>Medians</h2>\n{}<h2>Runs</h2>\n{}",
