@@ -171,6 +171,7 @@ impl Members {
         self.links.clear();
         let open = self.known.iter().filter(|(_, k)| k.state != State::Idle).map(|(id, _)| *id).collect();
         self.known.clear();
+        self.in_line = 0;
         open
     }
 

@@ -5,8 +5,7 @@
 //! - `server`: joining, introductions, digests
 //! - `watching`: what players do
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rillcast_core::engine::{BulkFrame, Conditions, Config, Engine, FetchId, Input, LinkId, Output};
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
@@ -61,25 +60,6 @@ enum Message {
     Bulk(BulkFrame<Lump>),
     /// Not from the other end: so many bytes of our own have left.
     Left(u32),
-}
-
-struct Due(Instant, u64, Event);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
 }
 
 /// A viewer, there or not.
@@ -139,7 +119,8 @@ pub(crate) struct World {
     settings: Settings,
     now: Instant,
     end: Instant,
-    queue: BinaryHeap<Reverse<Due>>,
+    /// By time; of two at one moment the one scheduled first.
+    queue: BTreeMap<(Instant, u64), Event>,
     serial: u64,
     draw: Draw,
     pub(crate) nodes: Vec<Node>,
@@ -174,7 +155,7 @@ impl World {
             media,
             now: Instant::ZERO,
             end: start + length,
-            queue: BinaryHeap::new(),
+            queue: BTreeMap::new(),
             serial: 0,
             nodes: Vec::new(),
             present: Vec::new(),
@@ -254,8 +235,8 @@ impl World {
         let start = Instant::ZERO + BEFORE;
         let span = self.end.since(start).as_secs_f64();
         let mut told = 0;
-        while self.queue.peek().is_some_and(|Reverse(due)| due.0 <= self.end) {
-            let Some(Reverse(Due(when, _, event))) = self.queue.pop() else { break };
+        while let Some(due) = self.queue.first_entry().filter(|due| due.key().0 <= self.end) {
+            let ((when, _), event) = due.remove_entry();
             self.now = when;
             self.step(event);
             let second = self.now.since(start).as_secs();
@@ -272,7 +253,7 @@ impl World {
 
     fn schedule(&mut self, when: Instant, event: Event) {
         self.serial += 1;
-        self.queue.push(Reverse(Due(when.max(self.now), self.serial, event)));
+        self.queue.insert((when.max(self.now), self.serial), event);
     }
 
     fn after(&mut self, wait: Duration, event: Event) {

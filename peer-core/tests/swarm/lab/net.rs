@@ -1,7 +1,6 @@
 //! The clock, the nodes, signaling and the publisher.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
 use rillcast_core::protocol::coding::{List, Text};
@@ -94,26 +93,6 @@ pub(super) enum Event {
     Do(Box<dyn FnOnce(&mut Net)>),
 }
 
-/// An event in the queue: the earliest first, of two at one moment the one scheduled first.
-struct Due(Instant, u64, Event);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
 pub(super) struct Node {
     pub engine: Engine<Buf>,
     pub alive: bool,
@@ -133,7 +112,8 @@ pub(super) struct Node {
 pub struct Net {
     pub setup: Setup,
     pub now: Instant,
-    queue: BinaryHeap<Reverse<Due>>,
+    /// By time; of two at one moment the one scheduled first.
+    queue: BTreeMap<(Instant, u64), Event>,
     serial: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) next_link: u32,
@@ -159,7 +139,7 @@ impl Net {
         let total = setup.viewers + usize::from(setup.seed_node);
         let mut net = Self {
             now: Instant::ZERO,
-            queue: BinaryHeap::new(),
+            queue: BTreeMap::new(),
             serial: 0,
             nodes: (0..total).map(|n| Node::new(n, &setup)).collect(),
             next_link: 0,
@@ -196,7 +176,7 @@ impl Net {
 
     pub(super) fn schedule(&mut self, when: Instant, event: Event) {
         self.serial += 1;
-        self.queue.push(Reverse(Due(when.max(self.now), self.serial, event)));
+        self.queue.insert((when.max(self.now), self.serial), event);
     }
 
     /// Runs to the end.
@@ -207,8 +187,8 @@ impl Net {
     /// Runs until so long after the first viewer has come.
     pub fn run_until(&mut self, time: Duration) {
         let end = Instant::ZERO + START + time;
-        while self.queue.peek().is_some_and(|Reverse(due)| due.0 <= end) {
-            let Some(Reverse(Due(when, _, event))) = self.queue.pop() else { break };
+        while let Some(due) = self.queue.first_entry().filter(|due| due.key().0 <= end) {
+            let ((when, _), event) = due.remove_entry();
             self.now = when;
             self.step(event);
         }
