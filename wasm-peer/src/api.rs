@@ -1,8 +1,9 @@
-//! What the page's script calls, and what it is told.
+//! What the page's script calls: numbers alone, so that the glue only passes them on.
+//!
+//! Bytes and texts come as the host's number for what it keeps for us, and a length: see `host.rs`.
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float64Array, Object, Reflect, Uint8Array};
 use rillcast_core::engine::{
     CheckId, Conditions, FetchId, Input, MediaKind, Patience, Playhead, SegmentEntry,
 };
@@ -12,103 +13,10 @@ use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
 use wasm_bindgen::prelude::*;
 
 use crate::driver::Shell;
-use crate::js;
+use crate::host::Host;
 use crate::payload::JsBytes;
 use crate::signaling::{Signaling, Ticket, Watched};
 use crate::source::Place;
-
-/// A host's mistakes are its own: an exception must not leave the engine half-way.
-macro_rules! host {
-    ($($(#[$meta:meta])* $js:literal $name:ident => $import:ident($($arg:ident: $t:ty),*) $(-> $r:ty)?;)*) => {
-        #[wasm_bindgen]
-        extern "C" {
-            /// What the page's script does for a peer (`web/src/io`). One that throws loses that one call.
-            pub type Host;
-            $(
-                #[wasm_bindgen(method, catch, js_name = $js)]
-                fn $import(this: &Host, $($arg: $t),*) -> Result<host!(@ $($r)?), JsValue>;
-            )*
-        }
-        impl Host {
-            $(
-                $(#[$meta])*
-                #[allow(clippy::too_many_arguments)] // crosses to JavaScript, where an object would cost an allocation
-                pub(crate) fn $name(&self, $($arg: $t),*) $(-> $r)? {
-                    self.$import($($arg),*).unwrap_or_default()
-                }
-            )*
-        }
-    };
-    (@) => { () };
-    (@ $r:ty) => { $r };
-}
-
-host! {
-    /// Calls `wake` after so many milliseconds, instead of when it was asked to before.
-    "wake" wake => wake_js(milliseconds: f64);
-    /// Fetches `url`: bytes `start` to before `end`, or all of it if `end` is 0. `origin`: with the credentials and
-    /// headers that the site's own requests carry.
-    "fetch" fetch => fetch_js(id: u32, url: &str, start: f64, end: f64, origin: bool, urgent: bool);
-    /// Stops a fetch.
-    "stop" stop => stop_js(id: u32);
-    /// Checks an Ed25519 signature; answers by `verdict`.
-    "verify" verify => verify_js(id: u32, key: &[u8], message: &[u8], signature: &[u8]);
-    /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server.
-    "dial" dial => dial_js(link: u32, ice: &Array, sdp: &str);
-    /// Takes the answer in.
-    "accept" accept => accept_js(link: u32, sdp: &str);
-    /// Takes a candidate in, once there is a description.
-    "candidate" add_candidate => candidate_js(link: u32, candidate: &str);
-    /// Closes a connection.
-    "hangUp" hang_up => hang_up_js(link: u32);
-    /// False if it couldn't be sent.
-    "sendControl" send_control => send_control_js(link: u32, bytes: &[u8]) -> bool;
-    /// Bytes that wait in the buffer then; negative if it couldn't be sent.
-    "sendBulk" send_bulk => send_bulk_js(link: u32, header: &[u8], payload: &Uint8Array) -> f64;
-    /// Bytes that wait in the bulk channel's buffer.
-    "buffered" buffered => buffered_js(link: u32) -> f64;
-    /// Opens the WebSocket.
-    "openSocket" open_socket => open_socket_js(url: &str);
-    /// Sends on it, if it is open.
-    "sendSocket" send_socket => send_socket_js(bytes: &[u8]);
-    /// Closes it without a word.
-    "closeSocket" close_socket => close_socket_js();
-    /// The URL that `url` is, seen from the signaling server.
-    "absolute" absolute => absolute_js(url: &str) -> String;
-    /// The segment is here.
-    "deliver" deliver => deliver_js(
-        request: u32, parts: &Array, throughput: f64, first_byte: f64, source: u32, publisher: u32, peers: u32, seeds: u32
-    );
-    /// So much of it is here.
-    "progress" progress => progress_js(request: u32, loaded: u32, total: f64);
-    /// It can't be had.
-    "failed" failed => failed_js(request: u32, status: i32);
-    /// The server was reached or lost.
-    "signaling" signaling => signaling_js(connected: bool);
-    /// The site's settings.
-    "settings" settings => settings_js(enabled: bool, holdout: bool);
-    /// The server said no.
-    "refused" refused => refused_js(message: &str, again: bool);
-    /// A neighbour was cut off.
-    "liar" liar => liar_js(peer: &str, why: &str);
-    /// The source's bytes aren't those that were signed.
-    "mismatch" mismatch => mismatch_js(number: f64);
-    /// The source filled in.
-    "rescue" rescue => rescue_js(number: f64, bytes: u32);
-}
-
-/// A track's name: the first 8 bytes of the BLAKE3 hash of its playlist's canonical path, as hexadecimal digits.
-#[wasm_bindgen]
-pub fn track_name(playlist: &str) -> String {
-    js::hex(&track_id(playlist).0.to_be_bytes())
-}
-
-fn track_id(playlist: &str) -> TrackId {
-    let hash = blake3::hash(canonical_path(playlist).as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    TrackId(u64::from_be_bytes(first))
-}
 
 /// One viewer's peer.
 #[wasm_bindgen]
@@ -118,39 +26,60 @@ pub struct Peer {
 
 #[wasm_bindgen]
 impl Peer {
-    /// Joins. `url`: the signaling server's WebSocket; `store`: bytes of media that may be held.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        url: String,
-        site: String,
-        content: String,
-        token: Vec<u8>,
+    /// Joins. `peer` is the host's number for it; `url`: the signaling server's WebSocket; `store`: bytes of media that
+    /// may be held. None if `site`, `content` or `token` is too long.
+    #[allow(clippy::too_many_arguments)] // crosses from JavaScript, where an object would cost a decoder
+    pub fn join(
+        peer: u32,
+        url: u32,
+        url_length: u32,
+        site: u32,
+        site_length: u32,
+        content: u32,
+        content_length: u32,
+        token: u32,
+        token_length: u32,
         store: f64,
-        host: Host,
-    ) -> Result<Self, JsValue> {
-        let too_long = || JsValue::from_str("site (64 bytes), content (2048) or token (4096) is too long");
-        let site = Text::new(site).ok_or_else(too_long)?;
-        let content = Text::new(content).ok_or_else(too_long)?;
-        let token = Blob::new(token).ok_or_else(too_long)?;
-        let shell = Shell::new(store as u64, host, Signaling::new(Ticket { url, site, content, token }));
+    ) -> Option<Self> {
+        // All are taken before one of them fails: the host keeps them until then.
+        let url = text(url, url_length);
+        let site = Text::new(text(site, site_length));
+        let content = Text::new(text(content, content_length));
+        let token = Blob::new(bytes(token, token_length));
+        let ticket = Ticket { url, site: site?, content: content?, token: token? };
+        let shell = Shell::new(store as u64, Host::new(peer), Signaling::new(ticket));
         shell.signaling.connect(&shell);
-        Ok(Self { shell })
+        Some(Self { shell })
     }
 
-    /// A playlist as the player sees it. `audio`: a separate audio rendition. `numbers` holds seven values per segment: media sequence number,
-    /// discontinuity sequence, part (0 is the whole segment), start and duration in milliseconds, first byte in the
-    /// resource and the byte after the last (0 and 0 are all of it); `urls` one URL per segment.
-    pub fn timeline(&self, playlist: &str, audio: bool, live: bool, numbers: &Float64Array, urls: &Array) {
+    /// A playlist as the player sees it. `audio`: a separate audio rendition. `numbers` holds seven 64-bit floats per
+    /// segment: media sequence number, discontinuity sequence, part (0 is the whole segment), start and duration in
+    /// milliseconds, first byte in the resource and the byte after the last (0 and 0 are all of it); `urls` one URL per
+    /// segment, a NUL between each and the next.
+    #[allow(clippy::too_many_arguments)] // as above
+    pub fn timeline(
+        &self,
+        playlist: u32,
+        playlist_length: u32,
+        audio: bool,
+        live: bool,
+        numbers: u32,
+        numbers_length: u32,
+        urls: u32,
+        urls_length: u32,
+    ) {
         const FIELDS: usize = 7;
-        let track = track_id(playlist);
-        let numbers = numbers.to_vec();
+        let playlist = text(playlist, playlist_length);
+        let track = track_id(&playlist);
+        let numbers: Vec<f64> =
+            bytes(numbers, numbers_length).as_chunks().0.iter().map(|n| f64::from_le_bytes(*n)).collect();
+        let urls = text(urls, urls_length);
         let mut segments = Vec::with_capacity(numbers.len() / FIELDS);
         let mut places = Vec::with_capacity(numbers.len() / FIELDS);
-        for (n, url) in numbers.chunks_exact(FIELDS).zip(urls.iter()) {
-            let Some(url) = url.as_string() else { continue };
+        for (n, url) in numbers.chunks_exact(FIELDS).zip(urls.split('\0')) {
             let key = key(track, n[0], n[1], n[2]);
             segments.push(SegmentEntry { key, start_ms: n[3] as i64, duration_ms: n[4] as u32 });
-            places.push((key, place(url, n[5], n[6])));
+            places.push((key, place(url.to_owned(), n[5], n[6])));
         }
         self.shell.source.timeline(track, playlist, places);
         let kind = if audio { MediaKind::Audio } else { MediaKind::Main };
@@ -159,21 +88,23 @@ impl Peer {
 
     /// The player asks for a segment; the answer comes to the host under the number given back. The rest as in
     /// `timeline`.
-    #[allow(clippy::too_many_arguments)] // crosses from JavaScript, where an object would cost a decoder
+    #[allow(clippy::too_many_arguments)] // as above
     pub fn demand(
         &self,
-        playlist: &str,
+        playlist: u32,
+        playlist_length: u32,
         number: f64,
         discontinuity: f64,
         part: f64,
-        url: String,
+        url: u32,
+        url_length: u32,
         start: f64,
         end: f64,
         first_byte_ms: f64,
         whole_ms: f64,
     ) -> u32 {
-        let key = key(track_id(playlist), number, discontinuity, part);
-        self.shell.source.place(key, place(url, start, end));
+        let key = key(track_id(&text(playlist, playlist_length)), number, discontinuity, part);
+        self.shell.source.place(key, place(text(url, url_length), start, end));
         self.shell.demand(key, Patience { first_byte: ms(first_byte_ms), whole: ms(whole_ms) })
     }
 
@@ -181,17 +112,18 @@ impl Peer {
     #[allow(clippy::too_many_arguments)] // as above
     pub fn handed(
         &self,
-        playlist: &str,
+        playlist: u32,
+        playlist_length: u32,
         number: f64,
         discontinuity: f64,
         part: f64,
-        bytes: f64,
+        length: f64,
         first_byte_ms: f64,
         transfer_ms: f64,
     ) {
-        let key = key(track_id(playlist), number, discontinuity, part);
+        let key = key(track_id(&text(playlist, playlist_length)), number, discontinuity, part);
         let (first_byte, transfer) = (ms(first_byte_ms), ms(transfer_ms));
-        self.shell.input(Input::Handed { key, bytes: bytes as u32, first_byte, transfer });
+        self.shell.input(Input::Handed { key, bytes: length as u32, first_byte, transfer });
     }
 
     /// The player no longer wants it.
@@ -220,40 +152,35 @@ impl Peer {
         self.shell.signaling.watched.set(Watched { stalls, stall_ms, played_ms });
     }
 
-    /// Counters and neighbours, as a plain object (see `PeerStats` in the types).
-    pub fn stats(&self) -> Object {
+    /// Has the host told counters and neighbours, in the order of `COUNTERS` in `web/src/peer.ts`.
+    pub fn stats(&self) {
         let stats = self.shell.stats();
-        let object = Object::new();
-        let numbers = [
-            ("sourceBytes", stats.source_bytes),
-            ("publisherBytes", stats.publisher_bytes),
-            ("peerBytes", stats.peer_bytes),
-            ("seedBytes", stats.seed_bytes),
-            ("uploadedBytes", stats.uploaded_bytes),
-            ("deliveredBytes", stats.delivered_bytes),
-            ("wastedBytes", stats.wasted_bytes),
-            ("falseBlocks", stats.false_blocks),
-            ("rescues", stats.rescues),
-            ("rescueBytes", stats.rescue_bytes),
-            ("storedBytes", stats.stored_bytes),
-            ("uploadRate", stats.upload_rate),
-            ("sourceRate", stats.source_rate),
+        let counters = [
+            stats.source_bytes,
+            stats.publisher_bytes,
+            stats.peer_bytes,
+            stats.seed_bytes,
+            stats.uploaded_bytes,
+            stats.delivered_bytes,
+            stats.wasted_bytes,
+            stats.false_blocks,
+            stats.rescues,
+            stats.rescue_bytes,
+            stats.stored_bytes,
+            stats.upload_rate,
+            stats.source_rate,
         ];
-        for (name, value) in numbers {
-            set(&object, name, value as f64);
-        }
-        let links = Array::new();
+        let mut values: Vec<f64> = counters.iter().map(|&n| n as f64).collect();
         for link in &stats.links {
-            let entry = Object::new();
-            set(&entry, "peer", js::hex(&link.peer.0).as_str());
-            set(&entry, "seed", link.role == Role::Seed);
-            set(&entry, "rttMs", link.rtt_ms.map_or(JsValue::NULL, JsValue::from));
-            set(&entry, "received", link.received as f64);
-            set(&entry, "sent", link.sent as f64);
-            links.push(&entry);
+            values.extend(link.peer.0.iter().map(|&b| f64::from(b)));
+            values.extend([
+                f64::from(u8::from(link.role == Role::Seed)),
+                link.rtt_ms.map_or(-1.0, f64::from),
+                link.received as f64,
+                link.sent as f64,
+            ]);
         }
-        set(&object, "neighbours", links);
-        object
+        self.shell.host.counters(&values);
     }
 
     /// The time that `Host::wake` was given has passed.
@@ -270,8 +197,8 @@ impl Peer {
 
     /// Bytes of an answer.
     #[wasm_bindgen(js_name = sourceData)]
-    pub fn source_data(&self, id: u32, bytes: Uint8Array) {
-        self.shell.source.data(&self.shell, FetchId(id), &JsBytes::new(bytes));
+    pub fn source_data(&self, id: u32, data: u32, length: u32) {
+        self.shell.source.data(&self.shell, FetchId(id), &JsBytes::new(data, length));
     }
 
     /// An answer is complete.
@@ -292,14 +219,14 @@ impl Peer {
     }
 
     /// A connection has its local description.
-    pub fn described(&self, link: u32, sdp: &str) {
-        self.shell.links.described(&self.shell, link, sdp);
+    pub fn described(&self, link: u32, sdp: u32, length: u32) {
+        self.shell.links.described(&self.shell, link, &text(sdp, length));
     }
 
     /// A connection has found a way by which it may be reached.
     #[wasm_bindgen(js_name = foundCandidate)]
-    pub fn found_candidate(&self, link: u32, candidate: String) {
-        self.shell.links.found_candidate(&self.shell, link, candidate);
+    pub fn found_candidate(&self, link: u32, candidate: u32, length: u32) {
+        self.shell.links.found_candidate(&self.shell, link, text(candidate, length));
     }
 
     /// A connection's channels are open.
@@ -313,13 +240,13 @@ impl Peer {
     }
 
     /// A message on the control channel.
-    pub fn control(&self, link: u32, bytes: Vec<u8>) {
-        self.shell.links.control(&self.shell, link, bytes);
+    pub fn control(&self, link: u32, message: u32, length: u32) {
+        self.shell.links.control(&self.shell, link, &JsBytes::new(message, length));
     }
 
     /// A message on the bulk channel.
-    pub fn bulk(&self, link: u32, message: Uint8Array) {
-        self.shell.links.bulk(&self.shell, link, &message);
+    pub fn bulk(&self, link: u32, message: u32, length: u32) {
+        self.shell.links.bulk(&self.shell, link, &JsBytes::new(message, length));
     }
 
     /// The bulk channel's buffer has fallen to its mark.
@@ -335,8 +262,8 @@ impl Peer {
 
     /// A message from the server.
     #[wasm_bindgen(js_name = socketMessage)]
-    pub fn socket_message(&self, bytes: &[u8]) {
-        self.shell.signaling.receive(&self.shell, bytes);
+    pub fn socket_message(&self, message: u32, length: u32) {
+        self.shell.signaling.receive(&self.shell, &bytes(message, length));
     }
 
     /// The WebSocket is closed.
@@ -360,8 +287,21 @@ impl Drop for Peer {
     }
 }
 
-fn set(object: &Object, name: &str, value: impl Into<JsValue>) {
-    drop(Reflect::set(object, &JsValue::from_str(name), &value.into()));
+fn bytes(number: u32, length: u32) -> Vec<u8> {
+    JsBytes::new(number, length).to_vec()
+}
+
+/// The host encodes no text but as UTF-8; anything else would be none.
+fn text(number: u32, length: u32) -> String {
+    String::from_utf8(bytes(number, length)).unwrap_or_default()
+}
+
+/// A track is known by its playlist's canonical path.
+fn track_id(playlist: &str) -> TrackId {
+    let hash = blake3::hash(canonical_path(playlist).as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    TrackId(u64::from_be_bytes(first))
 }
 
 fn key(track: TrackId, number: f64, discontinuity: f64, part: f64) -> SegmentKey {

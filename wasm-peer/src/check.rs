@@ -11,6 +11,6 @@ use crate::payload::JsBytes;
 /// Whether the payload's BLAKE3 is `hash`. `scratch` takes the one copy of a block that hashing needs.
 pub(crate) fn block(payload: &JsBytes, hash: &BlockHash, scratch: &mut Vec<u8>) -> bool {
     scratch.resize(payload.len(), 0);
-    payload.view().copy_to(scratch);
+    payload.read(scratch);
     blake3::hash(scratch).as_bytes() == hash
 }

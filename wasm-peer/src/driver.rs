@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use js_sys::Array;
 use rillcast_core::engine::{
     Check, CheckId, Config, Delivery, Engine, Event, Input, Output, Patience, SourceError,
 };
@@ -12,8 +11,8 @@ use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::alarm::{Alarm, Alarms};
-use crate::api::Host;
 use crate::check;
+use crate::host::{Delivered, Host, Part};
 use crate::js;
 use crate::payload::JsBytes;
 use crate::rtc::Links;
@@ -228,27 +227,25 @@ impl Shell {
     }
 
     fn deliver(&self, delivery: &Delivery<JsBytes>) {
-        let parts: Array = delivery.parts.iter().map(JsBytes::view).collect();
-        let throughput = delivery.throughput.map_or(f64::NAN, |r| r.bytes_per_second() as f64);
-        let first_byte = js::to_milliseconds(delivery.first_byte);
+        let parts: Vec<Part<'_>> = delivery.parts.iter().map(JsBytes::part).collect();
         let share = delivery.share;
+        let delivered = Delivered {
+            parts: &parts,
+            throughput: delivery.throughput.map_or(f64::NAN, |r| r.bytes_per_second() as f64),
+            first_byte: js::to_milliseconds(delivery.first_byte),
+            source: share.source,
+            publisher: share.publisher,
+            peers: share.peers,
+            seeds: share.seeds,
+        };
         for request in self.take_waiting(delivery.key) {
-            self.host.deliver(
-                request,
-                &parts,
-                throughput,
-                first_byte,
-                share.source,
-                share.publisher,
-                share.peers,
-                share.seeds,
-            );
+            self.host.deliver(request, &delivered);
         }
     }
 
     fn tell(&self, event: &Event) {
         match event {
-            Event::Liar { peer, why } => self.host.liar(&js::hex(&peer.0), why),
+            Event::Liar { peer, why } => self.host.liar(&peer.0, why),
             Event::SourceMismatch { key } => self.host.mismatch(key.number as f64),
             Event::Rescue { key, bytes } => self.host.rescue(key.number as f64, *bytes),
         }

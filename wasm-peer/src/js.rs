@@ -7,8 +7,6 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn performance_now() -> f64;
-    #[wasm_bindgen(js_namespace = Math, js_name = random)]
-    fn math_random() -> f64;
 }
 
 /// The engine's time is `performance.now()` in microseconds.
@@ -23,16 +21,5 @@ pub(crate) fn to_milliseconds(at: Instant) -> f64 {
 
 /// 32 random bits. Spreads retries and elections; secrets aren't made here.
 pub(crate) fn random() -> u32 {
-    (math_random() * 4_294_967_296.0) as u32
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for b in bytes {
-        text.push(char::from(DIGITS[usize::from(b >> 4)]));
-        text.push(char::from(DIGITS[usize::from(b & 15)]));
-    }
-    text
+    (js_sys::Math::random() * 4_294_967_296.0) as u32
 }

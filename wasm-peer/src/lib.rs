@@ -3,8 +3,9 @@
 //!
 //! The browser's own objects (connections, requests, the socket, the timer) are held by the page's script, in
 //! `web/src/io`: naming them from here would add a tenth to what a viewer downloads. It calls in with what happened,
-//! and `Host` is what is asked of it.
+//! and `host` is what is asked of it.
 //!
+//! - `host`: what the page's script does for us, and keeps
 //! - `payload`: media bytes stay in JavaScript's memory; the engine moves handles
 //! - `driver`: owns the engine, feeds it and does what it asks
 //! - `rtc`: links, and the attempts at them
@@ -12,13 +13,14 @@
 //! - `source`: fetches from the origin, the CDN or a publisher
 //! - `alarm`: what the shell itself waits for
 //! - `check`: hashes
-//! - `api`: what the page's script calls, and what it is told
+//! - `api`: what the page's script calls
 
 // Browser objects belong to one thread, and so does everything here: `Rc`, `Cell` and `RefCell` throughout.
 mod alarm;
 mod api;
 mod check;
 mod driver;
+mod host;
 mod js;
 mod payload;
 mod rtc;
@@ -26,4 +28,4 @@ mod signaling;
 mod source;
 mod table;
 
-pub use api::{Host, Peer, track_name};
+pub use api::Peer;

@@ -6,13 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::{Array, Uint8Array};
 use rillcast_core::engine::{BULK_HEADER, BulkFrame, Input, LinkId, MAX_CONTROL};
+use rillcast_core::payload::Payload;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::id::PeerId;
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
 use rillcast_protocol::settings::IceServer;
-use wasm_bindgen::JsValue;
 
 use crate::alarm::{Alarm, milliseconds};
 use crate::driver::Shell;
@@ -125,8 +124,8 @@ impl Links {
         if self.get(link.0).is_none_or(|l| !l.open) {
             return;
         }
-        let buffered = shell.host.send_bulk(link.0, &frame.header, frame.payload.view());
-        if buffered < 0.0 {
+        let buffered = shell.host.send_bulk(link.0, &frame.header, frame.payload.part());
+        if buffered < 0 {
             return self.lost(shell, link.0);
         }
         self.change(link.0, |l| l.waiting = true);
@@ -146,7 +145,7 @@ impl Links {
         let waiting: Vec<u32> = self.links.borrow().iter().filter(|l| l.waiting).map(|l| l.number).collect();
         for number in waiting {
             let buffered = shell.host.buffered(number);
-            self.drained(shell, number, buffered as u32);
+            self.drained(shell, number, buffered);
         }
     }
 
@@ -246,22 +245,22 @@ impl Links {
     }
 
     /// A message on a link's control channel.
-    pub(crate) fn control(&self, shell: &Rc<Shell>, number: u32, bytes: Vec<u8>) {
-        if bytes.len() > MAX_CONTROL {
+    pub(crate) fn control(&self, shell: &Rc<Shell>, number: u32, message: &JsBytes) {
+        if message.len() > MAX_CONTROL {
             return self.lost(shell, number);
         }
-        shell.input(Input::Control { link: LinkId(number), bytes });
+        shell.input(Input::Control { link: LinkId(number), bytes: message.to_vec() });
     }
 
     /// A message on a link's bulk channel.
-    pub(crate) fn bulk(&self, shell: &Rc<Shell>, number: u32, message: &Uint8Array) {
-        let length = message.length();
-        if (length as usize) < BULK_HEADER {
+    pub(crate) fn bulk(&self, shell: &Rc<Shell>, number: u32, message: &JsBytes) {
+        let length = message.len();
+        if length < BULK_HEADER {
             return self.lost(shell, number);
         }
         let mut header = [0; BULK_HEADER];
-        message.subarray(0, BULK_HEADER as u32).copy_to(&mut header);
-        let payload = JsBytes::new(message.subarray(BULK_HEADER as u32, length));
+        message.read(&mut header);
+        let payload = message.slice(BULK_HEADER..length);
         shell.input(Input::Bulk { link: LinkId(number), header, payload });
     }
 
@@ -301,10 +300,11 @@ impl Links {
             None => String::new(),
         };
         self.change(number, |l| l.dialled = true);
-        let ice = Array::new();
+        let mut ice = String::new();
         for server in self.ice.borrow().iter() {
             for text in [&server.url, &server.username, &server.credential] {
-                ice.push(&JsValue::from_str(text.as_str()));
+                ice.push_str(text.as_str());
+                ice.push('\0');
             }
         }
         shell.host.dial(number, &ice, &sdp);

@@ -254,7 +254,7 @@ impl Signaling {
         self.pause.set(FIRST_PAUSE);
         self.welcomed.set(true);
         shell.links.set_ice(&welcome.settings.ice);
-        let base = shell.host.absolute(welcome.publisher_base.as_str());
+        let base = welcome.publisher_base.as_str().to_owned();
         shell.source.set_publisher(base, welcome.swarm);
         shell.host.signaling(true);
         shell.host.settings(welcome.settings.enabled, welcome.settings.holdout);

@@ -52,14 +52,14 @@ struct Running {
 
 impl Source {
     /// Takes in a playlist: where its segments are.
-    pub(crate) fn timeline(&self, track: TrackId, playlist: &str, places: Vec<(SegmentKey, Place)>) {
+    pub(crate) fn timeline(&self, track: TrackId, playlist: String, places: Vec<(SegmentKey, Place)>) {
         let oldest = places.iter().map(|p| p.0.number).min().unwrap_or(0).saturating_sub(GRACE);
         let mut known = self.places.borrow_mut();
         known.retain(|key| key.track != track || key.number >= oldest);
         for (key, place) in places {
             known.insert(key, place);
         }
-        self.playlists.borrow_mut().insert(track, playlist.to_owned());
+        self.playlists.borrow_mut().insert(track, playlist);
     }
 
     /// Takes in where one segment is.

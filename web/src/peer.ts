@@ -1,10 +1,11 @@
 /** The way between the page's script and the wasm shell: loads it, and passes calls on in both directions. */
 
-import init, { type InitOutput, Peer } from "../pkg/rillcast.js";
+import init, { Peer } from "../pkg/rillcast.js";
 import { verify } from "./ed25519.js";
-import { Fetches } from "./io/fetches.js";
-import { Socket } from "./io/socket.js";
-import { Wires } from "./io/wires.js";
+import { bytes, enter, type Host, keep, leave, memory, part, setMemory, text } from "./host.js";
+import { type FetchEvents, Fetches } from "./io/fetches.js";
+import { Socket, type SocketEvents } from "./io/socket.js";
+import { type WireEvents, Wires } from "./io/wires.js";
 
 /** Bytes of one segment by who brought them. */
 export interface Share {
@@ -149,7 +150,7 @@ export type RequestMaker = (url: string, init: RequestInit) => Promise<Request> 
 /** Makes a peer. */
 export type PeerMaker = (options: JoinOptions, events: PeerEvents, request: RequestMaker) => PeerPort;
 
-let module: Promise<InitOutput> | undefined;
+let module: Promise<void> | undefined;
 
 /** Whether this browser has everything a peer needs. */
 export function isSupported(): boolean {
@@ -164,7 +165,7 @@ export function isSupported(): boolean {
 
 /** Loads the wasm, once per page. */
 export function load(wasm: string): Promise<unknown> {
-  module ??= init({ module_or_path: wasm });
+  module ??= init({ module_or_path: wasm }).then(({ memory }) => setMemory(memory));
   module.catch(() => {
     module = undefined;
   });
@@ -172,85 +173,177 @@ export function load(wasm: string): Promise<unknown> {
 }
 
 const NUMBERS = 7;
+/** Counters, in the order in which `stats` of `wasm-peer/src/api.rs` tells them. */
+const COUNTERS = [
+  "sourceBytes",
+  "publisherBytes",
+  "peerBytes",
+  "seedBytes",
+  "uploadedBytes",
+  "deliveredBytes",
+  "wastedBytes",
+  "falseBlocks",
+  "rescues",
+  "rescueBytes",
+  "storedBytes",
+  "uploadRate",
+  "sourceRate",
+] as const;
+/** After them, for each neighbour: 16 bytes of its id, and what `neighbour` reads. */
+const ID = 16;
+const PER_NEIGHBOUR = ID + 4;
+const KEY = 32;
+const SIGNATURE = 64;
+
+const hex = (bytes: ArrayLike<number>) =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function neighbour(values: number[]): Neighbour {
+  const [seed, rttMs = 0, received = 0, sent = 0] = values.slice(ID);
+  return {
+    peer: hex(values.slice(0, ID)),
+    seed: seed === 1,
+    rttMs: rttMs < 0 ? null : rttMs,
+    received,
+    sent,
+  };
+}
+
+function readStats(values: number[]): PeerStats {
+  const neighbours: Neighbour[] = [];
+  for (let at = COUNTERS.length; at < values.length; at += PER_NEIGHBOUR) {
+    neighbours.push(neighbour(values.slice(at, at + PER_NEIGHBOUR)));
+  }
+  return Object.assign(
+    { neighbours } as PeerStats,
+    Object.fromEntries(COUNTERS.map((name, i) => [name, values[i]])),
+  );
+}
+
+const place = ({ sn, cc, part }: SegmentPlace) => [sn, cc, part] as const;
 
 /** Makes a peer; `load` must be through. */
 export const createPeer: PeerMaker = (options, events, request) => {
   const socket = new URL("/ws", options.signal);
   socket.protocol = socket.protocol.replace("http", "ws");
-  let peer: Peer | undefined;
+  let engine: Peer | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const called = () => peer as Peer;
-  const wires = new Wires(called);
-  const fetches = new Fetches(called);
-  const connection = new Socket(called);
-  // A fixed object: the shell calls these by name, from inside its own work.
-  const host = {
-    ...events,
-    wake(milliseconds: number) {
+  let stats: number[] = [];
+
+  // Bytes and texts are kept here, and their numbers told.
+  const told: WireEvents & FetchEvents & SocketEvents = {
+    described: (link, sdp) => engine?.described(link, ...keep(sdp)),
+    foundCandidate: (link, candidate) => engine?.foundCandidate(link, ...keep(candidate)),
+    opened: (link) => engine?.opened(link),
+    lost: (link) => engine?.lost(link),
+    control: (link, message) => engine?.control(link, ...keep(message)),
+    bulk: (link, message) => engine?.bulk(link, ...keep(message)),
+    drained: (link, buffered) => engine?.drained(link, buffered),
+    sourceHead: (...args) => engine?.sourceHead(...args),
+    sourceData: (id, data) => engine?.sourceData(id, ...keep(data)),
+    sourceEnd: (id) => engine?.sourceEnd(id),
+    sourceFailed: (id) => engine?.sourceFailed(id),
+    socketOpened: () => engine?.socketOpened(),
+    socketMessage: (message) => engine?.socketMessage(...keep(message)),
+    socketClosed: () => engine?.socketClosed(),
+  };
+  const tell = () => told;
+  const wires = new Wires(tell);
+  const fetches = new Fetches(tell);
+  const connection = new Socket(tell);
+
+  // What is given by place and length is read before the function returns: the engine's memory may move.
+  const host: Host = {
+    wake(milliseconds) {
       clearTimeout(timer);
-      timer = setTimeout(() => peer?.wake(), milliseconds);
+      timer = setTimeout(() => engine?.wake(), milliseconds);
     },
-    fetch(id: number, url: string, start: number, end: number, origin: boolean, urgent: boolean) {
+    fetch(id, at, length, start, end, origin, urgent) {
+      const url = text(at, length);
       fetches.start(id, (signal) => {
         const init: RequestInit = { signal, priority: urgent ? "high" : "auto" };
         if (end > 0) init.headers = { Range: `bytes=${start}-${end - 1}` };
-        return origin ? request(url, init) : new Request(url, init);
+        return origin ? request(url, init) : new Request(new URL(url, options.signal), init);
       });
     },
-    stop: (id: number) => fetches.stop(id),
-    verify(id: number, ...[key, message, signature]: [Uint8Array, Uint8Array, Uint8Array]) {
-      // wasm memory may move under a view: what is used later is copied now.
-      verify(key.slice(), message.slice(), signature.slice()).then(
-        (ok) => peer?.verdict(id, ok),
-        () => peer?.verdict(id, false),
+    stop: (id) => fetches.stop(id),
+    verify(id, key, message, length, signature) {
+      const copies = [bytes(key, KEY), bytes(message, length), bytes(signature, SIGNATURE)] as const;
+      const [a, b, c] = copies.map((view) => view.slice()) as [Uint8Array, Uint8Array, Uint8Array];
+      verify(a, b, c).then(
+        (ok) => engine?.verdict(id, ok),
+        // Nobody lied: left unchecked, the segment comes from the source.
+        (error) => console.warn("Rillcast: can't verify:", error),
       );
     },
-    dial: (link: number, ice: string[], sdp: string) => wires.dial(link, ice, sdp),
-    accept: (link: number, sdp: string) => wires.accept(link, sdp),
-    candidate: (link: number, candidate: string) => wires.candidate(link, candidate),
-    hangUp: (link: number) => wires.hangUp(link),
-    sendControl: (link: number, bytes: Uint8Array) => wires.sendControl(link, bytes),
-    sendBulk: (link: number, header: Uint8Array, payload: Uint8Array) =>
-      wires.sendBulk(link, header, payload),
-    buffered: (link: number) => wires.buffered(link),
-    openSocket: (url: string) => connection.open(url),
-    sendSocket: (bytes: Uint8Array) => connection.send(bytes),
+    dial: (link, ice, iceLength, at, length) =>
+      wires.dial(link, text(ice, iceLength).split("\0"), text(at, length)),
+    accept: (link, at, length) => wires.accept(link, text(at, length)),
+    candidate: (link, at, length) => wires.candidate(link, text(at, length)),
+    hangUp: (link) => wires.hangUp(link),
+    sendControl: (link, at, length) => wires.sendControl(link, bytes(at, length)),
+    sendBulk: (link, header, headerLength, kept, start, length) =>
+      wires.sendBulk(link, bytes(header, headerLength), part(kept, start, length)),
+    buffered: (link) => wires.buffered(link),
+    openSocket: (at, length) => connection.open(text(at, length)),
+    sendSocket: (at, length) => connection.send(bytes(at, length)),
     closeSocket: () => connection.close(),
-    absolute: (url: string) => (url ? new URL(url, options.signal).href : ""),
-    deliver(
-      id: number,
-      parts: Uint8Array[],
-      throughput: number,
-      firstByte: number,
-      ...[source, publisher, peers, seeds]: [number, number, number, number]
-    ) {
+    deliver(id, at, count, throughput, firstByte, source, publisher, peers, seeds) {
+      const parts = [];
+      const numbers = new Uint32Array(memory.buffer, at, count * 3);
+      for (let i = 0; i < numbers.length; i += 3) {
+        parts.push(part(...(numbers.subarray(i, i + 3) as unknown as [number, number, number])));
+      }
       events.deliver(id, parts, throughput, firstByte, { source, publisher, peers, seeds });
     },
+    progress: (id, loaded, total) => events.progress(id, loaded, total),
+    failed: (id, status) => events.failed(id, status),
+    signaling: (connected) => events.signaling(!!connected),
+    settings: (enabled, holdout) => events.settings(!!enabled, !!holdout),
+    refused: (at, length, again) => events.refused(text(at, length), !!again),
+    liar: (peer, at, length) => events.liar(hex(bytes(peer, ID)), text(at, length)),
+    mismatch: (sn) => events.mismatch(sn),
+    rescue: (sn, length) => events.rescue(sn, length),
+    counters(at, count) {
+      stats = [...new Float64Array(memory.buffer, at, count)];
+    },
   };
-  const token = new TextEncoder().encode(options.token);
-  const made = new Peer(socket.href, options.site, options.content, token, options.store, host);
-  peer = made;
+  const { site, content, token, store } = options;
+  const number = enter(host);
+  engine = Peer.join(number, ...keep(socket.href), ...keep(site), ...keep(content), ...keep(token), store);
+  if (!engine) {
+    leave(number);
+    throw new Error("site (64 bytes), content (2048) or token (4096) is too long");
+  }
+  const joined = engine;
   return {
     timeline(playlist, audio, live, segments) {
       const numbers = new Float64Array(segments.length * NUMBERS);
       segments.forEach((s, i) => {
         numbers.set([s.sn, s.cc, s.part, s.start * 1000, s.duration * 1000, ...s.range], i * NUMBERS);
       });
-      const urls = segments.map((s) => s.url);
-      made.timeline(playlist, audio, live, numbers, urls);
+      const urls = segments.map((s) => s.url).join("\0");
+      joined.timeline(...keep(playlist), audio, live, ...keep(new Uint8Array(numbers.buffer)), ...keep(urls));
     },
-    demand: (playlist, s, patience) =>
-      made.demand(playlist, s.sn, s.cc, s.part, s.url, ...s.range, patience.firstByteMs, patience.wholeMs),
-    handed: (playlist, s, took) =>
-      made.handed(playlist, s.sn, s.cc, s.part, took.bytes, took.firstByteMs, took.transferMs),
-    cancel: (id) => made.cancel(id),
-    playhead: (...args) => made.playhead(...args),
-    conditions: (...args) => made.conditions(...args),
-    watched: (...args) => made.watched(...args),
-    stats: () => made.stats() as PeerStats,
+    demand: (playlist, s, { firstByteMs, wholeMs }) =>
+      joined.demand(...keep(playlist), ...place(s), ...keep(s.url), ...s.range, firstByteMs, wholeMs),
+    handed: (playlist, s, { bytes, firstByteMs, transferMs }) =>
+      joined.handed(...keep(playlist), ...place(s), bytes, firstByteMs, transferMs),
+    cancel: (id) => joined.cancel(id),
+    playhead: (...args) => joined.playhead(...args),
+    conditions: (...args) => joined.conditions(...args),
+    watched: (...args) => joined.watched(...args),
+    stats() {
+      joined.stats();
+      return readStats(stats);
+    },
     close() {
       clearTimeout(timer);
-      made.close();
+      try {
+        joined.close();
+      } finally {
+        leave(number);
+      }
     },
   };
 };
