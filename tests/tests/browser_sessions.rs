@@ -136,6 +136,16 @@ async fn a_browser_without_webrtc_plays_plainly() {
 }
 
 #[tokio::test]
+async fn a_browser_that_cannot_verify_loads_what_can() {
+    let scene = scene(Plan::LIVE).await;
+    let one = scene.viewer().await.unwrap();
+    let two = scene.viewer_with(Kind::Chromium, Link::VIEWER, "&noed25519").await.unwrap();
+    one.plays(24).await.unwrap();
+    gets_from_peers(&two).await;
+    scene.intact(&two).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_frozen_tab_stops_nobody_and_comes_back() {
     let scene = scene(Plan::LIVE).await;
     let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());

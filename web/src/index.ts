@@ -14,6 +14,7 @@
  * The engine, `rillcast_bg.wasm`, is looked for beside the module; give `wasm` if it is elsewhere.
  */
 
+import { setOwn } from "./ed25519.js";
 import { RillcastPage, setScriptBase } from "./rillcast.js";
 
 export type { ConsentCallback, Options } from "./page.js";
@@ -23,6 +24,7 @@ export type { SegmentEvent, Session, SessionEvents, State, Stats } from "./sessi
 export type { Watched } from "./watch.js";
 
 setScriptBase(import.meta.url);
+setOwn(() => import("./ed25519-here.js"));
 
 /** The page's one Rillcast. */
 export const Rillcast = new RillcastPage();

@@ -10,6 +10,7 @@
  * default where the script came from), `data-wasm`, `data-consent="required"`, `data-auto="off"` (attach nothing).
  */
 
+import { setOwn } from "./ed25519.js";
 import { hookHls } from "./hook.js";
 import { RillcastPage, setScriptBase } from "./rillcast.js";
 
@@ -25,6 +26,8 @@ function start(): RillcastPage {
   const rillcast = new RillcastPage();
   if (script instanceof HTMLScriptElement) {
     setScriptBase(script.src);
+    // Resolved by the browser, so that the bundler leaves it a file.
+    setOwn(() => import(new URL("rillcast_ed25519.mjs", script.src).href));
     const { site, content, token, signal, wasm, consent } = script.dataset;
     const given = Object.entries({ site, content, token, signal, wasm }).filter(([, value]) => value);
     Object.assign(rillcast.defaults, Object.fromEntries(given));

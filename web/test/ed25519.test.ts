@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { test } from "node:test";
-import { sha512, verify, verifyHere } from "../src/ed25519.js";
+import { setOwn, verify } from "../src/ed25519.js";
+import { sha512, verifyHere } from "../src/ed25519-here.js";
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text, "hex"));
 
@@ -75,5 +76,19 @@ test("SHA-512 is SHA-512", () => {
   for (const length of [0, 3, 111, 112, 127, 128, 129, 1000]) {
     const message = new Uint8Array(length).fill(length & 255);
     assert.deepEqual(Buffer.from(sha512(message)), createHash("sha512").update(message).digest());
+  }
+});
+
+test("our own code is loaded where the browser has none, and without it nothing is said", async () => {
+  const [key, message, signature] = VECTORS[0].map(hex) as [Uint8Array, Uint8Array, Uint8Array];
+  const { crypto } = globalThis;
+  Object.defineProperty(globalThis, "crypto", { configurable: true, value: {} });
+  try {
+    assert.equal(await verify(key, message, signature).catch(() => "failed"), "failed");
+    setOwn(() => import("../src/ed25519-here.js"));
+    assert.equal(await verify(key, message, signature), true);
+    assert.equal(await verify(key, hex("00"), signature), false);
+  } finally {
+    Object.defineProperty(globalThis, "crypto", { configurable: true, value: crypto });
   }
 });

@@ -7,7 +7,9 @@
 mod check;
 mod cli;
 mod launch;
+mod names;
 mod native;
+mod order;
 mod proc;
 mod setup;
 mod size;

@@ -1,4 +1,4 @@
-//! The engine for browsers: compile, write the JS glue, shrink. Leaves `rillcast.js`, its types and
+//! The engine for browsers: compile, write the JS glue, shorten its names, shrink. Leaves `rillcast.js`, its types and
 //! `rillcast_bg.wasm` in `web/pkg`, where `web/src` imports them from.
 
 use std::fs;
@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::names;
+use crate::order;
 use crate::proc;
 use crate::setup::{WEB_LOCK, WasmToolchain};
 use crate::stamp::{Inputs, Stamp, mirror};
@@ -18,6 +20,7 @@ const PACKAGE: &str = "rillcast-wasm";
 const PROFILE: &str = "wasm";
 /// Of the glue and of the module, which is called `<name>_bg.wasm`.
 const NAME: &str = "rillcast";
+const MODULE: &str = "rillcast_bg.wasm";
 
 const STAMP_FILE: &str = ".stamp";
 
@@ -32,16 +35,23 @@ const FEATURES: [&str; 7] = [
     "--enable-reference-types",
     "--enable-sign-ext",
 ];
-const SHRINK: [&str; 6] = [
+const SHRINK: [&str; 8] = [
     "-Oz",
+    // The first kilobyte is the far end of the stack: no pointer that is passed around is so small.
+    "--low-memory-unused",
     // Functions copied into their only caller save bytes, but alike ones that stay apart compress better: only small
     // ones are.
     "--one-caller-inline-max-function-size",
-    "40",
+    "20",
+    // Alignment is a hint that no processor of today needs, and its absence is the same byte everywhere.
+    "--dealign",
     "--strip-debug",
     "--strip-producers",
     "--strip-target-features",
 ];
+
+/// By the names that `order` gives, which are then taken away.
+const ARRANGE: [&str; 2] = ["--reorder-functions-by-name", "--strip-debug"];
 
 /// What a profile can't carry. A panic in a page has nobody to read its message, and its place would be one in a
 /// stripped module: it traps, and no text of it is downloaded.
@@ -61,14 +71,15 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &WasmToolchain, steps: &mu
     }
     let draft = workspace.wasm_target.join("glue");
     steps.step("wasm glue (wasm-bindgen)", || write_glue(&module, &draft))?;
-    steps.step("wasm size (wasm-opt)", || shrink(workspace, &draft.join(module_name())))?;
+    shorten(&draft)?;
+    steps.step("wasm size (wasm-opt)", || shrink(workspace, &draft.join(MODULE)))?;
     mirror(&draft, &glue, &[STAMP_FILE])?;
     stamp.leave(&left)
 }
 
 /// The module's file name in `web/pkg` and `web/dist`.
-pub(crate) fn module_name() -> String {
-    format!("{NAME}_bg.wasm")
+pub(crate) fn module_name() -> &'static str {
+    MODULE
 }
 
 /// Compiles the package; cargo itself knows whether there is anything to do.
@@ -96,7 +107,8 @@ fn inputs(workspace: &Workspace, module: &Path) -> Result<Stamp> {
     // The lock files have the versions of wasm-bindgen and of wasm-opt.
     let locks = [workspace.root.join("Cargo.lock"), workspace.web().join(WEB_LOCK)];
     let mut inputs = Inputs::of("wasm glue").file(module)?.file(&locks[0])?.file(&locks[1])?;
-    for argument in SHRINK.iter().chain(&FEATURES) {
+    inputs = inputs.text(include_str!("names.rs")).text(include_str!("order.rs"));
+    for argument in SHRINK.iter().chain(&ARRANGE).chain(&FEATURES) {
         inputs = inputs.text(argument);
     }
     Ok(inputs.stamp())
@@ -126,10 +138,29 @@ fn write_glue(module: &Path, folder: &Path) -> Result<()> {
         )
 }
 
+/// Short names between the two. The types of the glue's own interface stay true; those of the module, which nobody
+/// uses, wouldn't.
+fn shorten(folder: &Path) -> Result<()> {
+    let (module, glue) = (folder.join(MODULE), folder.join(format!("{NAME}.js")));
+    let read = |path: &Path| fs::read(path).with_context(|| format!("could not read {}", path.display()));
+    let text = String::from_utf8(read(&glue)?).context("wasm-bindgen's glue is no text")?;
+    let (short_module, short_glue) = names::shorten(&read(&module)?, &text)?;
+    for (path, contents) in [(&module, short_module), (&glue, short_glue.into_bytes())] {
+        fs::write(path, contents).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let types = folder.join(format!("{MODULE}.d.ts"));
+    fs::remove_file(&types).with_context(|| format!("could not remove {}", types.display()))
+}
+
 fn shrink(workspace: &Workspace, module: &Path) -> Result<()> {
-    let small = module.with_extension("small");
-    proc::run(
-        workspace.npm_program("wasm-opt").args(SHRINK).args(FEATURES).arg(module).arg("--output").arg(&small),
-    )?;
-    fs::rename(&small, module).with_context(|| format!("could not replace {}", module.display()))
+    let wasm_opt = |arguments: &[&str], from: &Path, to: &Path| {
+        let mut wasm_opt = workspace.npm_program("wasm-opt");
+        proc::run(wasm_opt.args(arguments).args(FEATURES).arg(from).arg("--output").arg(to))
+    };
+    let small = workspace.wasm_target.join("small.wasm");
+    wasm_opt(&SHRINK, module, &small)?;
+    let contents = fs::read(&small).with_context(|| format!("could not read {}", small.display()))?;
+    fs::write(&small, order::with_names(&contents)?)
+        .with_context(|| format!("could not write {}", small.display()))?;
+    wasm_opt(&ARRANGE, &small, module)
 }

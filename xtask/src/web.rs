@@ -3,6 +3,8 @@
 //! - `rillcast.js`: the snippet, for a script tag; from `web/src/snippet.ts`
 //! - `rillcast.mjs`: the npm package, with its types in `web/types`; from `web/src/index.ts`
 //! - `rillcast_bg.wasm`: the engine
+//! - `rillcast_ed25519.mjs`: what the snippet loads where the browser can't verify signatures; no part of what viewers
+//!   usually download, nor of the limit on that; from `web/src/ed25519-here.ts`
 //! - `demo/`: the demo page; from `web/demo`
 //!
 //! Of the demo, the scripts at the top of its folder are bundled, each into a module of its own, and everything else is
@@ -25,31 +27,35 @@ use crate::workspace::Workspace;
 
 const SNIPPET: &str = "rillcast.js";
 const MODULE: &str = "rillcast.mjs";
+const ED25519: &str = "rillcast_ed25519.mjs";
 /// The folder of the types, in `web`; not in `dist`, for the servers have no use for them.
 const TYPES: &str = "types";
 const STAMP_FILE: &str = ".stamp";
 /// What the oldest browsers with the APIs that we need understand.
-const LANGUAGE: &str = "--target=es2020";
+const LANGUAGE: &str = "--target=es2022";
 
 /// Brings `web/dist` up to date and prints what a viewer downloads; the caller judges it.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download> {
     let dist = workspace.dist();
     let stamp = inputs(workspace)?;
     let left = dist.join(STAMP_FILE);
-    if stamp.is_fresh(&left, &[dist.join(SNIPPET), dist.join(MODULE), dist.join(wasm::module_name())]) {
+    if stamp.is_fresh(
+        &left,
+        &[dist.join(SNIPPET), dist.join(MODULE), dist.join(ED25519), dist.join(wasm::module_name())],
+    ) {
         steps.unchanged("browser bundle");
     } else {
         steps.step("browser bundle (esbuild, tsc)", || bundle(workspace))?;
         stamp.leave(&left)?;
     }
-    let download = Download::weigh(&dist, &[SNIPPET, &wasm::module_name()])?;
+    let download = Download::weigh(&dist, &[SNIPPET, wasm::module_name()])?;
     eprintln!("{}", download.table());
     Ok(download)
 }
 
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 1").text(LANGUAGE);
+    let mut inputs = Inputs::of("browser bundle 2").text(LANGUAGE);
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
@@ -73,6 +79,12 @@ fn bundle(workspace: &Workspace) -> Result<()> {
     )?;
     proc::run(
         esbuild(workspace).arg("--format=esm").arg(source.join("index.ts")).arg(outfile(&draft.join(MODULE))),
+    )?;
+    proc::run(
+        esbuild(workspace)
+            .arg("--format=esm")
+            .arg(source.join("ed25519-here.ts"))
+            .arg(outfile(&draft.join(ED25519))),
     )?;
     proc::run(workspace.npm_program("tsc").args(["--project", "tsconfig.types.json", "--outDir", TYPES]))?;
     copy(&workspace.glue().join(wasm::module_name()), &draft.join(wasm::module_name()))?;
