@@ -1,11 +1,12 @@
 //! The Rillcast engine: sans-IO and deterministic. No clock, socket, thread, async, global or OS randomness.
 //!
-//! Rooms, each using only those before it: [`time`], [`payload`], [`media`], [`wire`], [`overlay`], [`transfer`],
+//! Rooms, each using only those before it: [`time`], [`payload`], [`media`], [`wire`], [`index`], [`overlay`], [`transfer`],
 //! [`schedule`], [`engine`].
 
 #![forbid(unsafe_code)]
 
 pub mod engine;
+pub mod index;
 pub mod map;
 pub mod media;
 pub mod overlay;

@@ -44,7 +44,7 @@ impl Default for Settings {
             holdout: false,
             ratio_percent: 200,
             upload_cap: 0,
-            max_links: 16,
+            max_links: 24,
             ice: List::clipped([]),
             report_secs: 10,
         }

@@ -14,6 +14,19 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 pub const MAX_RELAY: usize = 4096;
 
 wire_struct! {
+    /// Where a peer is, as the server sees it. 0 is unknown.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Network {
+        /// The autonomous system, which is its internet provider.
+        pub asn: u32,
+        /// ISO 3166 letters as two bytes.
+        pub country: u16,
+        /// One home's or office's network: a keyed hash of its address prefix, so that it names nobody.
+        pub site: u32,
+    }
+}
+
+wire_struct! {
     /// A peer as the server describes it to another.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PeerDescriptor {
@@ -25,6 +38,8 @@ wire_struct! {
         pub nonce: u64,
         /// Its weight in source elections; 100 is an ordinary viewer.
         pub weight: u16,
+        /// Where it is.
+        pub net: Network,
         /// The receiver of this descriptor is to open the link (makes the offer); otherwise it waits for one.
         pub initiate: bool,
     }
@@ -170,6 +185,8 @@ wire_struct! {
         pub nonce: u64,
         /// As in [`PeerDescriptor`].
         pub weight: u16,
+        /// Where the joiner is.
+        pub net: Network,
         /// Milliseconds since 1970, by the server's clock.
         pub server_time_ms: u64,
         /// What the site allows.

@@ -7,7 +7,7 @@ use rillcast_protocol::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, Sw
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::{IceServer, Settings};
 use rillcast_protocol::signal::{
-    ClientMessage, Join, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
+    ClientMessage, Join, Network, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
     hosted_path,
 };
 
@@ -29,6 +29,9 @@ fn golden<T: Wire + PartialEq + std::fmt::Debug>(value: T, expected: &str) {
 const KEY: SegmentKey =
     SegmentKey { track: TrackId(0x0102_0304_0506_0708), number: 300, discontinuity: 2, part: 1 };
 const KEY_HEX: &str = "0102030405060708 ac02 02 01";
+
+const NETWORK: Network = Network { asn: 3320, country: 0x4445, site: 1 << 31 };
+const NETWORK_HEX: &str = "f819 c58801 8080808008";
 
 fn id(n: u8) -> PeerId {
     PeerId([n; 16])
@@ -75,6 +78,12 @@ fn segment_keys_and_digests() {
 fn the_path_of_a_hosted_segment() {
     let path = hosted_path(SwarmId([0xaa; 16]), KEY);
     assert_eq!(path, format!("{}/{}", "aa".repeat(16), "0102030405060708ac020201"));
+}
+
+#[test]
+fn where_a_peer_is() {
+    golden(NETWORK, NETWORK_HEX);
+    golden(Network::default(), "00 00 00");
 }
 
 #[test]
@@ -131,6 +140,7 @@ fn what_the_server_says() {
         swarm: SwarmId([2; 16]),
         nonce: 3,
         weight: 100,
+        net: NETWORK,
         server_time_ms: 4,
         settings: settings.clone(),
         publishers: List::clipped([PublisherKey([5; 32])]),
@@ -138,12 +148,18 @@ fn what_the_server_says() {
     };
     golden(
         ServerMessage::Welcome { welcome },
-        &format!("00 01 {} {} 03 64 04 {settings_hex} 01 {} 022f68", id_hex(1), id_hex(2), "05".repeat(32)),
+        &format!(
+            "00 01 {} {} 03 64 {NETWORK_HEX} 04 {settings_hex} 01 {} 022f68",
+            id_hex(1),
+            id_hex(2),
+            "05".repeat(32)
+        ),
     );
-    let peer = PeerDescriptor { id: id(6), role: Role::Viewer, nonce: 7, weight: 300, initiate: true };
+    let peer =
+        PeerDescriptor { id: id(6), role: Role::Viewer, nonce: 7, weight: 300, net: NETWORK, initiate: true };
     golden(
         ServerMessage::Introduce { peers: List::clipped([peer]) },
-        &format!("01 01 {} 00 07 ac02 01", id_hex(6)),
+        &format!("01 01 {} 00 07 ac02 {NETWORK_HEX} 01", id_hex(6)),
     );
     let payload = Blob::default();
     golden(ServerMessage::Relayed { from: id(8), payload }, &format!("02 {} 00", id_hex(8)));

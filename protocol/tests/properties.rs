@@ -11,7 +11,9 @@ use rillcast_protocol::id::{
 };
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::Settings;
-use rillcast_protocol::signal::{ClientMessage, Join, MAX_MESSAGE, Report, ServerMessage, TrackSource};
+use rillcast_protocol::signal::{
+    ClientMessage, Join, MAX_MESSAGE, Network, PeerDescriptor, Report, ServerMessage, TrackSource, Welcome,
+};
 
 fn key() -> impl Strategy<Value = SegmentKey> {
     (any::<u64>(), any::<u64>(), any::<u32>(), any::<u16>()).prop_map(
@@ -78,6 +80,51 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     ]
 }
 
+fn network() -> impl Strategy<Value = Network> {
+    (any::<u32>(), any::<u16>(), any::<u32>()).prop_map(|(asn, country, site)| Network { asn, country, site })
+}
+
+fn peer() -> impl Strategy<Value = PeerDescriptor> {
+    (any::<[u8; 16]>(), any::<bool>(), any::<u64>(), any::<u16>(), network(), any::<bool>()).prop_map(
+        |(id, seed, nonce, weight, net, initiate)| PeerDescriptor {
+            id: PeerId(id),
+            role: if seed { Role::Seed } else { Role::Viewer },
+            nonce,
+            weight,
+            net,
+            initiate,
+        },
+    )
+}
+
+fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let keys = || prop::collection::vec(any::<[u8; 32]>().prop_map(PublisherKey), 0..=16);
+    let welcome = (peer(), any::<[u8; 16]>(), any::<u64>(), any::<u8>(), keys(), text()).prop_map(
+        |(peer, swarm, server_time_ms, version, keys, publisher_base)| ServerMessage::Welcome {
+            welcome: Welcome {
+                version,
+                peer: peer.id,
+                swarm: SwarmId(swarm),
+                nonce: peer.nonce,
+                weight: peer.weight,
+                net: peer.net,
+                server_time_ms,
+                settings: Settings::default(),
+                publishers: List::clipped(keys),
+                publisher_base,
+            },
+        },
+    );
+    prop_oneof![
+        welcome,
+        prop::collection::vec(peer(), 0..=32)
+            .prop_map(|peers| ServerMessage::Introduce { peers: List::clipped(peers) }),
+        digest().prop_map(|digest| ServerMessage::Digest { digest }),
+        keys().prop_map(|keys| ServerMessage::Publishers { keys: List::clipped(keys) }),
+        any::<[u8; 16]>().prop_map(|peer| ServerMessage::Gone { peer: PeerId(peer) }),
+    ]
+}
+
 /// What was read must be written as it was found.
 fn one_form<T: Wire>(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(value) = T::from_bytes(bytes) {
@@ -111,6 +158,26 @@ proptest! {
     }
 
     #[test]
+    fn the_servers_messages_survive_and_fit_and_are_refused_when_cut_short(
+        message in server_message(), cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes = message.to_bytes();
+        prop_assert!(bytes.len() <= MAX_MESSAGE);
+        prop_assert!(ServerMessage::from_bytes(&bytes[..cut.index(bytes.len())]).is_err());
+        prop_assert_eq!(ServerMessage::from_bytes(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn a_changed_byte_of_a_servers_message_is_refused_or_read_in_its_one_form(
+        message in server_message(), at in any::<prop::sample::Index>(), value in any::<u8>(),
+    ) {
+        let mut bytes = message.to_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        one_form::<ServerMessage>(&bytes)?;
+    }
+
+    #[test]
     fn a_message_cut_short_or_with_more_behind_it_is_refused(message in client_message(), cut in any::<prop::sample::Index>()) {
         let mut bytes = message.to_bytes();
         let cut = cut.index(bytes.len());
@@ -136,6 +203,8 @@ proptest! {
         one_form::<SegmentDigest>(&bytes)?;
         one_form::<SegmentKey>(&bytes)?;
         one_form::<Settings>(&bytes)?;
+        one_form::<Network>(&bytes)?;
+        one_form::<PeerDescriptor>(&bytes)?;
         one_form::<SessionSignal>(&bytes)?;
     }
 

@@ -231,6 +231,15 @@ impl Driver {
                     link.bulk(frame);
                 }
             }
+            Output::Signal { to, payload } => {
+                if let Some(payload) = Blob::new(payload) {
+                    self.send(ClientMessage::Relay { to, payload });
+                }
+            }
+            Output::Signaled { from, payload } => {
+                let told = self.signalled(from, &payload);
+                self.pending.extend(told);
+            }
             Output::WantPeers { count } => self.send(ClientMessage::WantPeers { count }),
             Output::Fetch { fetch, key, range, via, .. } => {
                 let place = self.place(key, via);
@@ -290,7 +299,8 @@ impl Driver {
         }
         let Some(peer) = self.links.peer(id) else { return };
         match what {
-            Happening::Signal(signal) => self.relay(peer, &signal),
+            // By the server or by a common neighbour: the engine knows.
+            Happening::Signal(signal) => self.input(Input::Signal { to: peer, payload: signal.to_bytes() }),
             Happening::Open => {
                 if let Some(peer) = self.links.opened(id) {
                     tracing::info!(%peer, "link open");
@@ -305,12 +315,6 @@ impl Driver {
                 }
             }
             Happening::Closed(_) => {}
-        }
-    }
-
-    fn relay(&self, to: PeerId, signal: &SessionSignal) {
-        if let Some(payload) = Blob::new(signal.to_bytes()) {
-            self.send(ClientMessage::Relay { to, payload });
         }
     }
 
@@ -331,7 +335,11 @@ impl Driver {
                 }
                 ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
                 ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
-                ServerMessage::Relayed { from, payload } => self.relayed(from, payload.as_slice()),
+                ServerMessage::Relayed { from, payload } => {
+                    if let Some(input) = self.signalled(from, payload.as_slice()) {
+                        self.input(input);
+                    }
+                }
                 ServerMessage::Welcome { .. }
                 | ServerMessage::Pong { .. }
                 | ServerMessage::Refused { .. } => {}
@@ -339,15 +347,14 @@ impl Driver {
         }
     }
 
-    fn relayed(&mut self, from: PeerId, payload: &[u8]) {
+    /// What a peer that we are connecting with has sent; told back: what to tell the engine.
+    fn signalled(&mut self, from: PeerId, payload: &[u8]) -> Option<Input<Media>> {
         match SessionSignal::from_bytes(payload) {
-            Ok(signal) => {
-                let now = self.now();
-                if let Some(input) = self.links.signalled(now, from, signal) {
-                    self.input(input);
-                }
+            Ok(signal) => self.links.signalled(self.now(), from, signal),
+            Err(error) => {
+                tracing::debug!(%from, %error, "a peer's signal can't be read");
+                None
             }
-            Err(error) => tracing::debug!(%from, %error, "a peer's signal can't be read"),
         }
     }
 
@@ -359,6 +366,7 @@ impl Driver {
         self.hosted_at = hosted_base(&self.config.signal, welcome.publisher_base.as_str())
             .map(|base| (base, welcome.swarm));
         let (swarm, peer) = (welcome.swarm, welcome.peer);
+        self.links.joined(peer);
         for track in self.following.joined(now, swarm) {
             self.sources.forget(track);
         }

@@ -1,6 +1,8 @@
 //! Which peer is at which link. The engine says with whom to link and who makes the offer; this keeps the books of
 //! attempts, so that an answer, a candidate or an event of an older attempt touches nothing newer.
 //!
+//! Two may call each other, for each has heard of the other from a common neighbour: the one with the greater id answers.
+//!
 //! Bounded: early offers and their candidates have limits, and an attempt without an offer has a time limit.
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ const EARLY: Duration = Duration::from_secs(10);
 pub struct Links {
     endpoint: Arc<Endpoint>,
     events: mpsc::Sender<LinkEvent>,
+    me: Option<PeerId>,
     peers: HashMap<PeerId, Entry>,
     by_link: HashMap<u32, PeerId>,
     early: HashMap<PeerId, Early>,
@@ -56,6 +59,7 @@ impl Links {
         Self {
             endpoint,
             events,
+            me: None,
             peers: HashMap::new(),
             by_link: HashMap::new(),
             early: HashMap::new(),
@@ -63,15 +67,20 @@ impl Links {
         }
     }
 
+    /// Who we are, once the server has said so.
+    pub fn joined(&mut self, me: PeerId) {
+        self.me = Some(me);
+    }
+
     /// The engine wants a link.
     pub fn connect(&mut self, now: Instant, peer: PeerId, initiate: bool) {
         if self.peers.contains_key(&peer) {
             return;
         }
-        if initiate {
-            self.start(peer, None);
-        } else if let Some(early) = self.early.remove(&peer) {
+        if let Some(early) = self.early.remove(&peer) {
             self.start(peer, Some(early));
+        } else if initiate {
+            self.start(peer, None);
         } else {
             self.peers.insert(peer, Entry::Awaited { since: now });
         }
@@ -85,7 +94,7 @@ impl Links {
         }
     }
 
-    /// Something that a peer has said by way of signaling; told back: a link that ends by it.
+    /// Something that a peer has said by way of signaling or of a common neighbour; told back: a link that ends by it.
     pub fn signalled(&mut self, now: Instant, peer: PeerId, signal: SessionSignal) -> Option<Input<Media>> {
         match signal {
             SessionSignal::Offer { attempt, description } => self.offered(now, peer, attempt, description),
@@ -113,8 +122,14 @@ impl Links {
                 self.start(peer, Some(early));
                 None
             }
-            // Each introduction says who offers, so this is an offer against the rules: ours stands.
-            Some(Entry::Running { ours: true, open: false, .. }) => None,
+            // Both have called. Of two offers one has to stand, and both ends must agree on which.
+            Some(Entry::Running { ours: true, open: false, .. }) => {
+                if self.me.is_some_and(|me| me > peer) {
+                    self.close(peer);
+                    self.start(peer, Some(early));
+                }
+                None
+            }
             Some(Entry::Running { attempt: running, ours: false, .. }) if *running == attempt => None,
             // The peer has begun anew, so what we have of it is dead.
             Some(Entry::Running { id, open, .. }) => {
@@ -329,11 +344,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn our_own_offer_stands_against_theirs() {
+    async fn of_two_that_call_each_other_the_greater_yields_and_answers() {
+        for (me, yields) in [(None, false), (Some(peer(1)), false), (Some(peer(3)), true)] {
+            let (mut links, _told) = links();
+            me.into_iter().for_each(|me| links.joined(me));
+            links.connect(at(0), peer(2), true);
+            assert!(links.signalled(at(0), peer(2), offer(9)).is_none(), "the engine need not know");
+            let theirs = matches!(links.peers[&peer(2)], Entry::Running { attempt: 9, ours: false, .. });
+            assert_eq!((theirs, links.len()), (yields, 1), "{me:?}");
+            assert_eq!(links.peer(1).is_none(), yields, "nothing is told of an attempt that was given up");
+            assert_eq!(links.ended(1).is_none(), yields);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_link_yields_to_nobody_but_a_peer_that_begins_anew() {
         let (mut links, _told) = links();
-        links.connect(at(0), peer(1), true);
-        assert!(links.signalled(at(0), peer(1), offer(9)).is_none());
-        assert!(matches!(links.peers[&peer(1)], Entry::Running { ours: true, .. }));
+        links.joined(peer(1));
+        links.connect(at(0), peer(2), true);
+        links.opened(1);
+        let told = links.signalled(at(1), peer(2), offer(9));
+        assert!(matches!(told, Some(Input::LinkClosed { link: Some(LinkId(1)), .. })));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_called_already_is_answered_instead_of_called() {
+        let (mut links, _told) = links();
+        links.signalled(at(0), peer(2), offer(9));
+        links.connect(at(1), peer(2), true);
+        assert!(matches!(links.peers[&peer(2)], Entry::Running { attempt: 9, ours: false, .. }));
     }
 
     #[tokio::test]

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rillcast_protocol::id::{PeerId, SwarmId};
-use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
+use rillcast_protocol::signal::{ClientMessage, Join, Network, RefusedCode, ServerMessage};
 use rillcast_publisher::{Event, Publisher};
 use tokio::sync::mpsc;
 
@@ -15,6 +16,7 @@ use crate::content;
 use crate::hosted::Host;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::network::network;
 use crate::site::{SettingsError, SettingsFile, Site, SiteFile, Sites};
 use crate::swarm::{Desk, Joiner, Swarm};
 
@@ -98,6 +100,11 @@ impl Hub {
         let content = content::canonical(join.content.as_str(), site.multi_cdn);
         let swarm = content::swarm_id(&self.secret, name, &content, join.delivery);
         Ok((site, swarm))
+    }
+
+    /// Where a peer with this address is, in the eyes of a swarm.
+    pub fn locate(&self, swarm: SwarmId, address: IpAddr) -> Network {
+        network(&self.secret, swarm, address)
     }
 
     /// Lets a peer into its swarm.

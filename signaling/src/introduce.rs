@@ -1,5 +1,6 @@
 //! Whom to introduce: half those with the fewest introductions, so that nobody is overrun, and half at random, so that
-//! the mesh doesn't fall apart into the generations that joined together. Seeds, if there are any, in front.
+//! the mesh doesn't fall apart into the generations that joined together. Seeds, if there are any, in front. Half at least
+//! are kin, who play what the asker plays: only they can give and take every block.
 
 use rillcast_protocol::id::PeerId;
 
@@ -15,6 +16,8 @@ pub struct Candidate {
     pub id: PeerId,
     /// A seed.
     pub seed: bool,
+    /// It plays what the asker plays.
+    pub kin: bool,
     /// Introductions it already has.
     pub load: usize,
 }
@@ -27,11 +30,26 @@ pub fn choose(random: &mut Choice, mut candidates: Vec<Candidate>, count: usize)
         // Stable, so that equals stay in random order.
         candidates.sort_by_key(|c| (!c.seed, c.load));
         let seeds = candidates.iter().take_while(|c| c.seed).count();
-        candidates.drain(SEEDS.min(seeds)..seeds);
-        let calm = count.div_ceil(2).max(SEEDS.min(count)).min(candidates.len());
-        random.shuffle_front(&mut candidates[calm..], count - calm);
+        let others = candidates.split_off(seeds);
+        candidates.truncate(SEEDS.min(count));
+        let (mut kin, mut rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|c| c.kin);
+        let (half, calm) = (count.div_ceil(2), |n: usize, seeds: usize| n.div_ceil(2).saturating_sub(seeds));
+        let of_kin = half.min(count - candidates.len()).min(kin.len());
+        let seeds = candidates.len();
+        candidates.extend(draw(random, &mut kin, calm(of_kin, 0), of_kin));
+        rest.append(&mut kin);
+        rest.sort_by_key(|c| c.load);
+        let left = count - candidates.len();
+        candidates.extend(draw(random, &mut rest, calm(count - of_kin, seeds), left));
     }
-    candidates.into_iter().take(count).map(|c| c.id).collect()
+    candidates.into_iter().map(|c| c.id).collect()
+}
+
+/// Takes `count` out of candidates in the order of their load: the first `calm`, and the others at random.
+fn draw(random: &mut Choice, from: &mut Vec<Candidate>, calm: usize, count: usize) -> Vec<Candidate> {
+    let calm = calm.min(count).min(from.len());
+    random.shuffle_front(&mut from[calm..], count - calm);
+    from.drain(..count.min(from.len())).collect()
 }
 
 #[cfg(test)]
@@ -39,7 +57,7 @@ mod tests {
     use super::*;
 
     fn candidates(viewers: u8, seeds: u8) -> Vec<Candidate> {
-        let one = |n: u8, seed| Candidate { id: PeerId([n; 16]), seed, load: usize::from(n) };
+        let one = |n: u8, seed| Candidate { id: PeerId([n; 16]), seed, kin: false, load: usize::from(n) };
         (0..viewers).map(|n| one(n, false)).chain((0..seeds).map(|n| one(100 + n, true))).collect()
     }
 
@@ -69,10 +87,48 @@ mod tests {
         assert_eq!(chosen.len(), 8);
     }
 
+    /// Those from `first` on are kin.
+    fn with_kin(viewers: u8, seeds: u8, first: u8) -> Vec<Candidate> {
+        let kin = |c: Candidate| Candidate { kin: !c.seed && c.id.0[0] >= first, ..c };
+        candidates(viewers, seeds).into_iter().map(kin).collect()
+    }
+
+    #[test]
+    fn half_at_least_are_kin_where_there_are_so_many_and_the_rest_is_as_ever() {
+        for (first, least) in [(90, 0), (89, 1), (87, 3), (86, 4), (60, 4), (0, 8)] {
+            let mut strangers = 0;
+            for seed in 0..100 {
+                let chosen = choose(&mut Choice::new(seed), with_kin(90, 0, first), 8);
+                let kin = chosen.iter().filter(|c| c.0[0] >= first).count();
+                assert!(chosen.len() == 8 && kin >= least, "{kin} of those from {first} on");
+                strangers += 8 - kin;
+            }
+            assert!(strangers > 100 || first == 0, "others keep the swarm one: {strangers}");
+        }
+    }
+
+    #[test]
+    fn of_kin_too_half_are_calm_and_half_from_everywhere() {
+        let mut late = 0;
+        for seed in 0..100 {
+            let chosen = choose(&mut Choice::new(seed), with_kin(90, 0, 40), 8);
+            assert!((40..42).all(|n| chosen.contains(&PeerId([n; 16]))), "{chosen:?}");
+            late += chosen.iter().filter(|c| c.0[0] > 60).count();
+        }
+        assert!(late > 100, "{late}");
+    }
+
+    #[test]
+    fn kin_leave_seeds_their_places() {
+        let chosen = choose(&mut Choice::new(3), with_kin(90, 9, 0), 8);
+        assert_eq!(chosen.iter().filter(|c| c.0[0] >= 100).count(), SEEDS);
+        assert_eq!(choose(&mut Choice::new(3), with_kin(90, 9, 0), 1).len(), 1);
+    }
+
     #[test]
     fn nobody_comes_twice() {
         for seed in 0..50 {
-            let mut chosen = choose(&mut Choice::new(seed), candidates(40, 5), 16);
+            let mut chosen = choose(&mut Choice::new(seed), with_kin(40, 5, (seed % 41) as u8), 16);
             chosen.sort();
             chosen.dedup();
             assert_eq!(chosen.len(), 16);

@@ -4,7 +4,7 @@
 //! - [`options`], [`limits`], [`site`]: everything that can be set
 //! - [`listen`], [`tls`], [`http`], [`socket`]: connections, from accept to message
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
-//! - [`introduce`], [`outbox`], [`rate`], [`random`], [`content`]: what they are made of
+//! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
 //! - [`stun`], [`bundle`], [`admin`], [`metrics`]: what else the binary does
 
@@ -18,6 +18,7 @@ pub mod introduce;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
+pub mod network;
 pub mod options;
 pub mod outbox;
 pub mod random;

@@ -157,6 +157,7 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         id: peer,
         role: join.role,
         publisher: join.publisher,
+        net: hub.locate(swarm, request.caller.address.ip()),
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),

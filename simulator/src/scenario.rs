@@ -5,6 +5,12 @@ use serde::Deserialize;
 
 use crate::draw::Law;
 
+pub(crate) mod tables;
+
+use tables::{
+    Background, Conduct, Crowd, Departure, Isps, Outage, Partition, Seeds, Seeks, Sites, law, share, within,
+};
+
 /// A scenario.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +34,28 @@ pub(crate) struct Scenario {
     /// The origin or CDN.
     #[serde(default)]
     pub(crate) source: Source,
+    /// Viewers that don't do as they should.
+    #[serde(default)]
+    pub(crate) conduct: Conduct,
+    /// Many more at once.
+    pub(crate) crowd: Option<Crowd>,
+    /// Many leave at once.
+    #[serde(default)]
+    pub(crate) departures: Vec<Departure>,
+    /// Signaling is away.
+    pub(crate) outage: Option<Outage>,
+    /// Some reach nobody but the source.
+    pub(crate) partition: Option<Partition>,
+    /// Whose customers the viewers are.
+    pub(crate) isps: Option<Isps>,
+    /// Enterprises.
+    pub(crate) sites: Option<Sites>,
+    /// Native nodes that serve.
+    pub(crate) seeds: Option<Seeds>,
+    /// Jumps in a film.
+    pub(crate) seeks: Option<Seeks>,
+    /// TCP uploads beside ours.
+    pub(crate) background: Option<Background>,
 }
 
 /// What is watched.
@@ -38,8 +66,19 @@ pub(crate) struct Stream {
     pub(crate) segment_seconds: f64,
     /// Bitrates of the renditions in kbit/s, the lowest first.
     pub(crate) ladder_kbps: Vec<f64>,
-    /// How many segments behind the live edge players begin.
+    /// How many segments behind the live edge players begin; with parts, how many parts.
     pub(crate) behind: u64,
+    /// Each segment comes in so many parts (LL-HLS), which players ask for one by one.
+    #[serde(default = "one")]
+    pub(crate) parts: u16,
+    /// Bitrate of a separate audio track in kbit/s; without it there is none.
+    pub(crate) audio_kbps: Option<f64>,
+    /// Not live but a film of so many minutes, watched from its beginning.
+    pub(crate) film_minutes: Option<f64>,
+}
+
+fn one() -> u16 {
+    1
 }
 
 /// Who watches, and how long.
@@ -48,13 +87,30 @@ pub(crate) struct Stream {
 pub(crate) struct Viewers {
     /// Viewers at a time.
     pub(crate) peers: usize,
-    /// They come in this time, evenly.
+    /// They come in this time.
     pub(crate) come_within_seconds: f64,
+    /// At which moments of it.
+    #[serde(default)]
+    pub(crate) come: Come,
     /// How long each stays.
     pub(crate) session_seconds: Law,
     /// Whoever leaves is followed by somebody else.
     #[serde(default)]
     pub(crate) replaced: bool,
+    /// Besides, so large a share leaves each minute whatever it wanted to watch, each followed by somebody else.
+    #[serde(default)]
+    pub(crate) churn_per_minute: f64,
+}
+
+/// At which moments viewers come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Come {
+    /// Evenly spaced.
+    #[default]
+    Evenly,
+    /// Independently of each other: a Poisson process, given how many come in all.
+    Poisson,
 }
 
 /// Access links.
@@ -84,11 +140,15 @@ pub(crate) struct Paths {
     pub(crate) both_ways: f64,
     /// Share of the pairs where only one of the two can call.
     pub(crate) one_way: f64,
+    /// Share of the viewers that connect to nobody, for their UDP is blocked.
+    pub(crate) udp_blocked: f64,
+    /// Probability that something of a message of 16 KiB is lost on its way, and has to be sent again.
+    pub(crate) loss: f64,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { delay_ms: 5.0, across_ms: 60.0, both_ways: 0.81, one_way: 0.08 }
+        Self { delay_ms: 5.0, across_ms: 60.0, both_ways: 0.81, one_way: 0.08, udp_blocked: 0.0, loss: 0.0 }
     }
 }
 
@@ -104,7 +164,7 @@ pub(crate) struct Site {
 
 impl Default for Site {
     fn default() -> Self {
-        Self { ratio: 2.0, max_links: 16 }
+        Self { ratio: 2.0, max_links: 24 }
     }
 }
 
@@ -126,23 +186,47 @@ impl Default for Source {
     }
 }
 
-const SHIPPED: [(&str, &str); 2] = [
-    ("single-bitrate", include_str!("../scenarios/single-bitrate.toml")),
-    ("peer2view", include_str!("../scenarios/peer2view.toml")),
+macro_rules! shipped {
+    ($($name:literal),*) => { [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*] };
+}
+
+const SHIPPED: [(&str, &str); 17] = shipped![
+    "peer2view",
+    "single-bitrate",
+    "broadband-2026",
+    "flash-crowd",
+    "churn",
+    "free-riders",
+    "scarce",
+    "isps",
+    "tracker-outage",
+    "mass-departure",
+    "seeds",
+    "enterprise",
+    "low-latency",
+    "vod",
+    "uhd",
+    "background",
+    "polluters"
 ];
 
 impl Scenario {
-    /// One that ships, or a file.
-    pub(crate) fn load(name: &str) -> Result<Self> {
+    /// The file of one that ships, or of one's own.
+    pub(crate) fn text(name: &str) -> Result<String> {
         if let Some((_, text)) = SHIPPED.iter().find(|(n, _)| *n == name) {
-            return Self::parse(text).with_context(|| format!("scenario {name}"));
+            return Ok((*text).to_owned());
         }
         if !name.ends_with(".toml") {
             let all: Vec<_> = SHIPPED.iter().map(|(n, _)| *n).collect();
             bail!("there is no scenario {name}; name one of {} or a .toml file", all.join(", "));
         }
-        let text = std::fs::read_to_string(name).with_context(|| format!("can't read {name}"))?;
-        Self::parse(&text).with_context(|| name.to_owned())
+        std::fs::read_to_string(name).with_context(|| format!("can't read {name}"))
+    }
+
+    /// One that ships, or a file.
+    #[cfg(test)]
+    pub(crate) fn load(name: &str) -> Result<Self> {
+        Self::parse(&Self::text(name)?).with_context(|| format!("scenario {name}"))
     }
 
     /// Reads and checks one.
@@ -154,61 +238,94 @@ impl Scenario {
 
     /// Says what is wrong with it, if anything is.
     pub(crate) fn check(&self) -> Result<()> {
-        let Self { minutes, stream, viewers, links, paths, .. } = self;
-        ensure!((0.1..=24.0 * 60.0).contains(minutes), "minutes must be 0.1 to 1440");
-        ensure!((0.2..=60.0).contains(&stream.segment_seconds), "segment_seconds must be 0.2 to 60");
-        ensure!((1..=16).contains(&stream.ladder_kbps.len()), "ladder_kbps must name 1 to 16 renditions");
+        let Self { minutes, stream, viewers, links, paths, site, source, .. } = self;
+        within("minutes", *minutes, 0.1, 24.0 * 60.0)?;
+        stream.check()?;
+        ensure!((1..=100_000).contains(&viewers.peers), "viewers.peers must be 1 to 100000");
+        within("viewers.come_within_seconds", viewers.come_within_seconds, 0.0, 86_400.0)?;
+        within("viewers.churn_per_minute", viewers.churn_per_minute, 0.0, 10.0)?;
+        law("viewers.session_seconds", &viewers.session_seconds)?;
+        law("links.up_kbps", &links.up_kbps)?;
+        law("links.down_kbps", &links.down_kbps)?;
+        share("links.correlation", links.correlation)?;
+        if let Some(times) = links.up_over_demand {
+            within("links.up_over_demand", times, 0.001, 1000.0)?;
+        }
+        within("paths.delay_ms", paths.delay_ms, 0.1, 1000.0)?;
+        within("paths.across_ms", paths.across_ms, 0.0, 1000.0)?;
+        share("paths.both_ways", paths.both_ways)?;
+        share("paths.one_way", paths.one_way)?;
         ensure!(
-            stream.ladder_kbps.is_sorted() && stream.ladder_kbps[0] > 0.0,
-            "ladder_kbps must be above 0, the lowest first"
+            paths.both_ways + paths.one_way <= 1.0,
+            "paths.both_ways and one_way are shares of all pairs"
         );
-        ensure!((1..=20).contains(&stream.behind), "behind must be 1 to 20 segments");
-        ensure!((1..=100_000).contains(&viewers.peers), "peers must be 1 to 100000");
-        ensure!(viewers.come_within_seconds >= 0.0, "come_within_seconds must not be negative");
-        ensure!((0.0..=1.0).contains(&links.correlation), "correlation must be 0 to 1");
+        share("paths.udp_blocked", paths.udp_blocked)?;
+        within("paths.loss", paths.loss, 0.0, 0.5)?;
+        within("site.ratio", site.ratio, 0.0, 655.0)?;
+        within("source.per_viewer_kbps", source.per_viewer_kbps, 1.0, 1e7)?;
+        within("source.first_byte_ms", source.first_byte_ms, 0.0, 60_000.0)?;
+        if let Some(total) = source.total_mbps {
+            within("source.total_mbps", total, 0.001, 1e9)?;
+        }
+        self.check_tables()
+    }
+
+    fn check_tables(&self) -> Result<()> {
+        self.conduct.check()?;
+        self.departures.iter().try_for_each(Departure::check)?;
+        self.crowd.iter().try_for_each(Crowd::check)?;
+        self.outage.iter().try_for_each(Outage::check)?;
+        self.partition.iter().try_for_each(Partition::check)?;
+        self.isps.iter().try_for_each(Isps::check)?;
+        self.sites.iter().try_for_each(Sites::check)?;
+        self.seeds.iter().try_for_each(Seeds::check)?;
+        self.seeks.iter().try_for_each(Seeks::check)?;
+        self.background.iter().try_for_each(Background::check)?;
+        let film = self.stream.film_minutes.is_some();
+        ensure!(film || self.seeks.is_none(), "seeks: only in a film (stream.film_minutes)");
+        ensure!(!film || self.seeds.is_none(), "seeds: only in a live stream, for they follow its edge");
+        let uploads = self.background.as_ref().map_or(0, |b| b.viewers);
+        ensure!(uploads <= self.viewers.peers, "background.viewers must not be more than viewers.peers");
+        Ok(())
+    }
+
+    /// Changes how many watch at a time; a crowd grows and shrinks with them.
+    pub(crate) fn resize(&mut self, peers: usize) {
+        let before = self.viewers.peers + self.crowd.as_ref().map_or(0, |c| c.peers);
+        let times = peers as f64 / before as f64;
+        if let Some(crowd) = &mut self.crowd {
+            crowd.peers = ((crowd.peers as f64 * times).round() as usize).clamp(1, peers.max(2) - 1);
+            self.viewers.peers = (peers - crowd.peers.min(peers)).max(1);
+        } else {
+            self.viewers.peers = peers;
+        }
+    }
+}
+
+impl Stream {
+    fn check(&self) -> Result<()> {
+        within("stream.segment_seconds", self.segment_seconds, 0.2, 60.0)?;
         ensure!(
-            paths.both_ways >= 0.0 && paths.one_way >= 0.0 && paths.both_ways + paths.one_way <= 1.0,
-            "both_ways and one_way are shares of all pairs"
+            (1..=16).contains(&self.ladder_kbps.len()),
+            "stream.ladder_kbps must name 1 to 16 renditions"
         );
-        let laws = [
-            ("viewers.session_seconds", &viewers.session_seconds),
-            ("links.up_kbps", &links.up_kbps),
-            ("links.down_kbps", &links.down_kbps),
-        ];
-        for (name, law) in laws {
-            if let Some(fault) = law.fault() {
-                bail!("{name}: {fault}");
-            }
+        ensure!(
+            self.ladder_kbps.is_sorted() && self.ladder_kbps.iter().all(|rate| (1.0..=1e6).contains(rate)),
+            "stream.ladder_kbps must be 1 to 1000000, the lowest first"
+        );
+        ensure!((1..=20).contains(&self.parts), "stream.parts must be 1 to 20");
+        let most = 20 * u64::from(self.parts);
+        ensure!((1..=most).contains(&self.behind), "stream.behind must be 1 to {most}");
+        if let Some(rate) = self.audio_kbps {
+            within("stream.audio_kbps", rate, 1.0, 10_000.0)?;
+        }
+        if let Some(film) = self.film_minutes {
+            within("stream.film_minutes", film, 0.5, 600.0)?;
+            ensure!(self.parts == 1, "stream.parts: a film has none");
         }
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ships_can_be_read() {
-        for (name, _) in SHIPPED {
-            Scenario::load(name).expect(name);
-        }
-        assert!(Scenario::load("nothing").expect_err("unknown").to_string().contains("peer2view"));
-    }
-
-    #[test]
-    fn wrong_values_are_named() {
-        let (_, good) = SHIPPED[0];
-        for (from, to, word) in [
-            ("minutes = ", "minutes = 0 #", "minutes"),
-            ("peers = ", "peers = 0 #", "peers"),
-            ("behind = ", "behind = 21 #", "behind"),
-            ("ladder_kbps = ", "ladder_kbps = [] #", "ladder_kbps"),
-            ("[viewers]", "[viewers]\nmisspelt = 1", "misspelt"),
-        ] {
-            assert!(good.contains(from), "{from}");
-            let error = Scenario::parse(&good.replace(from, to)).expect_err(to);
-            assert!(format!("{error:#}").contains(word), "{to}: {error:#}");
-        }
-    }
-}
+mod tests;

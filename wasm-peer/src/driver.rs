@@ -182,6 +182,8 @@ impl Shell {
             Output::Close { peer } => self.links.close(self, peer),
             Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
             Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),
+            Output::Signal { to, payload } => self.signaling.relay(self, to, payload),
+            Output::Signaled { from, payload } => self.links.heard(self, from, &payload),
             Output::WantPeers { count } => self.signaling.want_peers(self, count),
             Output::WantDigests { keys } => self.signaling.want_digests(self, keys),
             Output::Fetch { fetch, key, range, via, urgent } => {

@@ -1,14 +1,15 @@
 //! Links: who is connected to whom, by which attempt. The host holds the browser's connections, under the same numbers.
 //!
-//! Only the side that the server told to initiate makes offers, so two offers never cross. Descriptions and
-//! candidates travel through signaling, each marked with the attempt it belongs to.
+//! Two may call each other, for each has heard of the other from a common neighbour: the one with the greater id answers.
+//! Descriptions and candidates travel through signaling or a common neighbour, each marked with the attempt it belongs to.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use rillcast_core::engine::{BULK_HEADER, BulkFrame, Input, LinkId, MAX_CONTROL};
 use rillcast_core::payload::Payload;
-use rillcast_protocol::coding::Text;
+use rillcast_core::time::Instant;
+use rillcast_protocol::coding::{Text, Wire};
 use rillcast_protocol::id::PeerId;
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
 use rillcast_protocol::settings::IceServer;
@@ -32,14 +33,17 @@ const MAX_OFFERS: usize = 32;
 #[derive(Default)]
 pub(crate) struct Links {
     links: RefCell<Vec<Link>>,
-    /// Offers that came before the engine asked for the link: at most [`MAX_OFFERS`], the oldest goes.
+    /// Offers that came before the engine asked for the link: at most [`MAX_OFFERS`], the oldest goes; for as long as an attempt.
     offers: RefCell<Vec<Offer>>,
     ice: RefCell<Vec<IceServer>>,
+    /// Who we are, once the server has said so.
+    me: Cell<Option<PeerId>>,
     last: Cell<u32>,
 }
 
 struct Offer {
     from: PeerId,
+    at: Instant,
     attempt: u32,
     description: Description,
     candidates: Vec<Text<512>>,
@@ -62,6 +66,12 @@ struct Link {
 }
 
 impl Links {
+    /// The server has let us in.
+    pub(crate) fn joined(&self, me: PeerId, ice: &[IceServer]) {
+        self.me.set(Some(me));
+        self.set_ice(ice);
+    }
+
     /// STUN and TURN servers for links made from now on.
     pub(crate) fn set_ice(&self, servers: &[IceServer]) {
         *self.ice.borrow_mut() = servers.to_vec();
@@ -72,7 +82,9 @@ impl Links {
         self.forget(shell, |l| l.peer == peer);
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
-        let offer = if initiate { None } else { self.take_offer(peer) };
+        let offer = self.take_offer(peer);
+        // Whoever has called already is answered.
+        let initiate = initiate && offer.is_none();
         let attempt = offer.as_ref().map_or_else(js::random, |o| o.attempt);
         let link = Link { number, peer, attempt, initiate, dialled: false, open: false, waiting: false };
         self.links.borrow_mut().push(link);
@@ -92,7 +104,7 @@ impl Links {
         if let Some(link) = self.forget(shell, |l| l.peer == peer)
             && !link.open
         {
-            shell.signaling.relay(shell, peer, &SessionSignal::Abort { attempt: link.attempt });
+            self.say(shell, peer, &SessionSignal::Abort { attempt: link.attempt });
         }
         self.take_offer(peer);
     }
@@ -149,13 +161,29 @@ impl Links {
         }
     }
 
-    /// A signal from a peer that we were introduced to.
-    pub(crate) fn signal(&self, shell: &Rc<Shell>, from: PeerId, signal: SessionSignal) {
+    /// Sends to a peer by the server or by a common neighbour: the engine knows.
+    fn say(&self, shell: &Rc<Shell>, to: PeerId, signal: &SessionSignal) {
+        shell.input(Input::Signal { to, payload: signal.to_bytes() });
+    }
+
+    /// A peer has sent something, by the server or by a common neighbour.
+    pub(crate) fn heard(&self, shell: &Rc<Shell>, from: PeerId, payload: &[u8]) {
+        if let Ok(signal) = SessionSignal::from_bytes(payload) {
+            self.signal(shell, from, signal);
+        }
+    }
+
+    fn signal(&self, shell: &Rc<Shell>, from: PeerId, signal: SessionSignal) {
         let link = self.links.borrow().iter().find(|l| l.peer == from).copied();
         match signal {
             SessionSignal::Offer { attempt, description } => match link {
-                // Two offers never cross; whoever sends one against the rule isn't answered.
-                Some(link) if link.initiate => {}
+                // Both have called. Of two offers one has to stand, and both ends must agree on which.
+                Some(link) if link.initiate && !link.open => {
+                    if self.me.get() > Some(from) {
+                        self.keep_offer(from, attempt, description);
+                        self.connect(shell, from, false);
+                    }
+                }
                 Some(link) if !link.dialled => {
                     self.change(link.number, |l| l.attempt = attempt);
                     self.dial(shell, link.number, Some(&description));
@@ -165,12 +193,7 @@ impl Links {
                     if let Some(link) = other {
                         self.lost(shell, link.number);
                     }
-                    let mut offers = self.offers.borrow_mut();
-                    offers.retain(|o| o.from != from);
-                    if offers.len() == MAX_OFFERS {
-                        offers.remove(0);
-                    }
-                    offers.push(Offer { from, attempt, description, candidates: Vec::new() });
+                    self.keep_offer(from, attempt, description);
                 }
             },
             SessionSignal::Answer { attempt, description } => {
@@ -214,7 +237,7 @@ impl Links {
         } else {
             SessionSignal::Answer { attempt, description }
         };
-        shell.signaling.relay(shell, link.peer, &signal);
+        self.say(shell, link.peer, &signal);
     }
 
     /// The host has found a way by which we may be reached.
@@ -224,7 +247,7 @@ impl Links {
             && is_candidate(candidate.as_str())
         {
             let signal = SessionSignal::Candidate { attempt: link.attempt, candidate };
-            shell.signaling.relay(shell, link.peer, &signal);
+            self.say(shell, link.peer, &signal);
         }
     }
 
@@ -274,10 +297,20 @@ impl Links {
         }
     }
 
+    fn keep_offer(&self, from: PeerId, attempt: u32, description: Description) {
+        let mut offers = self.offers.borrow_mut();
+        offers.retain(|o| o.from != from);
+        if offers.len() == MAX_OFFERS {
+            offers.remove(0);
+        }
+        offers.push(Offer { from, at: js::now(), attempt, description, candidates: Vec::new() });
+    }
+
     fn take_offer(&self, from: PeerId) -> Option<Offer> {
         let mut offers = self.offers.borrow_mut();
         let at = offers.iter().position(|o| o.from == from)?;
-        Some(offers.remove(at))
+        let offer = offers.remove(at);
+        (js::now().since(offer.at) < milliseconds(ATTEMPT)).then_some(offer)
     }
 
     /// Takes the link down without a word.

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey};
-use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
 };
@@ -101,8 +100,8 @@ impl Signaling {
     }
 
     /// Sends to a peer by way of the server.
-    pub(crate) fn relay(&self, shell: &Shell, to: PeerId, signal: &SessionSignal) {
-        if let Some(payload) = Blob::new(signal.to_bytes()) {
+    pub(crate) fn relay(&self, shell: &Shell, to: PeerId, payload: Vec<u8>) {
+        if let Some(payload) = Blob::new(payload) {
             self.send(shell, &ClientMessage::Relay { to, payload });
         }
     }
@@ -236,11 +235,7 @@ impl Signaling {
         match message {
             ServerMessage::Welcome { welcome } => self.welcome(shell, welcome),
             ServerMessage::Introduce { peers } => shell.input(Input::Introduced(peers.into_vec())),
-            ServerMessage::Relayed { from, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(payload.as_slice()) {
-                    shell.links.signal(shell, from, signal);
-                }
-            }
+            ServerMessage::Relayed { from, payload } => shell.links.heard(shell, from, payload.as_slice()),
             ServerMessage::Digest { digest } => shell.input(Input::Digest(digest)),
             ServerMessage::Settings { settings } => self.settings(shell, settings),
             ServerMessage::Publishers { keys } => shell.input(Input::Publishers(keys.into_vec())),
@@ -253,7 +248,7 @@ impl Signaling {
     fn welcome(&self, shell: &Rc<Shell>, welcome: Welcome) {
         self.pause.set(FIRST_PAUSE);
         self.welcomed.set(true);
-        shell.links.set_ice(&welcome.settings.ice);
+        shell.links.joined(welcome.peer, &welcome.settings.ice);
         let base = welcome.publisher_base.as_str().to_owned();
         shell.source.set_publisher(base, welcome.swarm);
         shell.host.signaling(true);

@@ -13,10 +13,14 @@ use crate::wire::Message;
 use crate::wire::message::BlockName;
 use rillcast_protocol::id::BlockIndex;
 
-use super::{Check, CheckId, Delivery, Engine, Event, FLUSH, LinkId, Output, Patience, Pending};
+use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Patience, Pending};
 
 /// Signatures being verified at a time; more are dropped and asked for again when needed.
 const MAX_SIGNATURES: usize = 64;
+/// Haves are gathered for so long, times the square of the neighbours to be told, before they go out together: in a small swarm news is quick
+/// and cheap, in a large one offers, grants and declines bring most of it.
+const FLUSH: Duration = Duration::from_millis(2);
+const MAX_FLUSH: Duration = Duration::from_millis(800);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn check(&mut self, pending: Pending, what: Check<P>) {
@@ -80,6 +84,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         self.announce(key);
         self.trim();
+        self.dirty = Dirty { get: true, give: true };
     }
 
     /// Cuts whole blocks off the front of a buffer whose first byte is byte `at` of the segment; told back: the new `at`.
@@ -135,12 +140,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(from) = segment.settle(block, ok) else { return };
         if ok {
             self.got.push(BlockName { key, block: BlockIndex(block) });
-            self.flush_at = self.flush_at.min(now + FLUSH);
+            let links = self.members.len() as u32;
+            self.flush_at = self.flush_at.min(now + (FLUSH * (links * links)).min(MAX_FLUSH));
+            self.dirty.get |= self.hungry;
             self.progress(key, now);
             self.try_deliver(key, now);
             return;
         }
         self.counters.false_blocks += 1;
+        self.dirty.get = true;
         match from {
             Bringer::Peer(peer, _) => {
                 if let Some(link) = self.members.link_to(peer) {
@@ -260,6 +268,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         segment.delivered = true;
         let first_byte = segment.first_byte.unwrap_or(now);
         let bytes: u64 = parts.iter().map(|p| p.len() as u64).sum();
+        if let Some(digest) = segment.digest() {
+            self.bitrate = bytes * 1000 / u64::from(digest.duration_ms.max(1));
+        }
         let late = self.timeline.has_started() && self.timeline.is_starving();
         let waited = now.since(demand.since);
         let only_source = share.source > 0 && share.peers == 0 && share.seeds == 0 && share.publisher == 0;

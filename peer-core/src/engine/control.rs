@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::{Role, SegmentKey};
+use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
-use crate::media::Bringer;
+use crate::media::{Bits, Bringer};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
@@ -14,6 +14,9 @@ use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
 use super::{BULK_HEADER, Engine, LinkId, Output};
+
+/// A neighbour that was busy is left alone for so long.
+const BUSY: Duration = Duration::from_millis(500);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn control(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
@@ -29,32 +32,29 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         match message {
             Message::Hello { session, .. } => self.greeted(link, session, now),
-            Message::Profile { playing, passive } => self.with(link, |l| {
-                l.playing = playing.to_vec();
-                l.passive = passive;
-            }),
+            Message::Profile { playing, passive, upload } => {
+                self.profiled(link, playing.to_vec(), passive, upload, now)
+            }
             Message::Have { maps } => self.have(link, maps.into_vec()),
             Message::Got { blocks } => self.got(link, &blocks),
             Message::WantDigest { keys } => self.want_digest(link, &keys),
             Message::Digest { digest } => {
-                self.with(link, |l| {
-                    if l.held_of(&digest.key).is_none() {
-                        l.set_map(digest.key, Default::default());
-                    }
-                });
+                if !self.index.knows(link, &digest.key) {
+                    self.index.set(link, digest.key, Default::default());
+                }
                 self.digest_offered(digest, Some(link), now);
             }
-            Message::Offer { transfer, name } => self.offered(link, transfer, name, now),
-            Message::Grant { transfer } => self.granted(link, transfer),
-            Message::Decline { transfer, why } => {
+            Message::Offer { transfer, name, blocks } => self.offered(link, transfer, name, blocks, now),
+            Message::Grant { transfer, name, blocks } => self.granted(link, transfer, name, blocks),
+            Message::Decline { transfer, why, blocks } => {
                 if let Some(name) = self.uploads.take_offer(link, transfer) {
-                    self.with(link, |l| {
-                        if why == No::Held {
-                            l.add_block(name.key, name.block.0);
-                        } else {
-                            l.decline(name.key, name.block.0, why, now);
-                        }
-                    });
+                    self.index.merge(link, name.key, &blocks);
+                    if why == No::Held {
+                        self.index.add(link, name.key, name.block.0);
+                    } else {
+                        self.with(link, |l| l.decline(name.key, name.block.0, why, now));
+                    }
+                    self.dirty.give = true;
                 }
             }
             Message::Request { transfer, name, need_ms } => {
@@ -62,21 +62,39 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             Message::Refuse { transfer, why } => {
                 if let Some(name) = self.downloads.end(link, transfer) {
+                    if why == No::NotHeld {
+                        self.index.remove(link, &name.key, name.block.0);
+                    }
                     self.with(link, |l| {
-                        if why == No::NotHeld {
-                            l.remove_block(&name.key, name.block.0);
-                        }
                         l.decline(name.key, name.block.0, why, now);
+                        if why == No::Busy {
+                            l.busy_until = now + BUSY;
+                        }
                     });
+                    self.dirty.get = true;
                 }
             }
             Message::Cancel { transfer } => {
                 let lost = self.uploads.cancel(link, transfer);
                 self.pacer.lost(u64::from(lost));
+                self.dirty.give = true;
             }
             Message::Arrived { transfer } => self.arrived(link, transfer, now),
             Message::Claim { key, first, count } => {
-                self.with(link, |l| l.claim(key, first..first.saturating_add(count), now));
+                // Longer than any segment is, it would only cost time.
+                let end = first.saturating_add(count).min(rillcast_protocol::digest::MAX_BLOCKS as u16);
+                self.with(link, |l| l.claim(key, first..end, now));
+            }
+            Message::Census { of, slots } => {
+                if let Some(census) = self.populations.census_mut(of) {
+                    census.hear(&slots, now);
+                }
+            }
+            Message::Shuffle { peers } => self.shuffled(link, &peers, now),
+            Message::Relay { to, payload } => self.relay(link, to, payload, now),
+            Message::Relayed { from, payload } => self.relayed(link, &from, payload.as_slice(), now),
+            Message::Reprioritise { transfer, need_ms } => {
+                self.uploads.reprioritise(link, transfer, now + Duration::from_millis(u64::from(need_ms)));
             }
             Message::Ping { stamp } => self.send(link, Message::Pong { stamp }),
             Message::Pong { stamp } => {
@@ -119,8 +137,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             if self.lacks_digest(&map.key) {
                 unknown.push(map.key);
             }
-            self.with(link, |l| l.set_map(map.key, map.blocks));
+            self.index.set(link, map.key, map.blocks);
         }
+        self.dirty.get |= self.hungry;
         self.ask_digests(link, unknown);
     }
 
@@ -130,8 +149,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             if self.lacks_digest(&name.key) && !unknown.contains(&name.key) {
                 unknown.push(name.key);
             }
-            self.with(link, |l| l.add_block(name.key, name.block.0));
+            self.index.add(link, name.key, name.block.0);
         }
+        self.dirty.get |= self.hungry;
         self.ask_digests(link, unknown);
     }
 
@@ -156,17 +176,26 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, now: Instant) {
+    fn offered(&mut self, link: LinkId, transfer: TransferId, name: BlockName, blocks: Bits, now: Instant) {
         if transfer.is_requested() {
             return self.expel(link, "offered under a request's number", now);
         }
-        self.with(link, |l| l.add_block(name.key, name.block.0));
-        let no = self.why_not(&name, now);
+        self.index.merge(link, name.key, &blocks);
+        self.index.add(link, name.key, name.block.0);
+        self.with(link, |l| l.offers = l.offers.saturating_add(1));
+        let mut name = name;
+        let mut no = self.why_not(&name, now);
+        if matches!(no, Some(No::Held | No::InFlight))
+            && let Some(other) = self.lacking(link, &name.key, now)
+        {
+            (name, no) = (other, None);
+        }
         let why = match no {
             None => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
-                if self.downloads.begin(link, transfer, name, len, now) {
-                    return self.send(link, Message::Grant { transfer });
+                if self.has_capacity(now) && self.downloads.begin(link, transfer, name, len, now) {
+                    let blocks = self.taken_of(&name.key);
+                    return self.send(link, Message::Grant { transfer, name, blocks });
                 }
                 No::Busy
             }
@@ -176,7 +205,53 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             Some(why) => why,
         };
-        self.send(link, Message::Decline { transfer, why });
+        let blocks = self.taken_of(&name.key);
+        self.send(link, Message::Decline { transfer, why, blocks });
+    }
+
+    /// Whether our downlink can take one more block in good time, as far as we know it.
+    fn has_capacity(&self, now: Instant) -> bool {
+        const AHEAD_MS: u64 = 800;
+        let block = u64::from(rillcast_protocol::digest::BLOCK);
+        let coming = self.downloads.len() as u64 * block + self.sources.outstanding();
+        self.sources
+            .throughput(now)
+            .is_none_or(|rate| coming < (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block))
+    }
+
+    /// What we hold of a segment, or have coming: nobody need offer it.
+    fn taken_of(&self, key: &SegmentKey) -> Bits {
+        let mut blocks = self.store.segment(key).map_or_else(Bits::default, |s| s.held().clone());
+        self.downloads.coming_of(key).for_each(|block| blocks.insert(block));
+        blocks
+    }
+
+    /// A block that a neighbour holds, and that neither is here nor comes: of this segment, or of the one needed soonest.
+    fn lacking(&mut self, link: LinkId, key: &SegmentKey, now: Instant) -> Option<BlockName> {
+        if let Some(block) = self.lacking_of(link, key, now) {
+            return Some(BlockName { key: *key, block: BlockIndex(block) });
+        }
+        let next = self.timeline.playing(key.track)?.next;
+        let others = self.store.from(key.track, next).map(|(k, _)| *k);
+        let others: Vec<_> = others.filter(|k| k != key && self.timeline.is_wanted(k)).collect();
+        others.into_iter().find_map(|key| {
+            self.lacking_of(link, &key, now).map(|block| BlockName { key, block: BlockIndex(block) })
+        })
+    }
+
+    fn lacking_of(&mut self, link: LinkId, key: &SegmentKey, now: Instant) -> Option<u16> {
+        let segment = self.store.segment(key).filter(|s| !s.conflict && !s.is_whole())?;
+        let blocks = segment.digest()?.blocks();
+        let mut theirs = self.index.held(link, key)?.clone();
+        theirs.subtract(segment.held());
+        let lacks = |b: &u16| {
+            *b < blocks
+                && segment.is_missing(*b)
+                && !self.downloads.is_coming(key, *b)
+                && !self.sources.covers(key, *b, now)
+        };
+        let lacking: Vec<u16> = theirs.iter().filter(lacks).collect();
+        if lacking.is_empty() { None } else { Some(lacking[self.rng.below(lacking.len())]) }
     }
 
     /// Why an offered block isn't wanted.
@@ -203,12 +278,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn granted(&mut self, link: LinkId, transfer: TransferId) {
-        let Some(name) = self.uploads.take_offer(link, transfer) else {
+    fn granted(&mut self, link: LinkId, transfer: TransferId, name: BlockName, blocks: Bits) {
+        self.index.merge(link, name.key, &blocks);
+        if self.uploads.take_offer(link, transfer).is_none() {
             // It came too late for the offer. Without a word its sender would wait for the block until its lease ends.
             return self.send(link, Message::Refuse { transfer, why: No::Busy });
-        };
-        self.promise(link, transfer, name, Instant::NEVER);
+        }
+        self.promise(link, transfer, name, Instant::ZERO);
     }
 
     fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, need_ms: u32, now: Instant) {
@@ -234,7 +310,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some((name, bytes)) = self.uploads.arrived(link, transfer) {
             self.pacer.arrived(u64::from(bytes), now);
             // It will say so to everybody a little later; offered again before that it would only be declined.
-            self.with(link, |l| l.add_block(name.key, name.block.0));
+            self.index.add(link, name.key, name.block.0);
+            self.dirty.give = true;
         }
     }
 
@@ -272,7 +349,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let unaware: Vec<_> = self
             .members
             .links()
-            .filter(|(_, l)| l.held_of(&key).is_none())
+            .filter(|(id, _)| !self.index.knows(*id, &key))
             .map(|(id, l)| (id, l.plays(key.track)))
             .collect();
         for (link, plays) in unaware {

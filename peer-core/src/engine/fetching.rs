@@ -114,7 +114,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         !self.timeline.is_starving()
             && segment.missing().all(|b| {
                 self.downloads.is_coming(key, b)
-                    || self.members.links().any(|(_, l)| !l.passive && l.holds(key, b))
+                    || self.members.links().any(|(id, l)| !l.passive && self.index.holds(id, key, b))
             })
     }
 }

@@ -25,8 +25,8 @@ pub struct CheckId(pub u32);
 
 /// Bytes of the header that opens every message of the bulk channel; the payload follows it directly.
 pub const BULK_HEADER: usize = 8;
-/// Most payload bytes in one bulk message.
-pub const BULK_PAYLOAD: usize = 16 * 1024 - BULK_HEADER;
+/// Most payload bytes in one bulk message: half a block.
+pub const BULK_PAYLOAD: usize = 16 * 1024;
 /// Longest control message.
 pub const MAX_CONTROL: usize = 16 * 1024;
 
@@ -124,6 +124,13 @@ pub enum Input<P> {
     Introduced(Vec<PeerDescriptor>),
     /// An introduced peer has left.
     Gone(PeerId),
+    /// To be brought to a peer that we are connecting with: by the server, or by a common neighbour.
+    Signal {
+        /// To whom.
+        to: PeerId,
+        /// Opaque; at most [`MAX_RELAY`](rillcast_protocol::signal::MAX_RELAY) bytes.
+        payload: Vec<u8>,
+    },
     /// A publisher's news by way of signaling.
     Digest(SegmentDigest),
     /// Both channels of a link are open.
@@ -332,6 +339,20 @@ pub enum Output<P> {
         link: LinkId,
         /// The message.
         frame: BulkFrame<P>,
+    },
+    /// Have the server relay a signal.
+    Signal {
+        /// To whom.
+        to: PeerId,
+        /// Opaque.
+        payload: Vec<u8>,
+    },
+    /// A common neighbour has brought a signal: as if the server had relayed it.
+    Signaled {
+        /// From whom.
+        from: PeerId,
+        /// Opaque.
+        payload: Vec<u8>,
     },
     /// Ask the server for introductions.
     WantPeers {

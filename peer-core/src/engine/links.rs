@@ -4,6 +4,7 @@ use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 
+use crate::overlay::Link;
 use crate::overlay::members::{PING_EVERY, SILENCE, Want};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant, Rate};
@@ -15,12 +16,17 @@ use rillcast_protocol::coding::{List, Wire};
 
 /// A browser's ceiling, whatever the site allows: each link costs memory and messages.
 const MAX_LINKS: usize = 64;
+/// However weak an uplink is, its owner takes from so many.
+const FEW_LINKS: usize = 14;
 /// A peer that the server has lost sight of answers a ping within this time, or is gone.
 const ANSWER: Duration = Duration::from_millis(2000);
+/// Round trips of links that speak are measured this often.
+const MEASURE_EVERY: Duration = Duration::from_millis(8000);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
-        let Welcome { peer, swarm, nonce, weight, settings, publishers, .. } = welcome;
+        let Welcome { peer, swarm, nonce, weight, net, settings, publishers, .. } = welcome;
+        self.place.net = net;
         self.joined.get_or_insert(now);
         self.membership = Some(Membership { swarm, peer, nonce, weight });
         self.publishers = publishers.into_vec();
@@ -35,6 +41,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             for peer in self.members.clear() {
                 self.outputs.push_back(Output::Close { peer });
             }
+            self.index = Default::default();
             self.downloads = Default::default();
             self.uploads = Default::default();
             self.pacer = Default::default();
@@ -84,8 +91,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return;
         }
         self.send(link, Message::Hello { version: rillcast_protocol::VERSION, session: self.session });
-        if let Some((playing, passive)) = self.told.clone() {
-            self.send(link, Message::Profile { playing: List::clipped(playing), passive });
+        if let Some(profile) = self.profile() {
+            self.send(link, profile);
         }
         // The newest of all tracks: by key, the highest track's alone would fill the message.
         let mut described: Vec<_> = self.store.iter().filter(|(_, s)| s.digest().is_some()).collect();
@@ -110,6 +117,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// What was coming over the link comes from elsewhere; what was going is forgotten.
     fn drop_link(&mut self, link: LinkId) {
+        self.index.drop_link(link);
         self.downloads.drop_link(link);
         let lost = self.uploads.drop_link(link);
         self.pacer.lost(lost);
@@ -130,10 +138,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if !self.sharing() {
             return;
         }
-        let seed = self.config.role == Role::Seed;
-        let max = if seed { usize::MAX } else { usize::from(self.settings.max_links).min(MAX_LINKS) };
+        let max = self.max_links();
         if self.membership.is_some() {
-            for want in self.members.maintain(max, now) {
+            for want in self.members.maintain(&self.place, max, &mut self.rng, now) {
                 match want {
                     Want::Connect(peer, initiate) => {
                         self.outputs.push_back(Output::Connect { peer, initiate })
@@ -147,25 +154,43 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
         }
-        let quiet: Vec<_> = self
-            .members
-            .links()
-            .filter(|(_, l)| now.since(l.pinged) >= PING_EVERY)
-            .map(|(id, _)| id)
-            .collect();
+        // Whoever speaks is alive; the round trip is measured now and then all the same.
+        let due = |l: &Link| {
+            now.since(l.pinged) >= if now.since(l.heard) >= PING_EVERY { PING_EVERY } else { MEASURE_EVERY }
+        };
+        let quiet: Vec<_> = self.members.links().filter(|(_, l)| due(l)).map(|(id, _)| id).collect();
         for link in quiet {
             self.ping(link, now);
         }
-        if let Some(rtt) = self.members.links().filter_map(|(_, l)| l.rtt).min() {
-            self.pacer.set_rtt(rtt);
+        let rtts: Vec<_> = self.members.links().filter_map(|(_, l)| l.rtt).collect();
+        if !rtts.is_empty() {
+            self.pacer.set_rtt(rtts.iter().sum::<Duration>() / rtts.len() as u32);
         }
         let (unanswered, lost) = self.uploads.reap(now);
+        self.dirty.give |= !unanswered.is_empty();
         for (link, name) in unanswered {
             if let Some(l) = self.members.link_mut(link) {
                 l.decline(name.key, name.block.0, crate::wire::message::No::Busy, now);
             }
         }
         self.pacer.lost(lost);
+        self.reap_downloads(now);
+        self.gossip(now);
+    }
+
+    /// Links that we may have. A strong uplink keeps itself busy only with many to give to, a weak one needs few.
+    pub(super) fn max_links(&self) -> usize {
+        if self.config.role == Role::Seed {
+            return usize::MAX;
+        }
+        let most = usize::from(self.settings.max_links).min(MAX_LINKS);
+        match (self.bitrate, self.uplink()) {
+            (0, _) | (_, 0) => most,
+            (bitrate, uplink) => {
+                let percent = (80 + 35 * u64::from(uplink) / bitrate).clamp(90, 200) as usize;
+                (most * percent / 100).clamp(most.min(FEW_LINKS), MAX_LINKS)
+            }
+        }
     }
 
     fn ping(&mut self, link: LinkId, now: Instant) {
@@ -180,9 +205,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn tell_all(&mut self, message: &Message) {
-        let links: Vec<_> = self.members.links().map(|(id, _)| id).collect();
-        for link in links {
-            self.send(link, message.clone());
+        self.tell_some(message, |_| true);
+    }
+
+    pub(super) fn tell_some(&mut self, message: &Message, whom: impl Fn(&Link) -> bool) {
+        let bytes = message.to_bytes();
+        for (link, _) in self.members.links().filter(|(_, l)| whom(l)) {
+            self.outputs.push_back(Output::Control { link, bytes: bytes.clone() });
         }
     }
 }

@@ -6,10 +6,12 @@
 //! - `control`: what neighbours say
 //! - `blocks`: digests, verification, delivery
 //! - `fetching`: what the source says
+//! - `gossip`: how many there are, and who; signals carried by neighbours
 //! - `pump`: thinking, and sending
 
 use std::collections::VecDeque;
 
+use crate::index::Index;
 use crate::map::Map;
 
 use rillcast_protocol::digest::SegmentDigest;
@@ -17,7 +19,7 @@ use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, Tra
 use rillcast_protocol::settings::Settings;
 
 use crate::media::{Store, Timeline};
-use crate::overlay::Members;
+use crate::overlay::{Members, Place, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
@@ -28,6 +30,7 @@ use crate::wire::message::BlockName;
 mod blocks;
 mod control;
 mod fetching;
+mod gossip;
 pub mod io;
 mod links;
 mod pump;
@@ -79,6 +82,9 @@ pub struct Engine<P> {
     timeline: Timeline,
     store: Store<P>,
     members: Members,
+    index: Index,
+    populations: Populations,
+    place: Place,
     downloads: Downloads<P>,
     uploads: Uploads,
     sources: Sources<P>,
@@ -89,20 +95,33 @@ pub struct Engine<P> {
     outputs: VecDeque<Output<P>>,
     got: Vec<BlockName>,
     announced: Vec<TrackId>,
-    told: Option<(Vec<crate::wire::message::Playing>, bool)>,
+    /// Of what the player was last given, in bytes/s; 0 before.
+    bitrate: u64,
+    told: Option<(Vec<crate::wire::message::Playing>, bool, u32)>,
     counters: Stats,
     next_check: u32,
     next_request: u32,
-    /// Something has changed since the last thought.
-    dirty: bool,
-    think_at: Instant,
+    /// What we might get has changed since the last thought of it; what we might give.
+    dirty: Dirty,
+    /// Something wanted could not be asked for.
+    hungry: bool,
+    get_at: Instant,
+    give_at: Instant,
     thought_at: Instant,
+    settled_at: Instant,
+    shuffle_at: Instant,
+    census_at: Instant,
     flush_at: Instant,
     upkeep_at: Instant,
 }
 
-/// Haves are gathered for so long before they go out together.
-const FLUSH: Duration = Duration::from_millis(80);
+/// What has changed since the last thought.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dirty {
+    get: bool,
+    give: bool,
+}
+
 /// Thoughts are at least so far apart, whatever happens.
 const THINK_GAP: Duration = Duration::from_millis(15);
 const UPKEEP: Duration = Duration::from_millis(500);
@@ -123,6 +142,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             timeline: Timeline::default(),
             store: Store::new(config.store_budget),
             members: Members::default(),
+            index: Index::default(),
+            populations: Populations::default(),
+            place: Place::default(),
             downloads: Downloads::default(),
             uploads: Uploads::default(),
             sources: Sources::default(),
@@ -133,13 +155,19 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             outputs: VecDeque::new(),
             got: Vec::new(),
             announced: Vec::new(),
+            bitrate: 0,
             told: None,
             counters: Stats::default(),
             next_check: 0,
             next_request: 0,
-            dirty: false,
-            think_at: Instant::NEVER,
+            dirty: Dirty::default(),
+            hungry: false,
+            get_at: Instant::NEVER,
+            give_at: Instant::NEVER,
             thought_at: Instant::ZERO,
+            settled_at: Instant::ZERO,
+            shuffle_at: Instant::ZERO,
+            census_at: Instant::ZERO,
             flush_at: Instant::NEVER,
             upkeep_at: Instant::NEVER,
             config,
@@ -154,14 +182,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Takes one input.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
-        self.dirty = true;
         self.born.get_or_insert(now);
+        self.stir(&input);
         match input {
             Input::Welcome(welcome) => self.joined(welcome, now),
             Input::Settings(settings) => self.apply(settings),
             Input::Publishers(keys) => self.publishers = keys,
             Input::Introduced(peers) => self.introduced(&peers, now),
             Input::Gone(peer) => self.gone(peer, now),
+            Input::Signal { to, payload } => self.signal(to, payload),
             Input::Digest(digest) => self.digest_offered(digest, None, now),
             Input::LinkOpen { link, peer } => self.link_open(link, peer, now),
             Input::LinkClosed { peer, link } => self.link_closed(peer, link, now),
@@ -198,8 +227,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.upkeep(now);
             self.upkeep_at = now + UPKEEP;
         }
-        if now >= self.think_at || (self.dirty && now.since(self.thought_at) >= THINK_GAP) {
-            self.think(now);
+        let ready = now.since(self.thought_at) >= THINK_GAP;
+        let get = now >= self.get_at || (self.dirty.get && ready);
+        let give = now >= self.give_at || (self.dirty.give && ready);
+        if get || give {
+            self.think(get, give, now);
         }
         self.pump(now);
         if now >= self.flush_at {
@@ -214,8 +246,18 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// When to call with [`Input::Timeout`] if nothing else happens before.
     pub fn poll_timeout(&self) -> Instant {
-        let think = if self.dirty { self.think_at.min(self.thought_at + THINK_GAP) } else { self.think_at };
-        think.min(self.flush_at).min(self.upkeep_at)
+        let soon = self.thought_at + THINK_GAP;
+        let think = if self.dirty.get || self.dirty.give { soon } else { Instant::NEVER };
+        think.min(self.get_at).min(self.give_at).min(self.flush_at).min(self.upkeep_at)
+    }
+
+    /// Notes what an input may change. Messages of neighbours say so themselves, for most change little.
+    fn stir(&mut self, input: &Input<P>) {
+        match input {
+            Input::Control { .. } | Input::Bulk { .. } | Input::Drained { .. } | Input::Timeout => {}
+            Input::Verdict { .. } => self.dirty.give = true,
+            _ => self.dirty = Dirty { get: true, give: true },
+        }
     }
 
     /// Counters and the picture of the moment.

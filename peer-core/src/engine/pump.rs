@@ -3,9 +3,10 @@
 use rillcast_protocol::coding::List;
 use rillcast_protocol::id::Role;
 
+use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, View};
-use crate::time::{Instant, millis};
+use crate::time::{Duration, Instant, millis};
 use crate::wire::message::{MAX_GOT, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -13,21 +14,33 @@ use super::{BulkFrame, Engine, Event, Output};
 
 /// Bytes that may wait in a link's bulk buffer. Two messages keep it from running dry between two of the shell's reports.
 const LINK_BUFFER: u32 = 48 * 1024;
-/// Offers open or granted blocks waiting: one being sent, one ready, one being asked for.
-const OFFER_SLOTS: usize = 3;
-/// A seed's uplink serves many at once.
-const SEED_OFFER_SLOTS: usize = 16;
+/// How often what is on its way is looked at while it keeps others waiting.
+const RESETTLE: Duration = Duration::from_millis(50);
+/// From an offer to its grant, or so.
+const ANSWER_MS: u64 = 150;
+/// Uplinks that haven't been measured, in bytes/s.
+const UNKNOWN_UPLINK: u32 = 250_000;
+const SEED_UPLINK: u32 = 3_500_000;
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
-    pub(super) fn think(&mut self, now: Instant) {
-        self.dirty = false;
-        self.thought_at = now;
+    /// Gives up blocks that don't come, or aren't wanted any more.
+    pub(super) fn reap_downloads(&mut self, now: Instant) {
         let (timeline, demands) = (&self.timeline, &self.demands);
         let stale = self.downloads.reap(now, |key| demands.contains_key(key) || timeline.is_wanted(key));
+        self.dirty.get |= !stale.is_empty();
         for (link, transfer) in stale {
             self.send(link, Message::Cancel { transfer });
         }
-        self.tell_profile(now);
+    }
+
+    /// Has the scheduler say what to get and what to give, and does it.
+    pub(super) fn think(&mut self, get: bool, give: bool, now: Instant) {
+        self.thought_at = now;
+        if get {
+            self.reap_downloads(now);
+            self.tell_profile(now);
+        }
+        let may_upload = self.may_upload();
         let view = View {
             now,
             role: self.config.role,
@@ -35,20 +48,33 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             timeline: &self.timeline,
             store: &self.store,
             members: &self.members,
+            index: &self.index,
+            populations: &self.populations,
+            upload: self.uplink(),
             downloads: &self.downloads,
             uploads: &self.uploads,
             sources: &self.sources,
             demands: &self.demands,
             has_publisher: self.membership.is_some() && !self.publishers.is_empty(),
             arriving: self.arriving(now),
-            may_upload: self.may_upload(),
+            may_upload,
             may_download: self.may_download(),
             hidden: self.conditions.hidden,
-            offer_slots: if self.config.role == Role::Seed { SEED_OFFER_SLOTS } else { OFFER_SLOTS },
+            offer_bytes: self.offer_bytes(),
         };
         let mut actions = Vec::new();
-        let plan = self.scheduler.plan(&view, &mut self.rng, &mut actions);
-        self.think_at = plan.again;
+        if get {
+            self.dirty.get = false;
+            let plan = self.scheduler.get(&view, &mut self.rng, &mut actions);
+            (self.get_at, self.hungry) = (plan.again, plan.hungry);
+        }
+        if give {
+            self.dirty.give = false;
+            self.give_at = match may_upload {
+                true => self.scheduler.give(&view, &mut self.rng, &mut actions),
+                false => Instant::NEVER,
+            };
+        }
         let mut digests = Vec::new();
         for action in actions {
             match action {
@@ -79,7 +105,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.outputs.push_back(Output::Event(Event::Rescue { key, bytes }));
                 }
                 if let Some(b) = &blocks {
-                    self.tell_all(&Message::Claim { key, first: b.start, count: b.end - b.start });
+                    let claim = Message::Claim { key, first: b.start, count: b.end - b.start };
+                    self.tell_some(&claim, |l| l.plays(key.track));
                 }
                 // One that hangs is given up for the new one: each holds a connection, and browsers have few.
                 for fetch in self.sources.stalled(&key, now) {
@@ -87,7 +114,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.outputs.push_back(Output::CancelFetch { fetch });
                 }
                 let at = range.as_ref().map_or(0, |r| r.start);
-                let fetch = self.sources.begin(key, blocks, at, via, now);
+                let whole = self.store.segment(&key).and_then(|s| s.digest()).map_or(0, |d| d.length);
+                let left = range.as_ref().map_or(whole, |r| r.end - r.start);
+                let fetch = self.sources.begin(key, blocks, (at, u64::from(left)), via, now);
                 self.outputs.push_back(Output::Fetch { fetch, key, range, via, urgent });
             }
             Action::Request { link, name, due } => {
@@ -100,30 +129,39 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
             Action::WantDigest { .. } => {}
-            Action::Offer { link, name } => {
-                let transfer = self.uploads.offer(link, name, now);
+            Action::Offer { link, name, expected } => {
+                let transfer = self.uploads.offer(link, name, expected, now);
                 // Its receiver can't take it without the digest; better sent with the first offer than asked for.
-                if self.members.link(link).is_some_and(|l| l.held_of(&name.key).is_none())
+                if !self.index.knows(link, &name.key)
                     && let Some(digest) = self.store.segment(&name.key).and_then(|s| s.digest())
                 {
                     let digest = (**digest).clone();
                     self.send(link, Message::Digest { digest });
-                    if let Some(l) = self.members.link_mut(link) {
-                        l.set_map(name.key, Default::default());
-                    }
+                    self.index.set(link, name.key, Default::default());
                 }
-                self.send(link, Message::Offer { transfer, name });
+                let blocks =
+                    self.store.segment(&name.key).map_or_else(Default::default, |s| s.held().clone());
+                self.send(link, Message::Offer { transfer, name, blocks });
             }
         }
     }
 
     /// Sends while the window and the links' buffers have room.
     pub(super) fn pump(&mut self, now: Instant) {
+        if self.uploads.is_idle() {
+            return;
+        }
         self.withdraw();
+        let queued = self.uploads.queued();
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
             let room = |link| members.link(link).is_some_and(|l| l.buffered < LINK_BUFFER);
-            let Some(slice) = self.uploads.next_slice(room, |bytes| pacer.admits(bytes, now), now) else {
+            let Some(slice) =
+                self.uploads.next_slice(room, |bytes, begun| pacer.admits(bytes, begun, now), now)
+            else {
+                if self.settle(now) {
+                    continue;
+                }
                 break;
             };
             let block = self.store.segment(&slice.name.key).and_then(|s| s.block(slice.name.block.0));
@@ -146,11 +184,29 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             self.outputs.push_back(Output::Bulk { link: slice.link, frame: BulkFrame { header, payload } });
         }
+        self.dirty.give |= self.uploads.queued() < queued;
         if self.uploads.queued() > 0
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)
         {
-            self.think_at = self.think_at.min(at);
+            self.give_at = self.give_at.min(at);
         }
+    }
+
+    /// Stops counting what must have left our uplink long ago: it waits at a slow receiver's end.
+    fn settle(&mut self, now: Instant) -> bool {
+        if self.uploads.queued() == 0 {
+            return false;
+        }
+        self.give_at = self.give_at.min(now + RESETTLE);
+        if now.since(self.settled_at) < RESETTLE {
+            return false;
+        }
+        self.settled_at = now;
+        let members = &self.members;
+        let has_left = |link| members.link(link).is_none_or(|l| l.buffered == 0);
+        let settled = self.uploads.settle(self.pacer.rate(), has_left, now);
+        self.pacer.lost(settled);
+        settled > 0
     }
 
     /// Refuses what was promised and may no longer be given.
@@ -168,16 +224,41 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    /// Tells the neighbours what we play, if that has changed.
-    fn tell_profile(&mut self, _now: Instant) {
+    /// What our uplink carries, in bytes/s: as measured, within the caps; 0 while it isn't known.
+    pub(super) fn uplink(&self) -> u32 {
+        self.pacer.rate().map_or(0, |rate| rate.bytes_per_second().min(u64::from(u32::MAX)) as u32)
+    }
+
+    /// Enough that the uplink doesn't idle while an answer is on its way, and no more: a block that waits here could be passed on by others.
+    fn offer_bytes(&self) -> u64 {
+        let rate = match (self.config.role, self.uplink()) {
+            (Role::Seed, rate) => rate.max(SEED_UPLINK),
+            (_, 0) => UNKNOWN_UPLINK,
+            (_, rate) => rate,
+        };
+        u64::from(rate) * ANSWER_MS / 1000
+    }
+
+    /// What neighbours are told of us, once there is anything to tell.
+    pub(super) fn profile(&self) -> Option<Message> {
+        let (playing, passive, upload) = self.told.clone()?;
+        Some(Message::Profile { playing: List::clipped(playing), passive, upload })
+    }
+
+    /// Tells the neighbours what we play and can give, if that has changed.
+    fn tell_profile(&mut self, now: Instant) {
         let playing: Vec<_> =
             self.timeline.current().map(|c| Playing { track: c.track, next: c.next }).collect();
         let passive = !self.may_upload();
-        let fresh = Some((playing, passive));
+        self.belong(passive, now);
+        let (uplink, before) = (self.uplink(), self.told.as_ref().map_or(0, |t| t.2));
+        // Small differences aren't worth a message to everybody.
+        let upload = if uplink.abs_diff(before) > before / 4 { uplink } else { before };
+        let fresh = Some((playing, passive, upload));
         if self.told != fresh {
             self.told = fresh;
-            if let Some((playing, passive)) = self.told.clone() {
-                self.tell_all(&Message::Profile { playing: List::clipped(playing), passive });
+            if let Some(profile) = self.profile() {
+                self.tell_all(&profile);
             }
         }
         if self.config.role == Role::Seed {
@@ -197,7 +278,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.flush_at = Instant::NEVER;
         let got = core::mem::take(&mut self.got);
         for part in got.chunks(MAX_GOT) {
-            self.tell_all(&Message::Got { blocks: List::clipped(part.iter().copied()) });
+            let concerns = |l: &Link| part.iter().any(|name| l.plays(name.key.track)) || l.role == Role::Seed;
+            self.tell_some(&Message::Got { blocks: List::clipped(part.iter().copied()) }, concerns);
         }
     }
 }

@@ -3,10 +3,12 @@
 use rillcast_protocol::coding::{DecodeError, Reader, Wire, Writer};
 use rillcast_protocol::digest::MAX_BLOCKS;
 
-/// Which blocks of one segment somebody holds. Grows with what is put in, up to [`MAX_BLOCKS`].
+/// Which blocks of one segment somebody holds. Grows with what is put in, up to [`MAX_BLOCKS`]. Most segments have no more than
+/// 64 blocks, and a swarm's maps are many: their word needs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bits {
-    words: Vec<u64>,
+    first: u64,
+    rest: Vec<u64>,
 }
 
 impl Bits {
@@ -17,55 +19,108 @@ impl Bits {
         bits
     }
 
+    fn word_mut(&mut self, at: usize) -> Option<&mut u64> {
+        if at == 0 { Some(&mut self.first) } else { self.rest.get_mut(at - 1) }
+    }
+
+    /// The blocks from `64 * at` on as bits, the first the lowest.
+    pub fn word(&self, at: usize) -> u64 {
+        if at == 0 { self.first } else { self.rest.get(at - 1).copied().unwrap_or(0) }
+    }
+
+    /// Words that may have bits set.
+    pub fn words(&self) -> usize {
+        1 + self.rest.len()
+    }
+
     /// Puts a block in. Numbers of [`MAX_BLOCKS`] and above are left out: no digest has them.
     pub fn insert(&mut self, block: u16) {
         let (word, bit) = (usize::from(block / 64), block % 64);
         if usize::from(block) >= MAX_BLOCKS {
             return;
         }
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
+        if self.words() <= word {
+            self.rest.resize(word, 0);
         }
-        self.words[word] |= 1 << bit;
+        if let Some(word) = self.word_mut(word) {
+            *word |= 1 << bit;
+        }
     }
 
     /// Takes a block out.
     pub fn remove(&mut self, block: u16) {
-        if let Some(word) = self.words.get_mut(usize::from(block / 64)) {
+        if let Some(word) = self.word_mut(usize::from(block / 64)) {
             *word &= !(1 << (block % 64));
         }
     }
 
     /// Whether the block is in.
     pub fn contains(&self, block: u16) -> bool {
-        self.words.get(usize::from(block / 64)).is_some_and(|w| w >> (block % 64) & 1 == 1)
+        self.word(usize::from(block / 64)) >> (block % 64) & 1 == 1
     }
 
     /// How many are in.
     pub fn count(&self) -> u32 {
-        self.words.iter().map(|w| w.count_ones()).sum()
+        (0..self.words()).map(|at| self.word(at).count_ones()).sum()
     }
 
     /// Whether none is in.
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|w| *w == 0)
+        (0..self.words()).all(|at| self.word(at) == 0)
+    }
+
+    /// Takes out all that the other set has.
+    pub fn subtract(&mut self, other: &Self) {
+        self.first &= !other.first;
+        for (mine, theirs) in self.rest.iter_mut().zip(&other.rest) {
+            *mine &= !theirs;
+        }
+    }
+
+    /// Puts in all that the other set has.
+    pub fn merge(&mut self, other: &Self) {
+        self.first |= other.first;
+        if self.rest.len() < other.rest.len() {
+            self.rest.resize(other.rest.len(), 0);
+        }
+        for (mine, theirs) in self.rest.iter_mut().zip(&other.rest) {
+            *mine |= theirs;
+        }
+    }
+
+    /// All in it, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        (0..self.words()).flat_map(|at| {
+            let mut word = self.word(at);
+            core::iter::from_fn(move || {
+                let bit = word.trailing_zeros();
+                word &= word.wrapping_sub(1);
+                (bit < 64).then_some((at * 64) as u16 + bit as u16)
+            })
+        })
     }
 }
 
 impl Wire for Bits {
     fn encode(&self, w: &mut Writer) {
-        let used = self.words.iter().rposition(|word| *word != 0).map_or(0, |at| at + 1);
+        let used = (0..self.words()).rev().find(|at| self.word(*at) != 0).map_or(0, |at| at + 1);
         w.varint(used as u64);
-        self.words[..used].iter().for_each(|word| w.raw(&word.to_le_bytes()));
+        (0..used).for_each(|at| w.raw(&self.word(at).to_le_bytes()));
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let n = r.length(MAX_BLOCKS.div_ceil(64))?;
-        let words = (0..n).map(|_| Wire::decode(r).map(u64::from_le_bytes)).collect::<Result<Vec<_>, _>>()?;
-        match words.last() {
-            Some(0) => Err(DecodeError::NotCanonical),
-            _ => Ok(Self { words }),
+        let mut bits = Self::default();
+        let mut last = None;
+        for at in 0..n {
+            let word = u64::from_le_bytes(Wire::decode(r)?);
+            match at {
+                0 => bits.first = word,
+                _ => bits.rest.push(word),
+            }
+            last = Some(word);
         }
+        if last == Some(0) { Err(DecodeError::NotCanonical) } else { Ok(bits) }
     }
 }
 
@@ -83,6 +138,10 @@ mod tests {
             prop_assert_eq!(bits.count() as usize, blocks.len());
             prop_assert!((0..MAX_BLOCKS as u16).all(|b| bits.contains(b) == blocks.contains(&b)));
             prop_assert_eq!(Bits::from_bytes(&bits.to_bytes()), Ok(bits.clone()));
+            prop_assert_eq!(bits.iter().collect::<Vec<_>>(), blocks.iter().copied().collect::<Vec<_>>());
+            let mut rest = Bits::full(100);
+            rest.subtract(&bits);
+            prop_assert!((0..100).all(|b| rest.contains(b) != blocks.contains(&b)));
             blocks.iter().for_each(|b| bits.remove(*b));
             prop_assert!(bits.is_empty());
             prop_assert_eq!(bits.to_bytes(), vec![0], "one form of the empty set, whatever it once held");

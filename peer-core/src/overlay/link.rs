@@ -1,18 +1,19 @@
-//! One open link: what the other end holds, plays and has promised.
-
-use crate::map::Map;
+//! One open link: what the other end plays, gives and has promised. What it holds stands in the index.
 
 use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
+use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::media::Bits;
 use crate::time::{Duration, Instant};
 use crate::wire::message::{No, Playing};
 
-/// Segments remembered of one neighbour.
-pub const MAX_MAPS_PER_LINK: usize = 128;
 /// A source claim holds this long.
 pub const CLAIM: Duration = Duration::from_millis(3000);
 const MAX_CLAIMS: usize = 64;
+
+/// Stands for all blocks of a segment.
+const ALL: u16 = u16::MAX;
+const MAX_DECLINED: usize = 1024;
 
 /// A neighbour.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Link {
     pub nonce: u64,
     /// Its weight in elections.
     pub weight: u16,
+    /// Where it is.
+    pub net: Network,
     /// It has said hello.
     pub greeted: bool,
     /// What it called its visit in its hello.
@@ -33,6 +36,10 @@ pub struct Link {
     pub passive: bool,
     /// What it plays.
     pub playing: Vec<Playing>,
+    /// What it says that its uplink carries, in bytes/s; 0 while it doesn't know.
+    pub upload: u32,
+    /// When it opened.
+    pub opened: Instant,
     /// When we last heard of it.
     pub heard: Instant,
     /// When we last sent it a ping.
@@ -45,71 +52,51 @@ pub struct Link {
     pub received: u64,
     /// Media bytes sent to it.
     pub sent: u64,
-    maps: Map<SegmentKey, Bits>,
+    /// It has no time for requests until then.
+    pub busy_until: Instant,
+    /// Blocks that it offered us: a sign of good will even if others were quicker.
+    pub offers: u32,
     claims: Vec<(SegmentKey, core::ops::Range<u16>, Instant)>,
-    declined: Map<(SegmentKey, u16), (No, Instant)>,
+    declined: Vec<(SegmentKey, u16, Instant)>,
+    carried: (Instant, u16),
 }
 
 impl Link {
     /// A link that has just opened.
-    pub fn new(peer: PeerId, role: Role, nonce: u64, weight: u16, now: Instant) -> Self {
+    pub fn new(descriptor: &PeerDescriptor, now: Instant) -> Self {
         Self {
-            peer,
-            role,
-            nonce,
-            weight,
+            peer: descriptor.id,
+            role: descriptor.role,
+            nonce: descriptor.nonce,
+            weight: descriptor.weight,
+            net: descriptor.net,
             greeted: false,
             session: 0,
             passive: false,
             playing: Vec::new(),
+            upload: 0,
+            opened: now,
             heard: now,
             pinged: now,
             rtt: None,
             buffered: 0,
             received: 0,
             sent: 0,
-            maps: Map::new(),
+            busy_until: now,
+            offers: 0,
             claims: Vec::new(),
-            declined: Map::new(),
+            declined: Vec::new(),
+            carried: (now, 0),
         }
     }
 
-    /// Replaces what it holds of a segment.
-    pub fn set_map(&mut self, key: SegmentKey, blocks: Bits) {
-        self.maps.insert(key, blocks);
-        self.bound_maps();
-    }
-
-    /// Adds a block to what it holds.
-    pub fn add_block(&mut self, key: SegmentKey, block: u16) {
-        self.maps.or_insert_with(key, Default::default).insert(block);
-        self.declined.remove(&(key, block));
-        self.bound_maps();
-    }
-
-    /// It turned out not to hold a block.
-    pub fn remove_block(&mut self, key: &SegmentKey, block: u16) {
-        if let Some(map) = self.maps.get_mut(key) {
-            map.remove(block);
+    /// Whether one more signal may be carried for it: so many in such a time.
+    pub fn may_carry(&mut self, limit: u16, time: Duration, now: Instant) -> bool {
+        if now.since(self.carried.0) >= time {
+            self.carried = (now, 0);
         }
-    }
-
-    fn bound_maps(&mut self) {
-        // The lowest numbers are the oldest media; a neighbour that floods us with names only loses its own.
-        while self.maps.len() > MAX_MAPS_PER_LINK {
-            let oldest = self.maps.keys().min_by_key(|k| k.number).copied();
-            oldest.map(|k| self.maps.remove(&k));
-        }
-    }
-
-    /// Whether it holds the block.
-    pub fn holds(&self, key: &SegmentKey, block: u16) -> bool {
-        self.maps.get(key).is_some_and(|m| m.contains(block))
-    }
-
-    /// How many blocks of a segment it holds; `None` if it hasn't even the digest.
-    pub fn held_of(&self, key: &SegmentKey) -> Option<u32> {
-        self.maps.get(key).map(Bits::count)
+        self.carried.1 += 1;
+        self.carried.1 <= limit
     }
 
     /// Whether it is going to play the segment and lacks it so far.
@@ -135,24 +122,52 @@ impl Link {
         self.claims.iter().any(|(k, blocks, until)| k == key && *until > now && blocks.contains(&block))
     }
 
+    /// Adds the blocks of a segment that its claims cover.
+    pub fn claimed(&self, key: &SegmentKey, now: Instant, blocks: &mut Bits) {
+        for (k, claimed, until) in &self.claims {
+            if k == key && *until > now {
+                claimed.clone().for_each(|block| blocks.insert(block));
+            }
+        }
+    }
+
     /// It declined a block; for a while it isn't offered again.
     pub fn decline(&mut self, key: SegmentKey, block: u16, why: No, now: Instant) {
         let pause = match why {
             No::Held => Duration::from_secs(60),
             No::Unwanted => Duration::from_millis(4000),
-            No::InFlight => Duration::from_millis(1200),
+            No::InFlight => Duration::from_millis(400),
             No::NoDigest | No::NotHeld => Duration::from_millis(300),
             No::Busy => Duration::from_millis(500),
         };
-        self.declined.retain(|_, (_, until)| *until > now);
-        if self.declined.len() < 1024 {
-            self.declined.insert((key, block), (why, now + pause));
+        self.declined.retain(|(_, _, until)| *until > now);
+        // It lacks nothing of the segment that we hold and that isn't coming, or it would have asked for another block.
+        let block = if why == No::InFlight { ALL } else { block };
+        if self.declined.len() < MAX_DECLINED {
+            self.declined.push((key, block, now + pause));
         }
     }
 
     /// Whether it declined the block a short while ago.
     pub fn has_declined(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
-        self.declined.get(&(*key, block)).is_some_and(|(_, until)| *until > now)
+        self.declined.iter().any(|(k, b, until)| k == key && (*b == block || *b == ALL) && *until > now)
+    }
+
+    /// Takes what it claims or has declined out of what it might be offered.
+    pub fn spare(&self, key: &SegmentKey, blocks: &mut Bits, now: Instant) {
+        for (k, block, until) in &self.declined {
+            if k == key && *until > now {
+                match *block {
+                    ALL => *blocks = Bits::default(),
+                    block => blocks.remove(block),
+                }
+            }
+        }
+        for (k, claimed, until) in &self.claims {
+            if k == key && *until > now {
+                claimed.clone().for_each(|block| blocks.remove(block));
+            }
+        }
     }
 
     /// Takes a round trip.
@@ -169,24 +184,19 @@ mod tests {
     use super::*;
 
     fn link() -> Link {
-        Link::new(PeerId([1; 16]), Role::Viewer, 0, 100, Instant::ZERO)
+        let descriptor = PeerDescriptor {
+            id: PeerId([1; 16]),
+            role: Role::Viewer,
+            nonce: 0,
+            weight: 100,
+            net: Network::default(),
+            initiate: false,
+        };
+        Link::new(&descriptor, Instant::ZERO)
     }
 
     fn key(number: u64) -> SegmentKey {
         SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 }
-    }
-
-    // H6 H11: whoever floods us with names loses its own oldest.
-    #[test]
-    fn the_maps_of_a_neighbour_are_bounded_and_the_newest_stay() {
-        let mut link = link();
-        for number in 0..MAX_MAPS_PER_LINK as u64 {
-            link.add_block(key(number), 0);
-        }
-        assert!(link.holds(&key(0), 0), "at the limit");
-        link.set_map(key(1000), Bits::full(3));
-        assert!(!link.holds(&key(0), 0) && link.holds(&key(1), 0), "one over: the oldest goes");
-        assert_eq!(link.held_of(&key(1000)), Some(3));
     }
 
     #[test]
@@ -212,9 +222,14 @@ mod tests {
         assert!(link.has_declined(&key(1), 2, at(499)));
         assert!(!link.has_declined(&key(1), 2, at(500)));
         assert!(!link.has_declined(&key(1), 3, at(0)));
-        link.decline(key(1), 2, No::Busy, at(600));
-        link.add_block(key(1), 2);
-        assert!(!link.has_declined(&key(1), 2, at(600)), "it has it now: that is another matter");
+        let mut blocks = Bits::full(4);
+        link.claim(key(1), 0..1, at(0));
+        link.spare(&key(1), &mut blocks, at(0));
+        assert_eq!(
+            blocks.iter().collect::<Vec<_>>(),
+            [1, 3],
+            "neither what it declined nor what it fetches itself"
+        );
     }
 
     #[test]

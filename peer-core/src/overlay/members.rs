@@ -1,25 +1,30 @@
-//! The peers that signaling introduced, and the attempts to link with them.
+//! The peers that we know of (the passive view), the attempts to link with them, and open links (the active view).
+//!
+//! The server introduces a few; neighbours tell of theirs. Links are made with those who suit us best, a few of them left to chance, so that
+//! the swarm stays one. In the manner of HyParView (Leitao et al. 2007) and Vicinity (Voulgaris, van Steen 2013).
 
 use crate::map::Map;
 
-use rillcast_protocol::id::{PeerId, Role};
+use rillcast_protocol::id::{PeerId, TrackId};
 use rillcast_protocol::signal::PeerDescriptor;
 
 use crate::engine::io::LinkId;
+use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
 use super::Link;
+use super::rank::{Place, affinity};
 
 /// Descriptors remembered.
-pub const MAX_KNOWN: usize = 256;
-/// Expelled peers remembered; the oldest is forgotten for a new one.
+pub const MAX_KNOWN: usize = 96;
+/// Expelled peers remembered, and those that can't be reached; the oldest is forgotten for a new one.
 pub const MAX_BANNED: usize = 256;
 /// Times that an attempt is made before a peer is given up.
 const ATTEMPTS: u8 = 3;
 const RETRY: Duration = Duration::from_millis(3000);
 /// Nothing heard for so long: the link is dead (a closed tab says nothing).
 pub const SILENCE: Duration = Duration::from_millis(6000);
-/// A ping goes out after so much silence from us.
+/// A ping goes out after so much silence of the other end.
 pub const PING_EVERY: Duration = Duration::from_millis(2000);
 const ASK_AGAIN: Duration = Duration::from_millis(10_000);
 const ENOUGH: usize = 4;
@@ -27,6 +32,16 @@ const ENOUGH: usize = 4;
 const DIALS: usize = 3;
 /// An attempt that takes longer doesn't hold up the next.
 const SLOW: Duration = Duration::from_millis(400);
+/// A better partner replaces a worse one this often at most.
+const EXCHANGE: Duration = Duration::from_millis(5000);
+/// As long as fewer neighbours than [`KIN`] play what we play, it is quicker.
+const HASTE: Duration = Duration::from_millis(1500);
+/// Neighbours of the same rendition that a viewer wants to have at least.
+const KIN: usize = 10;
+/// A link younger than this isn't judged.
+const TRIAL: Duration = Duration::from_secs(15);
+/// Links kept whatever they are like: they hold the swarm together, and make it hard to surround anybody.
+const STRANGERS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -42,6 +57,9 @@ struct Known {
     attempts: u8,
     /// Idle: when the next attempt may be made. Connecting: since when.
     not_before: Instant,
+    /// The neighbour that told us of it and is linked with it; `None` if the server did.
+    via: Option<PeerId>,
+    track: Option<TrackId>,
 }
 
 /// Known peers and open links.
@@ -51,6 +69,7 @@ pub struct Members {
     links: Map<LinkId, Link>,
     banned: Vec<PeerId>,
     asked: Option<Instant>,
+    exchanged: Instant,
     /// Peers whose turn to be dialed comes after those being dialed.
     in_line: usize,
 }
@@ -67,27 +86,80 @@ pub enum Want {
 }
 
 impl Members {
-    /// Takes introductions.
+    /// Takes introductions by the server.
     pub fn introduce(&mut self, peers: &[PeerDescriptor], now: Instant) {
-        for descriptor in peers.iter().filter(|d| !self.banned.contains(&d.id)) {
-            if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&descriptor.id) {
-                let idle = self.known.iter().find(|(_, k)| k.state == State::Idle).map(|(id, _)| *id);
-                match idle {
-                    Some(id) => self.known.remove(&id),
-                    None => return,
-                };
-            }
-            let known = self.known.or_insert_with(descriptor.id, || Known {
-                descriptor: *descriptor,
-                state: State::Idle,
-                attempts: 0,
-                not_before: now,
-            });
-            known.descriptor = *descriptor;
-            if known.state == State::Idle {
-                (known.attempts, known.not_before) = (0, now);
+        for descriptor in peers {
+            if let Some(known) = self.admit(descriptor, now) {
+                known.via = None;
+                known.descriptor = *descriptor;
+                if known.state == State::Idle {
+                    (known.attempts, known.not_before) = (0, now);
+                }
             }
         }
+    }
+
+    /// Takes what a neighbour tells of one of its own neighbours. The server's word stands before a neighbour's.
+    pub fn hear_of(&mut self, peer: &PeerDescriptor, track: Option<TrackId>, via: PeerId, now: Instant) {
+        let is_new = !self.known.contains_key(&peer.id);
+        if let Some(known) = self.admit(peer, now) {
+            known.track = track.or(known.track);
+            if is_new || known.via.is_some() || known.state == State::Idle && known.attempts > 0 {
+                known.via = Some(via);
+                known.descriptor.initiate = true;
+            }
+        }
+    }
+
+    fn admit(&mut self, peer: &PeerDescriptor, now: Instant) -> Option<&mut Known> {
+        if self.banned.contains(&peer.id) {
+            return None;
+        }
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&peer.id) {
+            let idle = self.known.iter().filter(|(_, k)| k.state == State::Idle);
+            let stalest = idle.min_by_key(|(_, k)| k.not_before).map(|(id, _)| *id)?;
+            self.known.remove(&stalest);
+        }
+        Some(self.known.or_insert_with(peer.id, || Known {
+            descriptor: *peer,
+            state: State::Idle,
+            attempts: 0,
+            not_before: now,
+            via: None,
+            track: None,
+        }))
+    }
+
+    /// Somebody that a neighbour is linked with calls us. `None` if it isn't let in; else whether an attempt is to begin.
+    pub fn called(
+        &mut self,
+        peer: &PeerDescriptor,
+        track: Option<TrackId>,
+        via: PeerId,
+        room: bool,
+        now: Instant,
+    ) -> Option<bool> {
+        let known = self.admit(peer, now)?;
+        if known.state != State::Idle {
+            return Some(false);
+        }
+        if !room {
+            return None;
+        }
+        (known.via, known.track) = (Some(via), track.or(known.track));
+        known.descriptor.initiate = false;
+        (known.state, known.not_before) = (State::Connecting, now);
+        Some(true)
+    }
+
+    /// The open link by which signals for a peer go; `None` if they go by the server.
+    pub fn route(&self, peer: PeerId) -> Option<LinkId> {
+        self.link_to(self.known.get(&peer)?.via?)
+    }
+
+    /// Whether anything is known of a peer.
+    pub fn knows(&self, peer: PeerId) -> bool {
+        self.known.contains_key(&peer)
     }
 
     /// Forgets a peer; true if there was a link or an attempt to close.
@@ -110,7 +182,7 @@ impl Members {
         known.state = State::Open(link);
         known.attempts = 0;
         let d = known.descriptor;
-        Some(self.links.or_insert_with(link, || Link::new(peer, d.role, d.nonce, d.weight, now)))
+        Some(self.links.or_insert_with(link, || Link::new(&d, now)))
     }
 
     /// A link or an attempt has ended. Told back: the link, if it had been open.
@@ -125,8 +197,13 @@ impl Members {
                 known.state = State::Idle;
                 known.attempts += 1;
                 known.not_before = now + RETRY * u32::from(known.attempts);
+                // Of a pair that can't connect, neighbours would tell again and again.
                 if known.attempts >= ATTEMPTS {
+                    let hopeless = known.via.is_some();
                     self.known.remove(&peer);
+                    if hopeless {
+                        self.ban(peer);
+                    }
                 }
             }
         }
@@ -161,6 +238,16 @@ impl Members {
         self.links.iter_mut().map(|(id, l)| (*id, l))
     }
 
+    /// How many links are open.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether no link is open.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
     /// Whether a link is being made for the first time: its other end may hold what we lack.
     pub fn expects_company(&self) -> bool {
         self.in_line > 0 || self.known.values().any(|k| k.state == State::Connecting && k.attempts == 0)
@@ -175,61 +262,144 @@ impl Members {
         open
     }
 
+    /// Whether one more may be let in.
+    pub fn has_room(&self, max_links: usize) -> bool {
+        self.known.values().filter(|k| k.state != State::Idle).count() < max_links
+    }
+
     /// What to connect, close and ask for now.
-    pub fn maintain(&mut self, max_links: usize, now: Instant) -> Vec<Want> {
+    pub fn maintain(&mut self, own: &Place, max_links: usize, rng: &mut Rng, now: Instant) -> Vec<Want> {
         let mut wants = Vec::new();
         for (_, link) in self.links.iter().filter(|(_, l)| now.since(l.heard) > SILENCE) {
             wants.push(Want::Close(link.peer));
         }
+        // Some room is left for those who come later.
+        let dials_up_to = max_links - max_links / 4;
         let mut busy = self.known.values().filter(|k| k.state != State::Idle).count();
-        let seeds_first = |k: &Known| (k.descriptor.role != Role::Seed, k.attempts);
-        let mut idle: Vec<_> = self
-            .known
-            .iter()
-            .filter(|(_, k)| k.state == State::Idle && k.not_before <= now)
-            .map(|(id, k)| (seeds_first(k), *id))
-            .collect();
-        idle.sort_unstable();
-        let is_dialing = |k: &Known| {
-            k.state == State::Connecting && k.descriptor.initiate && now.since(k.not_before) < SLOW
-        };
-        let mut dialing = self.known.values().filter(|k| is_dialing(k)).count();
         self.in_line = 0;
-        for (_, id) in idle {
-            if busy + self.in_line >= max_links {
-                break;
-            }
-            if let Some(known) = self.known.get_mut(&id) {
-                if known.descriptor.initiate {
-                    if dialing >= DIALS {
-                        self.in_line += 1;
-                        continue;
-                    }
-                    dialing += 1;
-                }
-                (known.state, known.not_before) = (State::Connecting, now);
-                // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
-                wants.push(Want::Connect(id, known.descriptor.initiate));
-                busy += 1;
-            }
+        if busy < max_links {
+            self.dial(own, (dials_up_to, max_links), &mut busy, rng, now, &mut wants);
+        }
+        let (pace, trial) = if self.kin(own) < KIN { (HASTE, TRIAL / 3) } else { (EXCHANGE, TRIAL) };
+        if busy >= dials_up_to && now.since(self.exchanged) >= pace {
+            self.exchanged = now;
+            self.exchange(own, trial, now, &mut wants);
         }
         busy += self.in_line;
-        if busy < ENOUGH.min(max_links) && self.asked.is_none_or(|at| now.since(at) > ASK_AGAIN) {
+        let few = busy < ENOUGH.min(max_links);
+        let alien = !own.tracks.is_empty() && self.kin(own) < ENOUGH && busy < max_links;
+        if (few || alien) && self.asked.is_none_or(|at| now.since(at) > ASK_AGAIN) {
             self.asked = Some(now);
             wants.push(Want::Peers((max_links - busy).min(16) as u8));
         }
         wants
     }
+
+    /// Neighbours, and attempts, that play what we play.
+    fn kin(&self, own: &Place) -> usize {
+        let plays = |l: &Link| own.tracks.iter().any(|t| l.plays(*t));
+        self.links.values().filter(|l| plays(l)).count()
+    }
+
+    fn dial(
+        &mut self,
+        own: &Place,
+        (dials_up_to, max_links): (usize, usize),
+        busy: &mut usize,
+        rng: &mut Rng,
+        now: Instant,
+        wants: &mut Vec<Want>,
+    ) {
+        let links = &self.links;
+        let reachable = |k: &Known| {
+            k.via.is_none_or(|via| links.values().any(|l| l.peer == via))
+                && k.state == State::Idle
+                && k.not_before <= now
+        };
+        let mut idle: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, k)| reachable(k))
+            .map(|(id, k)| {
+                let suits = affinity(own, k.descriptor.role, k.descriptor.net, k.track);
+                (core::cmp::Reverse(suits), k.attempts, rng.draw(), *id)
+            })
+            .collect();
+        idle.sort_unstable();
+        // Every fourth is left to chance.
+        for at in (3..idle.len()).step_by(4) {
+            let other = at + rng.below(idle.len() - at);
+            idle.swap(at, other);
+        }
+        let is_dialing = |k: &Known| {
+            k.state == State::Connecting && k.descriptor.initiate && now.since(k.not_before) < SLOW
+        };
+        let mut dialing = self.known.values().filter(|k| is_dialing(k)).count();
+        for (_, _, _, id) in idle {
+            let Some(known) = self.known.get_mut(&id) else { continue };
+            let limit = if known.descriptor.initiate { dials_up_to } else { max_links };
+            if *busy + self.in_line >= limit {
+                continue;
+            }
+            if known.descriptor.initiate {
+                if dialing >= DIALS {
+                    self.in_line += 1;
+                    continue;
+                }
+                dialing += 1;
+            }
+            (known.state, known.not_before) = (State::Connecting, now);
+            // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
+            wants.push(Want::Connect(id, known.descriptor.initiate));
+            *busy += 1;
+        }
+    }
+
+    /// Gives up the least useful link if somebody known would suit better.
+    fn exchange(&mut self, own: &Place, trial: Duration, now: Instant, wants: &mut Vec<Want>) {
+        let best = self
+            .known
+            .values()
+            .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
+            .filter(|k| k.via.is_none_or(|via| self.links.values().any(|l| l.peer == via)))
+            .map(|k| affinity(own, k.descriptor.role, k.descriptor.net, k.track))
+            .max();
+        let mut links: Vec<_> = self
+            .links
+            .values()
+            .filter(|l| now.since(l.opened) > trial)
+            .map(|l| {
+                let suits = affinity(own, l.role, l.net, l.playing.first().map(|p| p.track));
+                (suits, l.received + l.sent, l.peer)
+            })
+            .collect();
+        links.sort_unstable();
+        if let (Some(best), Some((suits, _, peer))) = (best, links.get(STRANGERS))
+            && best > *suits
+        {
+            wants.push(Want::Close(*peer));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rillcast_protocol::id::Role;
+    use rillcast_protocol::signal::Network;
+
     use super::*;
 
     fn peer(n: u16) -> PeerDescriptor {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_be_bytes());
-        PeerDescriptor { id: PeerId(id), role: Role::Viewer, nonce: 0, weight: 100, initiate: false }
+        PeerDescriptor {
+            id: PeerId(id),
+            role: Role::Viewer,
+            nonce: 0,
+            weight: 100,
+            net: Network::default(),
+            initiate: false,
+        }
     }
 
     fn after(ms: u64) -> Instant {
@@ -245,11 +415,13 @@ mod tests {
         let mut members = Members::default();
         let peers: Vec<_> = (0..MAX_KNOWN as u16).map(peer).collect();
         members.introduce(&peers, Instant::ZERO);
-        assert_eq!(connects(&members.maintain(10, Instant::ZERO)), 10);
+        let wants = members.maintain(&Place::default(), 10, &mut Rng::new(1), Instant::ZERO);
+        assert_eq!(connects(&wants), 10);
         members.introduce(&[peer(9000), peer(9001)], Instant::ZERO);
         assert_eq!(members.known.len(), MAX_KNOWN);
         assert!(members.known.contains_key(&peer(9001).id), "idle ones make room");
-        assert!((0..10).all(|n| members.known.contains_key(&peer(n).id)), "busy ones stay");
+        let stays = |w: &Want| !matches!(w, Want::Connect(id, _) if !members.known.contains_key(id));
+        assert!(wants.iter().all(stays), "busy ones stay");
     }
 
     #[test]
@@ -257,8 +429,15 @@ mod tests {
         for (known, limit, made) in [(3, 4, 3), (4, 4, 4), (5, 4, 4), (5, 0, 0)] {
             let mut members = Members::default();
             members.introduce(&(0..known).map(peer).collect::<Vec<_>>(), Instant::ZERO);
-            assert_eq!(connects(&members.maintain(limit, Instant::ZERO)), made);
-            assert_eq!(connects(&members.maintain(limit, after(9000))), 0, "attempts under way count");
+            assert_eq!(
+                connects(&members.maintain(&Place::default(), limit, &mut Rng::new(1), Instant::ZERO)),
+                made
+            );
+            assert_eq!(
+                connects(&members.maintain(&Place::default(), limit, &mut Rng::new(1), after(9000))),
+                0,
+                "attempts under way count"
+            );
         }
     }
 
@@ -267,16 +446,35 @@ mod tests {
         let mut members = Members::default();
         let peers: Vec<_> = (0..5).map(|n| PeerDescriptor { initiate: true, ..peer(n) }).collect();
         members.introduce(&peers, Instant::ZERO);
-        assert_eq!(connects(&members.maintain(16, Instant::ZERO)), DIALS);
+        assert_eq!(
+            connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), Instant::ZERO)),
+            DIALS
+        );
         assert!(members.expects_company());
-        assert_eq!(connects(&members.maintain(16, after(1))), 0);
+        assert_eq!(connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), after(1))), 0);
         members.opened(LinkId(1), peers[0].id, after(200));
-        assert_eq!(connects(&members.maintain(16, after(200))), 1, "one is through, the next may begin");
+        assert_eq!(
+            connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), after(200))),
+            1,
+            "one is through, the next may begin"
+        );
         let slow = Instant::ZERO + SLOW;
-        assert_eq!(connects(&members.maintain(16, slow.minus(Duration::from_micros(1)))), 0);
-        assert_eq!(connects(&members.maintain(16, slow)), 1);
+        assert_eq!(
+            connects(&members.maintain(
+                &Place::default(),
+                16,
+                &mut Rng::new(1),
+                slow.minus(Duration::from_micros(1))
+            )),
+            0
+        );
+        assert_eq!(connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), slow)), 1);
         members.introduce(&[peer(7)], slow);
-        assert_eq!(connects(&members.maintain(16, slow)), 1, "who dials us costs us no waiting");
+        assert_eq!(
+            connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), slow)),
+            1,
+            "who dials us costs us no waiting"
+        );
     }
 
     #[test]
@@ -284,7 +482,10 @@ mod tests {
         let mut members = Members::default();
         let seed = PeerDescriptor { role: Role::Seed, ..peer(300) };
         members.introduce(&[peer(1), seed, peer(2)], Instant::ZERO);
-        assert_eq!(members.maintain(1, Instant::ZERO)[0], Want::Connect(seed.id, false));
+        assert_eq!(
+            members.maintain(&Place::default(), 1, &mut Rng::new(1), Instant::ZERO)[0],
+            Want::Connect(seed.id, false)
+        );
     }
 
     #[test]
@@ -293,12 +494,16 @@ mod tests {
         members.introduce(&[peer(1)], Instant::ZERO);
         let mut now = Instant::ZERO;
         for attempt in 1..=3 {
-            assert_eq!(connects(&members.maintain(4, now)), 1, "attempt {attempt}");
+            assert_eq!(
+                connects(&members.maintain(&Place::default(), 4, &mut Rng::new(1), now)),
+                1,
+                "attempt {attempt}"
+            );
             members.closed(peer(1).id, None, now);
-            assert_eq!(connects(&members.maintain(4, now)), 0);
+            assert_eq!(connects(&members.maintain(&Place::default(), 4, &mut Rng::new(1), now)), 0);
             now += RETRY * attempt;
         }
-        assert_eq!(connects(&members.maintain(4, now)), 0);
+        assert_eq!(connects(&members.maintain(&Place::default(), 4, &mut Rng::new(1), now)), 0);
         assert!(members.known.is_empty());
     }
 
@@ -308,9 +513,15 @@ mod tests {
         members.introduce(&[peer(1)], Instant::ZERO);
         members.opened(LinkId(1), peer(1).id, Instant::ZERO);
         let at_limit = Instant::ZERO + SILENCE;
-        assert!(!members.maintain(4, at_limit).contains(&Want::Close(peer(1).id)));
+        assert!(
+            !members
+                .maintain(&Place::default(), 4, &mut Rng::new(1), at_limit)
+                .contains(&Want::Close(peer(1).id))
+        );
         let over = at_limit + Duration::from_micros(1);
-        assert!(members.maintain(4, over).contains(&Want::Close(peer(1).id)));
+        assert!(
+            members.maintain(&Place::default(), 4, &mut Rng::new(1), over).contains(&Want::Close(peer(1).id))
+        );
     }
 
     #[test]
@@ -324,12 +535,20 @@ mod tests {
     fn the_server_is_asked_for_more_when_links_are_few_but_not_without_pause() {
         let mut members = Members::default();
         let asks = |wants: Vec<Want>| wants.iter().any(|w| matches!(w, Want::Peers(_)));
-        assert!(asks(members.maintain(8, Instant::ZERO)));
-        assert!(!asks(members.maintain(8, Instant::ZERO + ASK_AGAIN)));
-        assert!(asks(members.maintain(8, Instant::ZERO + ASK_AGAIN + Duration::from_millis(1))));
+        assert!(asks(members.maintain(&Place::default(), 8, &mut Rng::new(1), Instant::ZERO)));
+        assert!(!asks(members.maintain(&Place::default(), 8, &mut Rng::new(1), Instant::ZERO + ASK_AGAIN)));
+        assert!(asks(members.maintain(
+            &Place::default(),
+            8,
+            &mut Rng::new(1),
+            Instant::ZERO + ASK_AGAIN + Duration::from_millis(1)
+        )));
         members.introduce(&(0..4).map(peer).collect::<Vec<_>>(), after(20_000));
-        members.maintain(8, after(20_000));
-        assert!(!asks(members.maintain(8, after(90_000))), "four are enough");
+        members.maintain(&Place::default(), 8, &mut Rng::new(1), after(20_000));
+        assert!(
+            !asks(members.maintain(&Place::default(), 8, &mut Rng::new(1), after(90_000))),
+            "four are enough"
+        );
     }
 
     #[test]
@@ -354,7 +573,7 @@ mod tests {
         let mut members = Members::default();
         members.introduce(&[peer(1), peer(2), peer(3)], Instant::ZERO);
         members.opened(LinkId(1), peer(1).id, Instant::ZERO);
-        members.maintain(2, Instant::ZERO);
+        members.maintain(&Place::default(), 2, &mut Rng::new(1), Instant::ZERO);
         assert_eq!(members.clear(), [peer(1).id, peer(2).id], "links and attempts are to be closed");
         assert_eq!((members.links().count(), members.known.len()), (0, 0));
     }

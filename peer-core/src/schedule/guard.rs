@@ -1,6 +1,6 @@
 //! When the source must step in so that the player never stalls.
 
-use crate::time::{Duration, Instant, Rate};
+use crate::time::{Duration, Instant, Rate, micros};
 
 /// Believed of a source that hasn't been measured.
 const UNKNOWN_SOURCE: Rate = Rate::new(400_000);
@@ -21,6 +21,20 @@ impl Default for Guard {
 }
 
 impl Guard {
+    /// Bytes that the source can still bring until `deadline` if it is asked for them a moment later.
+    pub fn can_wait(
+        &self,
+        deadline: Instant,
+        rate: Option<Rate>,
+        first_byte: Option<Duration>,
+        now: Instant,
+    ) -> u64 {
+        let rate = rate.unwrap_or(UNKNOWN_SOURCE).bytes_per_second();
+        let first = first_byte.unwrap_or(UNKNOWN_FIRST_BYTE).min(Duration::from_secs(3));
+        let time = deadline.since(now + self.margin + first);
+        rate.saturating_mul(micros(time)) / 1_000_000
+    }
+
     /// The latest moment to ask the source for `bytes` that are needed at `deadline`.
     pub fn latest(
         &self,
@@ -30,8 +44,7 @@ impl Guard {
         first_byte: Option<Duration>,
     ) -> Instant {
         let rate = rate.unwrap_or(UNKNOWN_SOURCE);
-        // Sources have hiccups; half of what was measured is relied on.
-        let transfer = rate.time_for(bytes.saturating_mul(2)).min(Duration::from_secs(10));
+        let transfer = rate.time_for(bytes).min(Duration::from_secs(10));
         let first = first_byte.unwrap_or(UNKNOWN_FIRST_BYTE).min(Duration::from_secs(3));
         deadline.minus(self.margin + transfer + first)
     }

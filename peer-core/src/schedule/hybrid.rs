@@ -5,33 +5,27 @@
 //! - *needed*: pulled from whoever holds them, from many at once
 //! - *fresh* (live only): who holds a block offers it; the source election has brought one copy
 
-use crate::map::Map;
 use std::ops::Range;
 
-use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
+use rillcast_protocol::id::{Role, SegmentKey};
 
-use crate::engine::io::{LinkId, SourceError, Via};
+use crate::engine::io::{SourceError, Via};
+use crate::map::Map;
 use crate::media::Segment;
-use crate::media::timeline::Current;
-use crate::overlay::Link;
+use crate::overlay::Populations;
 use crate::payload::Payload;
 use crate::rng::Rng;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate, millis};
 use crate::transfer::source::Ranges;
-use crate::wire::message::BlockName;
 
-use super::election::{self, GROUP, STAGGER};
+use super::election::{self, GROUP, ONE, STAGGER};
 use super::guard::Guard;
+use super::pulls::{Pulls, has_hope, near, runs};
+use super::wanted::{Wanted, wanted};
 use super::{Action, Plan, Scheduler, View, offers};
 
 /// From so much time left on, blocks are pulled as well as offered.
 const NEEDED: Duration = Duration::from_millis(4500);
-/// Blocks asked of one neighbour at a time.
-const PULLS_PER_LINK: usize = 3;
-/// Blocks coming at a time, so that a downlink isn't promised twice.
-const PULLS: usize = 48;
-/// On demand, segments that far ahead are pulled too.
-const VOD_AHEAD: usize = 3;
 /// How long a demand waits for a digest that is likely to come.
 const DIGEST_PATIENCE: Duration = Duration::from_millis(1500);
 /// After the publisher's copy of a group turned out to be spent, its receiver has so long to offer it.
@@ -42,8 +36,27 @@ const ASK_AGAIN: Duration = Duration::from_millis(3000);
 const BACKOFF: Duration = Duration::from_millis(1000);
 /// When the guard's moment comes, a block on its way counts as stuck after so much silence.
 const STUCK: Duration = Duration::from_millis(1000);
-/// Thoughts are never further apart than this while something is missing.
+/// In the urgent zone thoughts are this far apart.
 const TICK: Duration = Duration::from_millis(100);
+/// The source is asked for no more than it brings in this time.
+const FULL: Duration = Duration::from_millis(1500);
+/// What the source brings in so many milliseconds is asked for at once.
+const AT_ONCE_MS: u64 = 250;
+/// Otherwise, while something is missing, no further than this.
+const RECHECK: Duration = Duration::from_millis(1000);
+/// Where more candidates are unseen than this, copies take time to come near, so more of them are fetched at once, and backups wait.
+const LARGE: u64 = 48;
+/// Candidates for each copy of a group that a large swarm fetches at once, and such copies at most.
+const PER_COPY: u64 = 150;
+const COPIES: u64 = 4;
+/// News of a segment comes so many milliseconds after it is in the playlist, more or less.
+const PUBLISHED_AGO: u64 = 500;
+/// So many of a large swarm ask for the publisher's copy, one after the other.
+const ASKERS: u64 = 6;
+/// See [`ASKERS`].
+const HURRY: Duration = Duration::from_millis(100);
+/// In a large swarm a group has so long to come near before anybody else fetches it.
+const SPREADING: Duration = Duration::from_millis(2000);
 
 /// See the module's page.
 #[derive(Clone, Debug, Default)]
@@ -54,29 +67,20 @@ pub struct Hybrid {
     asked: Map<SegmentKey, Instant>,
 }
 
-/// One wanted segment, looked at.
-struct Wanted<'a, P> {
-    key: SegmentKey,
-    segment: Option<&'a Segment<P>>,
-    demanded: bool,
-    live: bool,
-    deadline: Instant,
-}
-
 impl<P: Payload> Scheduler<P> for Hybrid {
-    fn plan(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan {
+    fn get(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan {
         self.forget_old(view.now);
-        let wanted = wanted(view);
-        let mut again = Instant::NEVER;
+        let mut plan = Plan { again: Instant::NEVER, hungry: false };
         let mut pulls = Pulls::new(view);
-        for want in &wanted {
-            again = again.min(self.get(view, want, &mut pulls, actions));
+        for want in &wanted(view) {
+            self.look(rng, view, want, &mut pulls, &mut plan, actions);
             self.ask_digest(view, want, actions);
         }
-        if view.may_upload {
-            offers::plan(view, rng, actions);
-        }
-        Plan { again }
+        plan
+    }
+
+    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Instant {
+        offers::plan(view, rng, actions)
     }
 
     fn source_failed(
@@ -102,52 +106,6 @@ impl<P: Payload> Scheduler<P> for Hybrid {
     fn delivered(&mut self, _: SegmentKey, late: bool) {
         self.guard.learn(late);
     }
-}
-
-/// The segments that the player will need, soonest first.
-fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
-    let mut list: Vec<Wanted<'a, P>> = Vec::new();
-    let mut add = |key: SegmentKey, current: Option<Current>| {
-        if list.iter().any(|w| w.key == key) {
-            return;
-        }
-        let demand = view.demands.get(&key);
-        let segment = view.store.segment(&key);
-        let mut deadline = view.timeline.deadline(&key, view.now);
-        if let Some(d) = demand {
-            let begun = segment.is_some_and(|s| s.bytes() > 0);
-            let patience = if begun { d.patience.whole } else { d.patience.first_byte };
-            deadline = deadline.min((d.since + patience).minus(Duration::from_secs(1)));
-        }
-        if demand.is_none() && segment.is_some_and(|s| s.is_complete() || s.is_whole() || s.delivered) {
-            return;
-        }
-        list.push(Wanted {
-            key,
-            segment,
-            demanded: demand.is_some(),
-            live: current.is_some_and(|c| c.live),
-            deadline,
-        });
-    };
-    for key in view.demands.keys() {
-        add(*key, view.timeline.playing(key.track));
-    }
-    for current in view.timeline.current() {
-        if current.live {
-            for (key, segment) in view.store.from(current.track, current.next) {
-                if segment.digest().is_some() && view.timeline.is_wanted(key) {
-                    add(*key, Some(current));
-                }
-            }
-        } else {
-            for entry in view.timeline.listed_from(current.track, current.next).take(VOD_AHEAD) {
-                add(entry.key, Some(current));
-            }
-        }
-    }
-    list.sort_by_key(|w| (w.deadline, w.key));
-    list
 }
 
 impl Hybrid {
@@ -176,83 +134,116 @@ impl Hybrid {
         actions.push(Action::WantDigest { key: want.key });
     }
 
-    /// Gets what is missing of one segment; told back: when to look again.
-    fn get<P: Payload>(
+    /// Gets what is missing of one segment.
+    fn look<P: Payload>(
         &self,
+        rng: &mut Rng,
         view: &View<'_, P>,
         want: &Wanted<'_, P>,
         pulls: &mut Pulls,
+        plan: &mut Plan,
         actions: &mut Vec<Action>,
-    ) -> Instant {
+    ) {
         let now = view.now;
         let waits = want.demanded && (!view.timeline.has_started() || view.timeline.is_starving());
-        if !waits && self.backoff.contains_key(&want.key) {
-            return now + TICK;
+        if let Some(until) = self.backoff.get(&want.key).filter(|_| !waits) {
+            return plan.at(*until);
         }
         let digest = want.segment.and_then(|s| s.digest().map(|d| (s, d)));
         let Some((segment, digest)) = digest.filter(|_| view.may_download || want.demanded) else {
-            return self.get_unshared(view, want, waits, actions);
+            return plan.at(self.get_unshared(view, want, waits, actions));
         };
         if segment.is_complete() || segment.is_whole() {
-            return Instant::NEVER;
+            return;
         }
         let absent: Vec<u16> =
             segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
+        if absent.len() < segment.missing().count() {
+            // What is being fetched may hang.
+            plan.at(now + STUCK);
+        }
+        if absent.is_empty() {
+            return;
+        }
         if !view.may_download {
             // Without peers there is nothing to wait for: do as the player alone would.
             self.fetch(view, want.key, segment, &absent, (Via::Origin, true, false), actions);
-            return now + TICK;
+            return plan.at(now + TICK);
         }
         let coming = |b: u16| view.downloads.is_coming(&want.key, b);
         let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
-        let latest = self.guard.latest(
-            want.deadline,
-            missing_bytes,
-            view.sources.throughput(now),
-            view.sources.first_byte(),
-        );
+        // A way to us that is hardly wider than the stream leaves no room for a mistake: half of what was measured is relied on, of
+        // others three quarters, for every source has hiccups.
+        let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
+        let rate = view.sources.throughput(now).map(|rate| {
+            let quarters = if rate.bytes_per_second() > 4 * bitrate { 3 } else { 2 };
+            Rate::new(rate.bytes_per_second() * quarters / 4)
+        });
+        let latest = self.guard.latest(want.deadline, missing_bytes, rate, view.sources.first_byte());
 
         // What the player asks for has a URL, whatever the playlists that we have seen say.
         let listed = want.demanded || view.timeline.is_listed(&want.key);
-        let starting = waits && !absent.is_empty();
-        if listed
-            && (starting || now >= latest)
-            && !absent.is_empty()
-            && (want.demanded || view.timeline.has_started())
-        {
+        let starting = waits;
+        if listed && (starting || now >= latest) && (want.demanded || view.timeline.has_started()) {
             // Blocks that are coming are left to come while there is time for one more attempt after them.
             let last_call = want.deadline.minus(self.guard.margin() / 2);
             let stuck =
                 |b: u16| view.downloads.coming(&want.key, b).is_some_and(|d| now.since(d.moved) > STUCK);
-            let take: Vec<u16> =
+            let mut take: Vec<u16> =
                 absent.iter().copied().filter(|b| !coming(*b) || stuck(*b) || now >= last_call).collect();
+            if !starting {
+                // No more than must be: peers may still bring the rest.
+                let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
+                let outstanding = view.sources.outstanding();
+                // More than the way to us takes in good time would only wait, and make others wait.
+                if view.sources.throughput(now).is_some_and(|rate| rate.time_for(outstanding) > FULL) {
+                    return plan.at(now + TICK);
+                }
+                let excess = (missing_bytes + outstanding).saturating_sub(can_wait);
+                let block = u64::from(segment.block_len(0).max(1));
+                // Little by little, but such that the way to us isn't idle for round trips.
+                let at_once = rate.map_or(0, |rate| rate.bytes_per_second() * AT_ONCE_MS / 1000);
+                let need = excess.max(at_once).div_ceil(block).max(1) as usize;
+                while take.len() > need {
+                    take.swap_remove(rng.below(take.len()));
+                }
+                take.sort_unstable();
+            }
             self.fetch(view, want.key, segment, &take, (Via::Origin, want.demanded, !starting), actions);
-            return now + TICK;
+            return plan.at(now + TICK);
         }
 
-        // Once the guard's moment is past, time alone brings nothing new before the next tick: what it asked for is on its way.
-        let mut again = if latest > now { latest.min(now + TICK) } else { now + TICK };
+        // Claims end, hopes vanish.
+        plan.at(if latest > now { latest.min(now + RECHECK) } else { now + TICK });
         let fresh =
             want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
-        if fresh && !view.hidden {
-            again = again.min(self.elect(view, want, segment, digest.hosted, &absent, actions));
+        // Whoever has nobody to pass it on to fetches nothing for others.
+        let lonely = !view.members.links().any(|(_, l)| l.greeted && l.plays(want.key.track));
+        if fresh && !view.hidden && !lonely {
+            plan.at(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
-        let left = want.deadline.since(now);
-        for block in absent.iter().copied().filter(|b| !coming(*b)) {
-            if !want.live || left < NEEDED {
-                let name = BlockName { key: want.key, block: BlockIndex(block) };
-                pulls.request(view, name, want.deadline, actions);
-            }
+        let pull_from = if want.live { want.deadline.minus(NEEDED) } else { now };
+        if now >= pull_from {
+            let lacking = absent.iter().copied().filter(|b| !coming(*b));
+            plan.hungry |= !pulls.request_all(view, want.key, lacking, want.deadline, actions);
+        } else {
+            plan.at(pull_from);
         }
-        if !fresh && want.demanded && listed {
+        if (!fresh || lonely) && want.demanded && listed {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.
-            let orphans: Vec<u16> =
-                absent.iter().copied().filter(|b| !coming(*b) && !has_hope(view, &want.key, *b)).collect();
+            let near = near(view, &want.key);
+            let lost = |b: &u16| !coming(*b) && !near.contains(*b);
+            let orphans: Vec<u16> = match has_hope(view) {
+                true => Vec::new(),
+                false => absent.iter().copied().filter(lost).collect(),
+            };
             let spent = orphans.iter().any(|b| self.spent.contains_key(&(want.key, b / GROUP)));
-            let via = if digest.hosted && !spent { Via::Publisher } else { Via::Origin };
+            let alone = !fresh || view.members.is_empty();
+            let hosted = digest.hosted && !spent && alone;
+            let via = if hosted { Via::Publisher } else { Via::Origin };
             self.fetch(view, want.key, segment, &orphans, (via, via == Via::Origin, false), actions);
+            plan.hungry = true;
         }
-        again
     }
 
     /// No digest, or one that the source contradicts: the whole segment for the own player alone.
@@ -306,44 +297,67 @@ impl Hybrid {
         actions: &mut Vec<Action>,
     ) -> Instant {
         let now = view.now;
-        let Some(own) = view.ballot else { return Instant::NEVER };
-        let has_seed =
-            view.members.links().any(|(_, l)| l.role == Role::Seed && l.held_of(&want.key).is_some());
-        let voters = || {
-            view.members
-                .links()
-                .filter(|(_, l)| l.role == Role::Viewer && l.greeted && !l.passive && l.plays(want.key.track))
-                .map(|(_, l)| (l.nonce, l.weight))
+        let near = near(view, &want.key);
+        if absent.iter().all(|b| near.contains(*b)) {
+            return Instant::NEVER;
+        }
+        let (Some((nonce, weight)), Some(digest)) = (view.ballot, segment.digest()) else {
+            return Instant::NEVER;
         };
+        let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
+        // What comes early for others must not come in the way of what our own player needs soon.
+        let rate = view.sources.throughput(now).map_or(u64::MAX, |rate| rate.bytes_per_second());
+        if rate < 2 * bitrate || (view.timeline.has_started() && view.timeline.is_starving()) {
+            return Instant::NEVER;
+        }
+        let own = (nonce, election::weight(weight, view.upload, bitrate));
+        let voters: Vec<_> = view
+            .members
+            .links()
+            .filter(|(_, l)| l.role == Role::Viewer && l.greeted && !l.passive && l.plays(want.key.track))
+            .map(|(_, l)| (l.nonce, election::weight(l.weight, l.upload, bitrate)))
+            .collect();
+        let size = view.populations.size(Populations::of_track(want.key.track));
+        let unseen = size.saturating_sub(voters.len() as u64 + 1);
+        let large = unseen > LARGE;
+        let copies = (unseen / PER_COPY).clamp(1, COPIES);
+        let mean = voters.iter().map(|v| u64::from(v.1)).sum::<u64>() / (voters.len() as u64).max(1);
+        let has_seed =
+            view.members.links().any(|(id, l)| l.role == Role::Seed && view.index.knows(id, &want.key));
+        // Playlists are read at different moments, and only those that list the segment can fetch it: in hundredths, so many of the candidates.
+        let age = millis(now.since(segment.known_at)) + PUBLISHED_AGO;
+        let listed = (age * 100 / u64::from(digest.duration_ms.max(1))).min(100);
         let mut again = Instant::NEVER;
-        let mut group_start = None;
-        for block in absent {
-            let group = block / GROUP;
-            if group_start == Some(group) {
-                continue;
-            }
-            group_start = Some(group);
-            let blocks: Vec<u16> = absent.iter().copied().filter(|b| b / GROUP == group).collect();
-            let served = |b: &u16| {
-                view.downloads.is_coming(&want.key, *b)
-                    || view
-                        .members
-                        .links()
-                        .any(|(_, l)| l.holds(&want.key, *b) || l.claims(&want.key, *b, now))
-            };
-            let orphans: Vec<u16> = blocks.into_iter().filter(|b| !served(b)).collect();
+        let mut rest = absent;
+        while let Some(first) = rest.first() {
+            let group = first / GROUP;
+            let (blocks, others) = rest.split_at(rest.iter().take_while(|b| **b / GROUP == group).count());
+            rest = others;
+            let served = |b: &u16| near.contains(*b) || view.downloads.is_coming(&want.key, *b);
+            let orphans: Vec<u16> = blocks.iter().copied().filter(|b| !served(b)).collect();
             if orphans.is_empty() {
                 continue;
             }
             let spent = self.spent.get(&(want.key, group));
-            let via = if hosted && spent.is_none() { Via::Publisher } else { Via::Origin };
+            let rank = election::rank(&want.key, group, own, voters.iter().copied(), (unseen, mean as u16));
+            // The publisher's copy is for whoever comes first. In a large swarm nobody knows who is, so that a few ask for it.
+            let asks = !large || rank < ASKERS * ONE;
+            let via = if hosted && spent.is_none() && asks { Via::Publisher } else { Via::Origin };
             if via == Via::Origin && !view.timeline.is_listed(&want.key) {
                 continue;
             }
             let since = spent.map_or(segment.known_at, |at| *at + SPENT);
             // Seeds first: with one at work, viewers are the backups.
             let head_start = if has_seed { STAGGER * 5 } else { Duration::ZERO };
-            let turn = since + head_start + STAGGER * election::rank(&want.key, group, own, voters()) as u32;
+            let wait = match (large, via) {
+                (false, _) => STAGGER * (rank / ONE) as u32,
+                (true, Via::Publisher) => HURRY * (rank / ONE) as u32,
+                (true, Via::Origin) if rank * listed / 100 < copies * ONE => Duration::ZERO,
+                (true, Via::Origin) => {
+                    SPREADING + STAGGER * (rank / ONE).saturating_sub(copies).min(1000) as u32
+                }
+            };
+            let turn = since + head_start + wait;
             if turn > now {
                 again = again.min(turn);
             } else {
@@ -363,90 +377,18 @@ impl Hybrid {
         (via, urgent, rescue): (Via, bool, bool),
         actions: &mut Vec<Action>,
     ) {
-        let Some(first) = blocks.first() else { return };
+        if blocks.is_empty() {
+            return;
+        }
         let all = segment.digest().map_or(0, |d| d.blocks());
-        if via == Via::Origin && view.sources.ranges() == Ranges::No {
+        if via == Via::Origin && (view.sources.ranges() == Ranges::No || blocks.len() == usize::from(all)) {
             if !view.sources.is_fetching_whole(&key) {
                 actions.push(Action::Fetch { key, blocks: None, via, urgent, rescue });
             }
             return;
         }
-        if blocks.len() == usize::from(all) && via == Via::Origin {
-            actions.push(Action::Fetch { key, blocks: None, via, urgent, rescue });
-            return;
-        }
-        let mut run = *first..*first + 1;
-        for block in blocks[1..].iter().copied() {
-            if block == run.end {
-                run.end += 1;
-            } else {
-                actions.push(Action::Fetch { key, blocks: Some(run), via, urgent, rescue });
-                run = block..block + 1;
-            }
-        }
-        actions.push(Action::Fetch { key, blocks: Some(run), via, urgent, rescue });
-    }
-}
-
-/// Requests being handed out in one thought: neighbours' loads as they will be.
-struct Pulls {
-    load: Map<LinkId, usize>,
-    total: usize,
-}
-
-impl Pulls {
-    fn new<P: Payload>(view: &View<'_, P>) -> Self {
-        let load: Map<_, _> = view.members.links().map(|(id, _)| (id, view.downloads.over(id))).collect();
-        Self { load, total: view.downloads.len() }
-    }
-
-    /// Asks the holder that plays closest ahead of us: those further ahead are the only hope of others. Seeds only where no
-    /// viewer has room.
-    fn request<P: Payload>(
-        &mut self,
-        view: &View<'_, P>,
-        name: BlockName,
-        due: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        if self.total >= PULLS {
-            return;
-        }
-        let lead = |l: &Link| {
-            l.playing
-                .iter()
-                .find(|p| p.track == name.key.track)
-                .map_or(u64::MAX, |p| p.next.abs_diff(name.key.number))
-        };
-        let best = view
-            .members
-            .links()
-            .filter(|(id, l)| {
-                let limit = if l.role == Role::Seed { PULLS_PER_LINK * 4 } else { PULLS_PER_LINK };
-                l.greeted
-                    && !l.passive
-                    && l.holds(&name.key, name.block.0)
-                    && !l.has_declined(&name.key, name.block.0, view.now)
-                    && self.load.get(id).copied().unwrap_or(0) < limit
-            })
-            .min_by_key(|(id, l)| {
-                let load = self.load.get(id).copied().unwrap_or(0);
-                (l.role == Role::Seed, load + lead(l).min(16) as usize, l.rtt, *id)
-            });
-        if let Some((link, _)) = best {
-            *self.load.or_insert_with(link, Default::default) += 1;
-            self.total += 1;
-            actions.push(Action::Request { link, name, due });
+        for run in runs(blocks) {
+            actions.push(Action::Fetch { key, blocks: Some(run), via, urgent, rescue });
         }
     }
-}
-
-/// Whether some neighbour holds the block (be it busy), is fetching it, or may turn up with it.
-fn has_hope<P: Payload>(view: &View<'_, P>, key: &SegmentKey, block: u16) -> bool {
-    view.arriving
-        || view.members.expects_company()
-        || view
-            .members
-            .links()
-            .any(|(_, l)| !l.greeted || (l.holds(key, block) && !l.passive) || l.claims(key, block, view.now))
 }

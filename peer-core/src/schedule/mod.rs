@@ -9,8 +9,9 @@ use std::ops::Range;
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{LinkId, Patience, SourceError, Via};
+use crate::index::Index;
 use crate::media::{Store, Timeline};
-use crate::overlay::Members;
+use crate::overlay::{Members, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -21,8 +22,12 @@ pub mod election;
 pub mod guard;
 pub mod hybrid;
 mod offers;
+mod pulls;
+pub mod simple;
+mod wanted;
 
 pub use hybrid::Hybrid;
+pub use simple::Simple;
 
 /// The player waits for a segment.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +51,14 @@ pub struct View<'a, P> {
     pub timeline: &'a Timeline,
     /// What we hold.
     pub store: &'a Store<P>,
-    /// Our neighbours and what they hold.
+    /// Our neighbours.
     pub members: &'a Members,
+    /// What they hold.
+    pub index: &'a Index,
+    /// How many there are.
+    pub populations: &'a Populations,
+    /// What our uplink carries in bytes/s; 0 while it isn't known.
+    pub upload: u32,
     /// What is coming.
     pub downloads: &'a Downloads<P>,
     /// What is going.
@@ -66,8 +77,8 @@ pub struct View<'a, P> {
     pub may_download: bool,
     /// The page is hidden.
     pub hidden: bool,
-    /// Offers that may be open or waiting to be sent at once.
-    pub offer_slots: usize,
+    /// Bytes that may be promised or expected to be granted at once.
+    pub offer_bytes: u64,
 }
 
 /// What a scheduler wants.
@@ -106,13 +117,17 @@ pub enum Action {
         link: LinkId,
         /// The block.
         name: BlockName,
+        /// Bytes of it that are likely to be sent: others may have been quicker.
+        expected: u32,
     },
 }
 
 /// Decides.
 pub trait Scheduler<P: Payload>: core::fmt::Debug {
-    /// What to do now. Called after whatever may have changed the answer and when [`Plan::again`] says.
-    fn plan(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
+    /// What to get now. Called after whatever may have changed the answer and when [`Plan::again`] says.
+    fn get(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
+    /// What to give now, where we may; told back: when to ask again though nothing has happened.
+    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Instant;
     /// A fetch has failed.
     fn source_failed(
         &mut self,
@@ -126,9 +141,18 @@ pub trait Scheduler<P: Payload>: core::fmt::Debug {
     fn delivered(&mut self, key: SegmentKey, late: bool);
 }
 
-/// When to think again though nothing has happened.
+/// What a thought about getting has left open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// At this moment.
+    /// Think again at this moment, though nothing has happened.
     pub again: Instant,
+    /// Something wanted could not be asked for: think again when a neighbour has something new.
+    pub hungry: bool,
+}
+
+impl Plan {
+    /// Think again at this moment at the latest.
+    pub fn at(&mut self, moment: Instant) {
+        self.again = self.again.min(moment);
+    }
 }

@@ -64,6 +64,11 @@ impl<P: Payload> Downloads<P> {
         self.blocks.contains_key(&(*key, block))
     }
 
+    /// The blocks of a segment that are on their way.
+    pub fn coming_of<'a>(&'a self, key: &'a SegmentKey) -> impl Iterator<Item = u16> + 'a {
+        self.blocks.from(&(*key, 0)).take_while(move |((k, _), _)| k == key).map(|((_, block), _)| *block)
+    }
+
     /// How it is coming.
     pub fn coming(&self, key: &SegmentKey, block: u16) -> Option<&Download<P>> {
         self.blocks.get(&(*key, block))

@@ -1,7 +1,7 @@
 //! How much may be on its way to all peers together.
 //!
 //! The uplink is shared by all links, and browsers give no control over SCTP, so the window is ours: bytes sent
-//! and not yet reported as arrived. It is the highest rate seen of late times the smallest round trip plus a fixed
+//! and not yet reported as arrived. It is the highest rate seen of late times the mean round trip plus a fixed
 //! queue, a little more than measured, so that it grows while the path takes more and stops where it doesn't (the idea of
 //! BBR's startup, with a bounded standing queue).
 
@@ -53,14 +53,14 @@ impl Pacer {
         self.cap = cap;
     }
 
-    /// Takes the smallest round trip among the links.
+    /// Takes the links' mean round trip.
     pub fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
     }
 
-    /// Whether `bytes` more may go now.
-    pub fn admits(&mut self, bytes: u64, now: Instant) -> bool {
-        if self.in_flight > 0 && self.in_flight + bytes > self.window {
+    /// Whether `bytes` more may go now. A block that has begun is finished whatever the window: half of it is of no use to anybody.
+    pub fn admits(&mut self, bytes: u64, begun: bool, now: Instant) -> bool {
+        if !begun && self.in_flight > 0 && self.in_flight + bytes > self.window {
             self.limited = true;
             return false;
         }
@@ -163,7 +163,7 @@ mod tests {
                 pacer.arrived(MESSAGE, after(now));
                 arrived += MESSAGE;
             }
-            while pacer.admits(MESSAGE, after(now)) {
+            while pacer.admits(MESSAGE, false, after(now)) {
                 pacer.sent(MESSAGE);
                 free_at = free_at.max(now) + (MESSAGE * 1000 / rate).max(1);
                 reports.push_back(free_at + rtt_ms);
@@ -187,9 +187,9 @@ mod tests {
     #[test]
     fn the_window_has_a_least_and_a_most() {
         let mut pacer = Pacer::default();
-        assert!(pacer.admits(MIN_WINDOW, Instant::ZERO));
+        assert!(pacer.admits(MIN_WINDOW, false, Instant::ZERO));
         pacer.sent(MIN_WINDOW);
-        assert!(!pacer.admits(1, Instant::ZERO), "one over the least window");
+        assert!(!pacer.admits(1, false, Instant::ZERO), "one over the least window");
         let (_, most) = over(&mut Pacer::default(), 400_000_000, 400, 12);
         assert!(most <= MAX_WINDOW, "{most}");
     }
@@ -198,7 +198,7 @@ mod tests {
     fn something_may_always_go_when_nothing_is_on_its_way() {
         let mut pacer = Pacer::default();
         assert!(
-            pacer.admits(MAX_WINDOW * 2, Instant::ZERO),
+            pacer.admits(MAX_WINDOW * 2, false, Instant::ZERO),
             "or a block larger than the window would never go"
         );
     }
@@ -207,9 +207,9 @@ mod tests {
     fn lost_bytes_leave_the_window() {
         let mut pacer = Pacer::default();
         pacer.sent(MIN_WINDOW);
-        assert!(!pacer.admits(MESSAGE, Instant::ZERO));
+        assert!(!pacer.admits(MESSAGE, false, Instant::ZERO));
         pacer.lost(MESSAGE);
-        assert!(pacer.admits(MESSAGE, Instant::ZERO));
+        assert!(pacer.admits(MESSAGE, false, Instant::ZERO));
         pacer.lost(u64::MAX);
         assert_eq!(pacer.in_flight(), 0, "more lost than sent is none on its way");
     }
@@ -232,12 +232,12 @@ mod tests {
         let mut pacer = Pacer::default();
         assert_eq!(pacer.wait(MESSAGE, after(5000)), None);
         pacer.set_cap(Some(Rate::new(16_376)));
-        while pacer.admits(MESSAGE, after(5000)) {
+        while pacer.admits(MESSAGE, false, after(5000)) {
             pacer.sent(MESSAGE);
             pacer.arrived(MESSAGE, after(5000));
         }
         let at = pacer.wait(MESSAGE, after(5000)).expect("held by the cap");
         assert!(at > after(5000) && at <= after(6000));
-        assert!(pacer.admits(MESSAGE, at));
+        assert!(pacer.admits(MESSAGE, false, at));
     }
 }

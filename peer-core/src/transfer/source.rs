@@ -46,6 +46,8 @@ pub struct Fetch<P> {
     pub whole: bool,
     /// When bytes last came.
     pub moved: Instant,
+    /// Bytes still to come, where that is known.
+    pub left: u64,
     metered: bool,
 }
 
@@ -53,6 +55,8 @@ pub struct Fetch<P> {
 #[derive(Clone, Debug)]
 pub struct Sources<P> {
     fetches: Map<FetchId, Fetch<P>>,
+    /// When any of them last brought something.
+    moved: Instant,
     next: u32,
     ranges: Ranges,
     meter: Meter,
@@ -72,17 +76,23 @@ struct Meter {
 
 impl<P> Default for Sources<P> {
     fn default() -> Self {
-        Self { fetches: Map::new(), next: 0, ranges: Ranges::Unknown, meter: Meter::default() }
+        Self {
+            fetches: Map::new(),
+            moved: Instant::ZERO,
+            next: 0,
+            ranges: Ranges::Unknown,
+            meter: Meter::default(),
+        }
     }
 }
 
 impl<P: Payload> Sources<P> {
-    /// Begins a fetch whose first byte is byte `at` of the segment.
+    /// Begins a fetch of `left` bytes, 0 if that isn't known, whose first is byte `at` of the segment.
     pub fn begin(
         &mut self,
         key: SegmentKey,
         blocks: Option<Range<u16>>,
-        at: u32,
+        (at, left): (u32, u64),
         via: Via,
         now: Instant,
     ) -> FetchId {
@@ -98,6 +108,7 @@ impl<P: Payload> Sources<P> {
             began: now,
             whole,
             moved: now,
+            left,
             metered: false,
         };
         self.fetches.insert(id, fetch);
@@ -137,7 +148,8 @@ impl<P: Payload> Sources<P> {
     /// Bytes of a fetch have come.
     pub fn got(&mut self, id: FetchId, bytes: usize, now: Instant) {
         if let Some(fetch) = self.fetches.get_mut(&id) {
-            fetch.moved = now;
+            (fetch.moved, self.moved) = (now, now);
+            fetch.left = fetch.left.saturating_sub(bytes as u64);
             if fetch.via == Via::Origin {
                 self.meter.bytes += bytes as u64;
             }
@@ -154,15 +166,26 @@ impl<P: Payload> Sources<P> {
     pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
         self.fetches.values().any(|f| {
             f.key == *key
-                && now.since(f.moved) < STALLED
+                && !self.hangs(f, now)
                 && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block)))
         })
     }
 
     /// Fetches of a segment that have brought nothing for a while.
     pub fn stalled(&self, key: &SegmentKey, now: Instant) -> Vec<FetchId> {
-        let hangs = |f: &Fetch<P>| f.key == *key && now.since(f.moved) >= STALLED;
-        self.fetches.iter().filter(|(_, f)| hangs(f)).map(|(id, _)| *id).collect()
+        self.fetches.iter().filter(|(_, f)| f.key == *key && self.hangs(f, now)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether a fetch has brought nothing for a while. One that waits while others bring something has its turn to come: the way to us
+    /// is full.
+    fn hangs(&self, fetch: &Fetch<P>, now: Instant) -> bool {
+        let silent = now.since(fetch.moved);
+        silent >= STALLED && (now.since(self.moved) >= STALLED / 2 || silent >= STALLED * 4)
+    }
+
+    /// Bytes that the source is about to bring.
+    pub fn outstanding(&self) -> u64 {
+        self.fetches.values().map(|f| f.left).sum()
     }
 
     /// Whether any fetch is for the segment.
@@ -266,7 +289,7 @@ mod tests {
 
     /// A fetch of so many bytes from `from` to `to`, in milliseconds.
     fn fetched(sources: &mut Sources<Vec<u8>>, bytes: usize, from: u64, to: u64) {
-        let id = sources.begin(key(), None, 0, Via::Origin, after(from));
+        let id = sources.begin(key(), None, (0, 0), Via::Origin, after(from));
         sources.head(id, after(from));
         sources.got(id, bytes, after(to));
         sources.end(id, after(to));
@@ -280,7 +303,7 @@ mod tests {
     #[test]
     fn throughput_is_that_of_all_fetches_together() {
         let mut sources = Sources::default();
-        let ids: Vec<_> = (0..2).map(|_| sources.begin(key(), None, 0, Via::Origin, after(0))).collect();
+        let ids: Vec<_> = (0..2).map(|_| sources.begin(key(), None, (0, 0), Via::Origin, after(0))).collect();
         ids.iter().for_each(|id| sources.head(*id, after(0)));
         ids.iter().for_each(|id| sources.got(*id, 500_000, after(1000)));
         ids.iter().for_each(|id| drop(sources.end(*id, after(1000))));
@@ -292,7 +315,7 @@ mod tests {
         let mut sources = Sources::default();
         fetched(&mut sources, MIN_SAMPLE as usize - 1, 0, 10);
         assert_eq!(rate(&sources, 10), None, "under the limit");
-        let id = sources.begin(key(), None, 0, Via::Publisher, after(20));
+        let id = sources.begin(key(), None, (0, 0), Via::Publisher, after(20));
         sources.head(id, after(20));
         sources.got(id, 9_000_000, after(30));
         sources.end(id, after(30));
@@ -321,7 +344,7 @@ mod tests {
     #[test]
     fn a_running_fetch_counts_while_there_is_no_other() {
         let mut sources = Sources::<Vec<u8>>::default();
-        let id = sources.begin(key(), None, 0, Via::Origin, after(0));
+        let id = sources.begin(key(), None, (0, 0), Via::Origin, after(0));
         sources.head(id, after(0));
         sources.got(id, 100_000, after(500));
         assert_eq!(rate(&sources, 500), Some(200_000));
@@ -346,7 +369,7 @@ mod tests {
     #[test]
     fn a_fetch_that_hangs_is_not_relied_on() {
         let mut sources = Sources::<Vec<u8>>::default();
-        sources.begin(key(), Some(2..4), 65536, Via::Origin, after(0));
+        sources.begin(key(), Some(2..4), (65536, 0), Via::Origin, after(0));
         let just = Instant::ZERO + STALLED;
         let before = just.minus(Duration::from_micros(1));
         assert!(sources.covers(&key(), 2, before) && sources.covers(&key(), 3, before));

@@ -3,18 +3,22 @@
 //! A transfer is one block from one peer to another. It begins with an [`Offer`](Message::Offer) by the sender or a
 //! [`Request`](Message::Request) by the receiver, whose number it carries; [`TransferId`] tells whose numbers they are.
 
-use rillcast_protocol::coding::{DecodeError, List, Reader, Wire, Writer};
+use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{BlockIndex, SegmentKey, TrackId};
+use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
+use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
 use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct};
 
 use crate::engine::io::MAX_CONTROL;
 use crate::media::Bits;
+use crate::overlay::census::Slots;
 
 /// Have-maps in one message.
 pub const MAX_MAPS: usize = 64;
 /// Blocks named in one `Got`.
 pub const MAX_GOT: usize = 128;
+/// Neighbours described in one `Shuffle`.
+pub const MAX_ACQUAINTANCES: usize = 8;
 /// Keys in one `WantDigest`.
 pub const MAX_KEYS: usize = 16;
 
@@ -59,6 +63,17 @@ wire_struct! {
         pub track: TrackId,
         /// The number.
         pub next: u64,
+    }
+}
+
+wire_struct! {
+    /// A peer as one of its neighbours describes it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Acquaintance {
+        /// The peer.
+        pub peer: PeerDescriptor,
+        /// What it plays.
+        pub track: Option<TrackId>,
     }
 }
 
@@ -130,7 +145,8 @@ wire_enum! {
         /// What the sender plays; replaces what it said before.
         1 => Profile { /// One per kind of media.
                        playing: List<Playing, 4>, /// It leaves elections and gives nothing (hidden tab, sharing off).
-                       passive: bool },
+                       passive: bool, /// What its uplink carries in bytes/s, roughly; 0 while it doesn't know.
+                       upload: u32 },
         /// What the sender holds of some segments; replaces what it said of them before.
         2 => Have { /// The maps.
                     maps: List<HaveMap, MAX_MAPS> },
@@ -143,17 +159,21 @@ wire_enum! {
         /// A digest; the publisher's signature speaks for it.
         5 => Digest { /// The digest.
                       digest: SegmentDigest },
-        /// The sender could send a block.
+        /// The sender could send a block now.
         6 => Offer { /// Its number, an offer's.
                      transfer: TransferId, /// The block.
-                     name: BlockName },
-        /// Yes to an offer.
+                     name: BlockName, /// What the sender holds of the segment.
+                     blocks: Bits },
+        /// Yes to an offer: of the block offered or, where that is coming already, of another that the receiver lacks and the sender holds.
         7 => Grant { /// The offer's number.
-                     transfer: TransferId },
+                     transfer: TransferId, /// The block to send.
+                     name: BlockName, /// What the receiver of the block holds of its segment, or has coming.
+                     blocks: Bits },
         /// No to an offer.
         8 => Decline { /// The offer's number.
                        transfer: TransferId, /// Why.
-                       why: No },
+                       why: No, /// What its sender holds of the segment, or has coming.
+                       blocks: Bits },
         /// Asks for a block.
         9 => Request { /// Its number, a request's.
                        transfer: TransferId, /// The block.
@@ -180,6 +200,25 @@ wire_enum! {
         /// Answer to a ping.
         15 => Pong { /// From the ping.
                      stamp: u64 },
+        /// How many there are, as far as the sender has heard.
+        16 => Census { /// Of this population.
+                       of: u64, /// The smallest numbers heard of.
+                       slots: Slots },
+        /// Some of the sender's other neighbours: it can carry signals to them.
+        17 => Shuffle { /// Never all of them.
+                        peers: List<Acquaintance, MAX_ACQUAINTANCES> },
+        /// Asks a common neighbour to pass a signal on.
+        18 => Relay { /// To this neighbour of the receiver.
+                      to: PeerId, /// Opaque.
+                      payload: Blob<MAX_RELAY> },
+        /// A signal passed on.
+        19 => Relayed { /// The sender's neighbour that it is from.
+                        from: Acquaintance, /// Opaque.
+                        payload: Blob<MAX_RELAY> },
+        /// Changes how urgent a transfer is while it is going on.
+        20 => Reprioritise { /// The request's number.
+                             transfer: TransferId, /// Milliseconds until the player needs it.
+                             need_ms: u32 },
     }
 }
 

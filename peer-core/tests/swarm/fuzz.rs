@@ -3,11 +3,14 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rillcast_core::engine::{FetchId, Input, LinkId, SourceError, SourceHead};
-use rillcast_core::protocol::coding::{List, Wire};
+use rillcast_core::media::Bits;
+use rillcast_core::overlay::census::{SLOTS, Slot};
+use rillcast_core::protocol::coding::{Blob, List, Wire};
 use rillcast_core::protocol::digest::SegmentDigest;
 use rillcast_core::protocol::id::{BlockIndex, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::signal::{Network, PeerDescriptor};
 use rillcast_core::time::Duration;
-use rillcast_core::wire::message::{BlockName, HaveMap, No, Playing};
+use rillcast_core::wire::message::{Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
 use crate::lab::{Buf, MAIN, Solo, digest, peer_id, video};
@@ -55,24 +58,84 @@ fn any_digest() -> impl Strategy<Value = SegmentDigest> {
     })
 }
 
-fn any_message() -> impl Strategy<Value = Message> {
-    let map = (any_key(), vec(0u16..500, 0..20)).prop_map(|(key, blocks)| {
-        let mut bits = rillcast_core::media::Bits::default();
+fn any_blocks() -> impl Strategy<Value = Bits> {
+    vec(prop_oneof![4 => 0u16..14, 1 => 0u16..500], 0..20).prop_map(|blocks| {
+        let mut bits = Bits::default();
         blocks.into_iter().for_each(|b| bits.insert(b));
-        HaveMap { key, blocks: bits }
-    });
+        bits
+    })
+}
+
+fn any_upload() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0), 1u32..2_000_000, Just(u32::MAX)]
+}
+
+fn any_network() -> impl Strategy<Value = Network> {
+    let some = (0u32..3, 0u16..3, 0u32..3);
+    prop_oneof![4 => some, 1 => any::<(u32, u16, u32)>()].prop_map(|(asn, country, site)| Network {
+        asn,
+        country,
+        site,
+    })
+}
+
+/// Ourselves and those who are linked with us among them.
+fn any_acquaintance() -> impl Strategy<Value = Acquaintance> {
+    let track = prop_oneof![Just(None), Just(Some(MAIN)), any::<u64>().prop_map(|t| Some(TrackId(t)))];
+    (0usize..12, any::<(bool, bool, u64, u16)>(), any_network(), track).prop_map(
+        |(n, (seed, initiate, nonce, weight), net, track)| {
+            let role = if seed { Role::Seed } else { Role::Viewer };
+            let peer = PeerDescriptor { id: peer_id(n), role, nonce, weight, net, initiate };
+            Acquaintance { peer, track }
+        },
+    )
+}
+
+fn any_gossip() -> impl Strategy<Value = Message> {
+    let slot = any::<(u32, u8)>().prop_map(|(value, age)| Slot { value, age });
+    let slots = prop_oneof![4 => vec(slot.clone(), SLOTS), 1 => vec(slot, 0..SLOTS)];
+    let of = prop_oneof![Just(MAIN.0), any::<u64>()];
+    let payload = || vec(any::<u8>(), 0..60).prop_map(|bytes| Blob::new(bytes).expect("short"));
+    prop_oneof![
+        (of, slots).prop_map(|(of, slots)| Message::Census { of, slots: List::clipped(slots) }),
+        vec(any_acquaintance(), 0..=MAX_ACQUAINTANCES)
+            .prop_map(|peers| Message::Shuffle { peers: List::clipped(peers) }),
+        (0usize..12, payload()).prop_map(|(n, payload)| Message::Relay { to: peer_id(n), payload }),
+        (any_acquaintance(), payload()).prop_map(|(from, payload)| Message::Relayed { from, payload }),
+        (any_transfer(), any::<u32>())
+            .prop_map(|(transfer, need_ms)| Message::Reprioritise { transfer, need_ms }),
+    ]
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let map = (any_key(), any_blocks()).prop_map(|(key, blocks)| HaveMap { key, blocks });
     let playing = (any_key()).prop_map(|k| Playing { track: k.track, next: k.number });
     prop_oneof![
         (1u8..3, any::<u64>()).prop_map(|(version, session)| Message::Hello { version, session }),
-        (vec(playing, 0..4), any::<bool>())
-            .prop_map(|(p, passive)| Message::Profile { playing: List::clipped(p), passive }),
+        (vec(playing, 0..4), any::<bool>(), any_upload()).prop_map(|(p, passive, upload)| Message::Profile {
+            playing: List::clipped(p),
+            passive,
+            upload
+        }),
         vec(map, 0..6).prop_map(|maps| Message::Have { maps: List::clipped(maps) }),
         vec(any_name(), 0..20).prop_map(|blocks| Message::Got { blocks: List::clipped(blocks) }),
         vec(any_key(), 0..16).prop_map(|keys| Message::WantDigest { keys: List::clipped(keys) }),
         any_digest().prop_map(|digest| Message::Digest { digest }),
-        (any_transfer(), any_name()).prop_map(|(transfer, name)| Message::Offer { transfer, name }),
-        any_transfer().prop_map(|transfer| Message::Grant { transfer }),
-        (any_transfer(), any_no()).prop_map(|(transfer, why)| Message::Decline { transfer, why }),
+        (any_transfer(), any_name(), any_blocks()).prop_map(|(transfer, name, blocks)| Message::Offer {
+            transfer,
+            name,
+            blocks
+        }),
+        (any_transfer(), any_name(), any_blocks()).prop_map(|(transfer, name, blocks)| Message::Grant {
+            transfer,
+            name,
+            blocks
+        }),
+        (any_transfer(), any_no(), any_blocks()).prop_map(|(transfer, why, blocks)| Message::Decline {
+            transfer,
+            why,
+            blocks
+        }),
         (any_transfer(), any_name(), any::<u32>()).prop_map(|(transfer, name, need_ms)| Message::Request {
             transfer,
             name,
@@ -88,6 +151,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         }),
         any::<u64>().prop_map(|stamp| Message::Ping { stamp }),
         any::<u64>().prop_map(|stamp| Message::Pong { stamp }),
+        any_gossip(),
     ]
 }
 
@@ -98,6 +162,8 @@ enum Step {
     Greet(u32),
     Close(usize, u32),
     Say(u32, Message),
+    /// The shell has something for a peer that it is connecting with.
+    Signal(usize, usize),
     Noise(u32, Vec<u8>),
     Bulk(u32, TransferId, u32, usize),
     /// Answers the newest request to a link as it should be.
@@ -119,6 +185,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => link.clone().prop_map(Step::Greet),
         1 => (1usize..5, link.clone()).prop_map(|(n, l)| Step::Close(n, l)),
         24 => (link.clone(), any_message()).prop_map(|(l, m)| Step::Say(l, m)),
+        1 => (0usize..12, 0usize..5000).prop_map(|(n, len)| Step::Signal(n, len)),
         1 => (link.clone(), vec(any::<u8>(), 0..60)).prop_map(|(l, b)| Step::Noise(l, b)),
         4 => (link.clone(), any_transfer(), any::<u32>(), 0usize..20_000).prop_map(|(l, t, o, n)| Step::Bulk(l, t, o, n)),
         6 => link.clone().prop_map(Step::Serve),
@@ -139,6 +206,7 @@ fn apply(solo: &mut Solo, step: Step) {
         Step::Greet(l) => solo.hear(LinkId(l), Message::Hello { version: 1, session: u64::from(l) }),
         Step::Close(n, l) => solo.tell(Input::LinkClosed { peer: peer_id(n), link: Some(LinkId(l)) }),
         Step::Say(l, message) => solo.hear(LinkId(l), message),
+        Step::Signal(n, len) => solo.tell(Input::Signal { to: peer_id(n), payload: vec![5; len] }),
         Step::Noise(l, bytes) => solo.hear_bytes(LinkId(l), &bytes),
         Step::Bulk(l, transfer, offset, len) => solo.piece(LinkId(l), transfer, offset, &vec![7; len]),
         Step::Serve(l) => {
@@ -176,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn tagged_bytes_are_read_in_one_way_or_not_at_all(tag in 0u8..20, bytes in vec(0u8..4, 0..120)) {
+    fn tagged_bytes_are_read_in_one_way_or_not_at_all(tag in 0u8..24, bytes in vec(0u8..4, 0..120)) {
         let bytes = [vec![tag], bytes].concat();
         if let Ok(message) = Message::parse(&bytes) {
             prop_assert_eq!(message.to_bytes(), bytes);

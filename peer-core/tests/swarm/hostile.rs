@@ -7,7 +7,7 @@ use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{BlockName, No};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::name;
+use crate::lab::solo::{decline, declined, grant, granted, name, offer};
 use crate::lab::{Solo, key};
 
 /// A viewer that lacks segment 20, has its digest, and pulls it from neighbours.
@@ -99,8 +99,8 @@ fn answers_to_nothing_are_ignored() {
     let link = solo.neighbour(1);
     for n in [0, 1, u32::MAX] {
         let transfer = TransferId(n);
-        solo.hear(link, Message::Grant { transfer });
-        solo.hear(link, Message::Decline { transfer, why: No::Busy });
+        solo.hear(link, grant(transfer, name(20, 0)));
+        solo.hear(link, decline(transfer, No::Busy));
         solo.hear(link, Message::Refuse { transfer, why: No::NotHeld });
         solo.hear(link, Message::Cancel { transfer });
         solo.hear(link, Message::Arrived { transfer });
@@ -207,7 +207,7 @@ fn a_block_in_crumbs_drops_the_link() {
 #[test]
 fn an_offer_under_a_requests_number_drops_the_link() {
     let (mut solo, link, transfer, _) = asked();
-    solo.hear(link, Message::Offer { transfer, name: name(20, 0) });
+    solo.hear(link, offer(transfer, name(20, 0)));
     assert!(expelled(&solo, 1));
 }
 
@@ -225,11 +225,11 @@ fn a_second_offer_under_the_same_number_is_declined() {
     let mut solo = pulling();
     let link = solo.neighbour(1);
     let transfer = TransferId::offer(5);
-    solo.hear(link, Message::Offer { transfer, name: name(20, 0) });
-    solo.hear(link, Message::Offer { transfer, name: name(20, 1) });
+    solo.hear(link, offer(transfer, name(20, 0)));
+    solo.hear(link, offer(transfer, name(20, 1)));
     let said = solo.take_said(link);
-    assert!(said.contains(&Message::Grant { transfer }));
-    assert!(said.contains(&Message::Decline { transfer, why: No::Busy }), "{said:?}");
+    assert_eq!(granted(&said, transfer), Some(name(20, 0)));
+    assert_eq!(declined(&said, transfer), Some(No::Busy), "{said:?}");
     let block = solo.block(20, 0);
     solo.piece(link, transfer, 0, &block);
     assert_eq!(solo.engine.stats().stored_bytes, block.len() as u64, "the first one still counts");
@@ -240,10 +240,10 @@ fn a_block_that_the_segment_does_not_have_is_neither_taken_nor_given() {
     let mut solo = pulling();
     let link = solo.neighbour(1);
     let beyond = BlockName { key: key(20), block: BlockIndex(solo.blocks(20)) };
-    solo.hear(link, Message::Offer { transfer: TransferId::offer(1), name: beyond });
+    solo.hear(link, offer(TransferId::offer(1), beyond));
     solo.hear(link, Message::Request { transfer: TransferId::request(1), name: beyond, need_ms: 0 });
     let said = solo.take_said(link);
-    assert!(said.contains(&Message::Decline { transfer: TransferId::offer(1), why: No::Unwanted }));
+    assert_eq!(declined(&said, TransferId::offer(1)), Some(No::Unwanted));
     assert!(said.contains(&Message::Refuse { transfer: TransferId::request(1), why: No::NotHeld }));
     assert!(!expelled(&solo, 1));
 }

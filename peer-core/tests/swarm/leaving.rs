@@ -55,7 +55,6 @@ fn what_a_lost_link_was_to_bring_is_asked_of_another() {
     let (transfer, name) = asked[0];
     solo.piece(first, transfer, 0, &solo.block(20, name.block.0)[..10_000]);
     solo.holds(second, 20, 0..all);
-    solo.take_requests(second);
     solo.tell(Input::LinkClosed { peer: peer_id(1), link: Some(first) });
     let mut again = Vec::new();
     for _ in 0..20 {

@@ -1,14 +1,16 @@
 //! Every limit at, under and over it, as seen from outside the engine. (Those of single parts stand beside the parts.)
 
 use rillcast_core::engine::{Conditions, Input, LinkId};
-use rillcast_core::protocol::coding::List;
+use rillcast_core::overlay::census::{SLOTS, Slot};
+use rillcast_core::protocol::coding::{Blob, List};
 use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::settings::Settings;
+use rillcast_core::protocol::signal::PeerDescriptor;
 use rillcast_core::time::Duration;
-use rillcast_core::wire::message::Playing;
+use rillcast_core::wire::message::{Acquaintance, No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::name;
+use crate::lab::solo::{self, decline, described, grant, name, profile};
 use crate::lab::{MAIN, Net, Setup, Solo, key};
 use crate::switches::holding;
 
@@ -102,12 +104,19 @@ fn the_lower_of_the_sites_cap_and_the_viewers_holds() {
 
 #[test]
 fn links_are_made_up_to_the_sites_number() {
-    for (others, max_links, made) in [(2, 3, 2), (3, 3, 3), (4, 3, 3), (80, 255, 64), (3, 0, 0)] {
+    // Of our own accord we call no more than leaves a quarter for those who come later.
+    for (others, max_links, calls, made) in
+        [(2, 3, 2, 3), (3, 3, 3, 3), (4, 3, 3, 3), (8, 8, 6, 8), (80, 255, 48, 64), (3, 0, 0, 0)]
+    {
         let mut solo = Solo::with(Role::Viewer, 1 << 20, Settings { max_links, ..Settings::default() });
         (1..=others).for_each(|n| solo.introduce(n, Role::Viewer));
         // A few at a time; nobody answers here.
-        solo.wait(Duration::from_secs(14));
-        assert_eq!(solo.connects.len(), made, "{others} others, at most {max_links}");
+        solo.wait(Duration::from_secs(10));
+        assert_eq!(solo.connects.len(), calls, "{others} others, at most {max_links}");
+        let callers = (101..200).map(|n| PeerDescriptor { initiate: false, ..described(n, Role::Viewer) });
+        solo.tell(Input::Introduced(callers.take(90).collect()));
+        solo.wait(Duration::from_secs(4));
+        assert_eq!(solo.connects.len(), made, "{others} others and many that call, at most {max_links}");
     }
 }
 
@@ -144,8 +153,9 @@ fn blocks_are_pulled_from_many_but_no_more_than_a_downlink_needs() {
 
 #[test]
 fn offers_are_few_at_a_time_and_fewer_to_one() {
+    // As many as an uplink of 250 kB/s, or a seed's of 3.5 MB/s, sends until the first answer is here.
     for (role, receivers, slots) in
-        [(Role::Viewer, 1, 2), (Role::Viewer, 8, 3), (Role::Seed, 1, 2), (Role::Seed, 30, 16)]
+        [(Role::Viewer, 1, 2), (Role::Viewer, 8, 2), (Role::Seed, 1, 2), (Role::Seed, 30, 17)]
     {
         let mut solo = Solo::with(role, 64 << 20, Settings::default());
         if role == Role::Viewer {
@@ -154,8 +164,7 @@ fn offers_are_few_at_a_time_and_fewer_to_one() {
         }
         let links: Vec<_> = (1..=receivers).map(|n| solo.neighbour(n)).collect();
         for link in &links {
-            let playing = List::clipped([Playing { track: MAIN, next: 19 }]);
-            solo.hear(*link, Message::Profile { playing, passive: false });
+            solo.hear(*link, profile([Playing { track: MAIN, next: 19 }]));
         }
         solo.said.clear();
         let (digest, body) = (crate::lab::digest(&solo.rendition, 20, false), crate::lab::Buf(solo.body(20)));
@@ -168,6 +177,31 @@ fn offers_are_few_at_a_time_and_fewer_to_one() {
         assert!(made.iter().all(|n| *n <= 2), "{role:?}: {made:?}");
         assert_eq!(made.iter().sum::<usize>(), slots, "{role:?} with {receivers}: {made:?}");
     }
+}
+
+#[test]
+fn offers_that_others_are_likely_to_forestall_are_more_but_bounded() {
+    let mut solo = Solo::with(Role::Seed, 64 << 20, Settings::default());
+    let all = solo.blocks(20);
+    let (digest, body) = (crate::lab::digest(&solo.rendition, 20, false), crate::lab::Buf(solo.body(20)));
+    solo.tell(Input::Published { digest, body });
+    for n in 1..=30 {
+        let link = solo.neighbour(n);
+        solo.hear(link, profile([Playing { track: MAIN, next: 19 }]));
+        solo.holds(link, 20, 0..all - 3);
+    }
+    // Nobody answers: of what is offered nothing but its end makes room.
+    let most = (0..600).map(|_| {
+        solo.wait(Duration::from_millis(10));
+        solo.engine.stats();
+        let now = solo.now;
+        let offers = solo.said.drain(..).filter(|(_, m)| matches!(m, Message::Offer { .. })).count();
+        (now, offers)
+    });
+    let made: Vec<_> = most.collect();
+    let within = |from: usize| made[from..].iter().take(120).map(|(_, n)| n).sum::<usize>();
+    let most = (0..made.len()).map(within).max();
+    assert_eq!(most, Some(24), "open at a time, each for 1.2 s");
 }
 
 // H6 H11: ever new names, for ever: whatever is remembered of them has a bound.
@@ -187,22 +221,27 @@ fn a_flood_of_names_does_not_grow_the_engine() {
             let (offer, request) = (TransferId::offer(round as u32), TransferId::request(round as u32));
             solo.hear(link, Message::Got { blocks: List::clipped([name]) });
             solo.hear(link, Message::Claim { key, first: 0, count: 9 });
-            solo.hear(link, Message::Offer { transfer: offer, name });
+            solo.hear(link, solo::offer(offer, name));
             solo.hear(link, Message::Request { transfer: request, name, need_ms: 0 });
-            solo.hear(
-                link,
-                Message::Decline { transfer: offer, why: rillcast_core::wire::message::No::Held },
-            );
-            solo.hear(
-                link,
-                Message::Refuse { transfer: request, why: rillcast_core::wire::message::No::Busy },
-            );
+            solo.hear(link, decline(offer, No::Held));
+            solo.hear(link, grant(offer, name));
+            solo.hear(link, Message::Refuse { transfer: request, why: No::Busy });
+            solo.hear(link, Message::Reprioritise { transfer: request, need_ms: round as u32 });
+            let slots = List::clipped(vec![Slot { value: round as u32, age: 0 }; SLOTS]);
+            solo.hear(link, Message::Census { of: round, slots });
+            let from =
+                Acquaintance { peer: described(10_000 + round as usize, Role::Viewer), track: Some(MAIN) };
+            solo.hear(link, Message::Shuffle { peers: List::clipped([from]) });
+            let payload = Blob::new(vec![1; 9]).expect("short");
+            solo.hear(link, Message::Relayed { from, payload: payload.clone() });
+            solo.hear(link, Message::Relay { to: from.peer.id, payload });
             solo.hear(link, Message::WantDigest { keys: List::clipped([key]) });
             let digest = crate::lab::media::digest_of(key, &[round as u8; 9]);
             solo.hear(link, Message::Digest { digest });
             solo.introduce(10 + round as usize, Role::Viewer);
             solo.piece(link, offer, 0, &[0; 10]);
             solo.said.clear();
+            solo.signaled.clear();
             solo.now += Duration::from_millis(5);
         }
         assert!(!solo.is_closed(1));

@@ -2,7 +2,10 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod abr;
+mod carrying;
+mod choosing;
 mod fuzz;
+mod gossiping;
 mod hostile;
 mod lab;
 mod leaving;

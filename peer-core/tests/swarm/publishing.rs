@@ -2,11 +2,14 @@
 
 use rillcast_core::engine::{Event, Input};
 use rillcast_core::protocol::digest::SegmentDigest;
-use rillcast_core::protocol::id::{PublisherKey, SwarmId};
+use rillcast_core::protocol::id::{PublisherKey, Role, SwarmId};
+use rillcast_core::protocol::settings::Settings;
 use rillcast_core::time::Duration;
 use rillcast_core::wire::Message;
+use rillcast_core::wire::message::Playing;
 
-use crate::lab::{Net, Setup, Solo, digest, key, peer_id};
+use crate::lab::solo::profile;
+use crate::lab::{HIGH, MAIN, Net, Setup, Solo, digest, key, peer_id};
 
 #[test]
 fn without_a_publisher_everybody_plays_from_the_source_and_nothing_is_shared() {
@@ -167,4 +170,19 @@ fn a_new_neighbour_hears_of_the_newest_segments_of_every_track() {
         .collect();
     assert!(maps.contains(&key(59)) && maps.contains(&crate::lab::key_of(crate::lab::HIGH, 59)));
     assert_eq!(maps.len(), 64);
+}
+
+// R52: what nobody else asks it to follow, a seed learns from its neighbours; the first viewer waits for that.
+#[test]
+fn a_seed_follows_what_a_neighbour_plays_as_soon_as_it_says_so() {
+    let mut solo = Solo::with(Role::Seed, 64 << 20, Settings::default());
+    let link = solo.neighbour(1);
+    solo.wait(Duration::from_millis(20));
+    assert_eq!(solo.playing, [MAIN]);
+    solo.hear(link, profile([Playing { track: HIGH, next: 21 }]));
+    solo.wait(Duration::from_millis(20));
+    assert_eq!(solo.playing, [HIGH]);
+    solo.tell(Input::LinkClosed { peer: peer_id(1), link: Some(link) });
+    solo.wait(Duration::from_millis(20));
+    assert_eq!(solo.playing, []);
 }

@@ -1,11 +1,10 @@
 //! Blocks on their way through a viewer.
 
-use rillcast_core::protocol::coding::List;
 use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::name;
+use crate::lab::solo::{grant, granted, name, offer, profile};
 use crate::lab::{MAIN, Net, Setup, Solo};
 
 /// A live viewer in want of segment 20, one neighbour that holds all of it and one that holds nothing.
@@ -14,8 +13,7 @@ fn between() -> (Solo, rillcast_core::engine::LinkId, rillcast_core::engine::Lin
     solo.plays(17, 8, 20, true);
     solo.demand(20);
     let (holder, lacking) = (solo.neighbour(1), solo.neighbour(2));
-    let playing = List::clipped([Playing { track: MAIN, next: 19 }]);
-    solo.hear(lacking, Message::Profile { playing, passive: false });
+    solo.hear(lacking, profile([Playing { track: MAIN, next: 19 }]));
     solo.describe(20);
     let all = solo.blocks(20);
     solo.holds(holder, 20, 0..all);
@@ -26,11 +24,11 @@ fn between() -> (Solo, rillcast_core::engine::LinkId, rillcast_core::engine::Lin
 #[test]
 fn a_block_is_offered_and_given_on_before_its_segment_is_whole() {
     let (mut solo, holder, lacking) = between();
-    let offer = TransferId::offer(1);
-    solo.hear(holder, Message::Offer { transfer: offer, name: name(20, 3) });
-    assert!(solo.take_said(holder).contains(&Message::Grant { transfer: offer }));
+    let transfer = TransferId::offer(1);
+    solo.hear(holder, offer(transfer, name(20, 3)));
+    assert_eq!(granted(&solo.take_said(holder), transfer), Some(name(20, 3)));
     solo.take_said(lacking);
-    solo.piece(holder, offer, 0, &solo.block(20, 3));
+    solo.piece(holder, transfer, 0, &solo.block(20, 3));
     solo.wait(Duration::from_millis(100));
     let said = solo.take_said(lacking);
     let offered = |m: &Message| matches!(m, Message::Offer { name: n, .. } if *n == name(20, 3));
@@ -49,9 +47,8 @@ fn a_block_is_offered_and_given_on_before_its_segment_is_whole() {
 fn a_block_that_is_not_yet_verified_is_neither_offered_nor_given() {
     let (mut solo, holder, lacking) = between();
     solo.verifies = false;
-    let offer = TransferId::offer(1);
-    solo.hear(holder, Message::Offer { transfer: offer, name: name(20, 3) });
-    solo.piece(holder, offer, 0, &solo.block(20, 3));
+    solo.hear(holder, offer(TransferId::offer(1), name(20, 3)));
+    solo.piece(holder, TransferId::offer(1), 0, &solo.block(20, 3));
     solo.take_said(lacking);
     solo.wait(Duration::from_millis(300));
     let transfer = TransferId::request(1);
@@ -105,7 +102,7 @@ fn in_a_whole_swarm_next_to_nothing_comes_twice() {
 #[test]
 fn a_grant_that_comes_too_late_is_refused() {
     let (mut solo, holder, lacking) = between();
-    solo.hear(holder, Message::Offer { transfer: TransferId::offer(1), name: name(20, 3) });
+    solo.hear(holder, offer(TransferId::offer(1), name(20, 3)));
     solo.piece(holder, TransferId::offer(1), 0, &solo.block(20, 3));
     solo.take_said(lacking);
     solo.wait(Duration::from_millis(100));
@@ -117,7 +114,7 @@ fn a_grant_that_comes_too_late_is_refused() {
     solo.wait(Duration::from_secs(2));
     solo.take_said(lacking);
     solo.bulk.clear();
-    solo.hear(lacking, Message::Grant { transfer });
+    solo.hear(lacking, grant(transfer, name(20, 3)));
     assert!(solo.take_said(lacking).contains(&Message::Refuse { transfer, why: No::Busy }));
     assert!(solo.bulk.is_empty());
 }

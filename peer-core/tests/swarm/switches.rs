@@ -1,14 +1,15 @@
 //! What the operator, the viewer and the page can switch off.
 
 use rillcast_core::engine::{Conditions, Input};
+use rillcast_core::protocol::coding::List;
 use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::time::Duration;
-use rillcast_core::wire::message::No;
+use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::name;
-use crate::lab::{Net, Setup, Solo, key};
+use crate::lab::solo::{declined, name, offer};
+use crate::lab::{MAIN, Net, Setup, Solo, key};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -111,9 +112,8 @@ fn without_consent_nothing_is_given_or_taken() {
     assert!(solo.take_requests(link).is_empty());
     let fetch = solo.fetches.last().expect("from the source, at once").clone();
     assert_eq!((fetch.key, fetch.range), (key(21), None));
-    solo.hear(link, Message::Offer { transfer: TransferId::offer(9), name: name(21, 0) });
-    let declined = Message::Decline { transfer: TransferId::offer(9), why: No::Unwanted };
-    assert!(solo.take_said(link).contains(&declined));
+    solo.hear(link, offer(TransferId::offer(9), name(21, 0)));
+    assert_eq!(declined(&solo.take_said(link), TransferId::offer(9)), Some(No::Unwanted));
 }
 
 // H7: consent that is withdrawn stops what is under way.
@@ -158,13 +158,16 @@ fn a_hidden_page_stays_out_of_elections() {
         let mut solo = Solo::viewer();
         solo.plays(17, 12, 20, true);
         solo.demand(20);
+        let link = solo.neighbour(1);
+        let playing = List::clipped([Playing { track: MAIN, next: 20 }]);
+        solo.hear(link, Message::Profile { playing, passive: true, upload: 0 });
         solo.tell(Input::Conditions(Conditions { hidden, ..FREE }));
         solo.plays(17, 12, 21, true);
         solo.describe(21);
         solo.wait(Duration::from_millis(400));
         solo.fetches.iter().any(|f| f.key == key(21))
     };
-    assert!(elected(false), "alone, it is always elected");
+    assert!(elected(false), "the only candidate is always elected");
     assert!(!elected(true));
 }
 
@@ -177,10 +180,8 @@ fn a_passive_neighbour_is_asked_for_nothing() {
     let link = solo.neighbour(1);
     solo.describe(20);
     let all = solo.blocks(20);
-    solo.hear(
-        link,
-        Message::Profile { playing: rillcast_core::protocol::coding::List::clipped([]), passive: true },
-    );
+    let playing = List::clipped([]);
+    solo.hear(link, Message::Profile { playing, passive: true, upload: 0 });
     solo.holds(link, 20, 0..all);
     solo.wait(Duration::from_millis(100));
     assert!(solo.take_requests(link).is_empty());

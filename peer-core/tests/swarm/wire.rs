@@ -5,10 +5,14 @@
 
 use rillcast_core::engine::{BULK_HEADER, MAX_CONTROL};
 use rillcast_core::media::Bits;
-use rillcast_core::protocol::coding::{List, Wire};
+use rillcast_core::overlay::census::{SLOTS, Slot};
+use rillcast_core::protocol::coding::{Blob, List, Wire, Writer};
 use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
-use rillcast_core::protocol::id::{BlockIndex, PublisherKey, SegmentKey, SwarmId, TrackId};
-use rillcast_core::wire::message::{BlockName, HaveMap, MAX_GOT, MAX_KEYS, MAX_MAPS, No, Playing};
+use rillcast_core::protocol::id::{BlockIndex, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
+use rillcast_core::wire::message::{
+    Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, MAX_GOT, MAX_KEYS, MAX_MAPS, No, Playing,
+};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
 fn key() -> SegmentKey {
@@ -32,26 +36,37 @@ fn small_digest() -> SegmentDigest {
     }
 }
 
+fn acquaintance(track: Option<TrackId>) -> Acquaintance {
+    let net = Network { asn: 3320, country: 0x4445, site: 0x8000_0001 };
+    let id = PeerId([0xf6; 16]);
+    let peer = PeerDescriptor { id, role: Role::Viewer, nonce: 300, weight: 100, net, initiate: true };
+    Acquaintance { peer, track }
+}
+
 fn every_message() -> Vec<(&'static str, Message)> {
     let (offer, request) = (TransferId::offer(7), TransferId::request(7));
     let mut blocks = Bits::full(3);
     blocks.insert(64);
-    let map = HaveMap { key: key(), blocks };
+    let map = HaveMap { key: key(), blocks: blocks.clone() };
     let empty = HaveMap { key: key(), blocks: Bits::default() };
     let playing = Playing { track: key().track, next: 301 };
+    let decline = |why| Message::Decline { transfer: offer, why, blocks: blocks.clone() };
+    let payload = Blob::new(*b"hi").expect("short");
+    let known = acquaintance(Some(key().track));
+    let slots = List::clipped((0..SLOTS as u32).map(|n| Slot { value: n << 24 | 7, age: n as u8 }));
     vec![
         ("hello", Message::Hello { version: 1, session: 0x0102_0304_0506_0708 }),
-        ("profile", Message::Profile { playing: List::clipped([playing]), passive: true }),
+        ("profile", Message::Profile { playing: List::clipped([playing]), passive: true, upload: 262_500 }),
         ("have", Message::Have { maps: List::clipped([map, empty]) }),
         ("got", Message::Got { blocks: List::clipped([name()]) }),
         ("want-digest", Message::WantDigest { keys: List::clipped([key()]) }),
         ("digest", Message::Digest { digest: small_digest() }),
-        ("offer", Message::Offer { transfer: offer, name: name() }),
-        ("grant", Message::Grant { transfer: offer }),
-        ("decline-held", Message::Decline { transfer: offer, why: No::Held }),
-        ("decline-in-flight", Message::Decline { transfer: offer, why: No::InFlight }),
-        ("decline-unwanted", Message::Decline { transfer: offer, why: No::Unwanted }),
-        ("decline-no-digest", Message::Decline { transfer: offer, why: No::NoDigest }),
+        ("offer", Message::Offer { transfer: offer, name: name(), blocks: blocks.clone() }),
+        ("grant", Message::Grant { transfer: offer, name: name(), blocks: blocks.clone() }),
+        ("decline-held", decline(No::Held)),
+        ("decline-in-flight", decline(No::InFlight)),
+        ("decline-unwanted", decline(No::Unwanted)),
+        ("decline-no-digest", decline(No::NoDigest)),
         ("request", Message::Request { transfer: request, name: name(), need_ms: 1500 }),
         ("refuse-not-held", Message::Refuse { transfer: request, why: No::NotHeld }),
         ("refuse-busy", Message::Refuse { transfer: request, why: No::Busy }),
@@ -60,6 +75,11 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("claim", Message::Claim { key: key(), first: 4, count: 4 }),
         ("ping", Message::Ping { stamp: 1_000_000 }),
         ("pong", Message::Pong { stamp: 1_000_000 }),
+        ("census", Message::Census { of: 0x0123_4567_89ab_cdef, slots }),
+        ("shuffle", Message::Shuffle { peers: List::clipped([known, acquaintance(None)]) }),
+        ("relay", Message::Relay { to: known.peer.id, payload: payload.clone() }),
+        ("relayed", Message::Relayed { from: known, payload }),
+        ("reprioritise", Message::Reprioritise { transfer: request, need_ms: 700 }),
     ]
 }
 
@@ -91,11 +111,11 @@ fn golden_vectors_of_every_message_hold() {
 #[test]
 fn every_kind_of_message_has_a_golden_vector() {
     let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
-    assert_eq!(tags, (0..16).collect());
+    assert_eq!(tags, (0..21).collect());
     for (name, message) in every_message() {
         assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
     }
-    assert!(Message::parse(&[16]).is_err(), "a new tag wants a vector");
+    assert!(Message::parse(&[21]).is_err(), "a new tag wants a vector");
 }
 
 #[test]
@@ -121,11 +141,18 @@ fn the_longest_messages_fit_the_limit() {
         hashes: vec![[1; 32]; MAX_BLOCKS],
         ..small_digest()
     };
+    let net = Network { asn: u32::MAX, country: u16::MAX, site: u32::MAX };
+    let peer = PeerDescriptor { nonce: u64::MAX, weight: u16::MAX, net, ..acquaintance(None).peer };
+    let widest = Acquaintance { peer, track: Some(key.track) };
     let longest = [
-        Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full }; MAX_MAPS]) },
+        Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
         Message::Got { blocks: List::clipped(vec![name; MAX_GOT]) },
         Message::WantDigest { keys: List::clipped(vec![key; MAX_KEYS]) },
         Message::Digest { digest },
+        Message::Offer { transfer: TransferId(u32::MAX), name, blocks: full.clone() },
+        Message::Grant { transfer: TransferId(u32::MAX), name, blocks: full },
+        Message::Shuffle { peers: List::clipped(vec![widest; MAX_ACQUAINTANCES]) },
+        Message::Relayed { from: widest, payload: Blob::new(vec![1; MAX_RELAY]).expect("in bounds") },
     ];
     for message in longest {
         let bytes = message.to_bytes();
@@ -138,7 +165,7 @@ fn the_longest_messages_fit_the_limit() {
 #[test]
 fn a_list_of_one_too_many_is_refused() {
     let list = |tag: u8, n: usize, item: &[u8]| {
-        let mut w = rillcast_core::protocol::coding::Writer::new();
+        let mut w = Writer::new();
         w.byte(tag);
         w.varint(n as u64);
         (0..n).for_each(|_| w.raw(item));
@@ -146,9 +173,35 @@ fn a_list_of_one_too_many_is_refused() {
     };
     let (map, name, key) =
         (HaveMap { key: key(), blocks: Bits::default() }.to_bytes(), name().to_bytes(), key().to_bytes());
-    for (tag, limit, item) in [(2, MAX_MAPS, map), (3, MAX_GOT, name), (4, MAX_KEYS, key)] {
+    let known = acquaintance(None).to_bytes();
+    let lists = [(2, MAX_MAPS, map), (3, MAX_GOT, name), (4, MAX_KEYS, key), (17, MAX_ACQUAINTANCES, known)];
+    for (tag, limit, item) in lists {
         for (n, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
             assert_eq!(Message::parse(&list(tag, n, &item)).is_ok(), fits, "{n} items under tag {tag}");
         }
     }
+}
+
+#[test]
+fn a_signal_that_is_too_long_or_a_census_of_too_many_is_refused() {
+    let signal = |tag: u8, head: &[u8], n: usize| {
+        let mut w = Writer::new();
+        w.byte(tag);
+        w.raw(head);
+        w.bytes(&vec![1; n]);
+        Message::parse(&w.into_bytes()).is_ok()
+    };
+    for (n, fits) in [(MAX_RELAY - 1, true), (MAX_RELAY, true), (MAX_RELAY + 1, false)] {
+        assert_eq!(signal(18, &[7; 16], n), fits, "{n} bytes to be carried");
+        assert_eq!(signal(19, &acquaintance(None).to_bytes(), n), fits, "{n} bytes carried");
+    }
+    let census = |n: usize| {
+        let mut w = Writer::new();
+        w.byte(16);
+        w.varint(5);
+        w.varint(n as u64);
+        (0..n).for_each(|_| w.raw(&Slot { value: 1, age: 0 }.to_bytes()));
+        Message::parse(&w.into_bytes()).is_ok()
+    };
+    assert_eq!([SLOTS - 1, SLOTS, SLOTS + 1].map(census), [true, true, false]);
 }

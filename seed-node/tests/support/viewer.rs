@@ -105,6 +105,16 @@ impl Viewer {
                     link.bulk(frame);
                 }
             }
+            Output::Signal { to, payload } => {
+                if let Some(payload) = Blob::new(payload) {
+                    self.signaling.send(ClientMessage::Relay { to, payload });
+                }
+            }
+            Output::Signaled { from, payload } => {
+                if let Ok(signal) = SessionSignal::from_bytes(&payload) {
+                    self.pending.extend(self.links.signalled(now, from, signal));
+                }
+            }
             Output::WantPeers { count } => {
                 self.signaling.send(ClientMessage::WantPeers { count });
             }
@@ -150,8 +160,8 @@ impl Viewer {
         let link = LinkId(id);
         match what {
             Happening::Signal(signal) => {
-                if let (Some(to), Some(payload)) = (self.links.peer(id), Blob::new(signal.to_bytes())) {
-                    self.signaling.send(ClientMessage::Relay { to, payload });
+                if let Some(to) = self.links.peer(id) {
+                    self.input(Input::Signal { to, payload: signal.to_bytes() });
                 }
             }
             Happening::Open => {
@@ -181,6 +191,7 @@ impl Viewer {
         let News::Message(message) = news else {
             if let News::Joined(welcome) = news {
                 self.publishers = welcome.publishers.to_vec();
+                self.links.joined(welcome.peer);
                 self.input(Input::Welcome(*welcome));
                 let source = TrackSource {
                     track: track_id(&self.playlist),

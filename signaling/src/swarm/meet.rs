@@ -47,6 +47,7 @@ impl Swarm {
                 ok.then(|| Candidate {
                     id: *other,
                     seed: member.is_seed(),
+                    kin: asker.track().is_some() && asker.track() == member.track(),
                     load: member.introduced.len() + if met.is_some() { desk.limits.introduced } else { 0 },
                 })
             };
@@ -58,6 +59,9 @@ impl Swarm {
                 if !self.seeds.is_empty() {
                     let seeds = (0..SEEDS_LOOKED_AT).map(|_| self.seeds[self.random.below(self.seeds.len())]);
                     sample.extend(seeds);
+                }
+                if let Some(track) = asker.track() {
+                    sample.extend(self.kin.sample(track, 8 * count.max(4), &mut self.random));
                 }
                 sample
             };

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, TrackId};
 use rillcast_protocol::settings::Settings;
-use rillcast_protocol::signal::{PeerDescriptor, Report};
+use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
 
 use crate::outbox::Outbox;
 use crate::rate::Bucket;
@@ -19,6 +19,8 @@ pub struct Joiner {
     pub role: Role,
     /// A publishing seed's key.
     pub publisher: Option<PublisherKey>,
+    /// Where it is.
+    pub net: Network,
     /// Where its messages go.
     pub outbox: Outbox,
     /// This server's STUN, as seen from the joiner.
@@ -58,12 +60,18 @@ impl Member {
         self.settings.enabled && !self.settings.holdout
     }
 
+    /// The track that it names first: the picture's.
+    pub(crate) fn track(&self) -> Option<TrackId> {
+        self.playing.first().copied()
+    }
+
     pub(crate) fn descriptor(&self, initiate: bool) -> PeerDescriptor {
         PeerDescriptor {
             id: self.joiner.id,
             role: self.joiner.role,
             nonce: self.nonce,
             weight: self.weight,
+            net: self.joiner.net,
             initiate,
         }
     }

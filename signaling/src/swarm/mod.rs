@@ -3,6 +3,7 @@
 //!
 //! - [`member`]: one peer
 //! - `meet`: introductions and relaying
+//! - `kin`: who plays what
 //! - `news`: digests, and who publishes them
 //! - `digests`: those kept for newcomers
 
@@ -23,6 +24,7 @@ use crate::rate::Bucket;
 use crate::site::Site;
 
 mod digests;
+mod kin;
 mod meet;
 pub mod member;
 mod news;
@@ -62,6 +64,7 @@ pub struct Swarm {
     /// Members with digests still to be sent.
     behind: Vec<PeerId>,
     played: HashMap<TrackId, news::Played>,
+    kin: kin::Kin,
     /// What the built-in publisher follows for us.
     following: HashSet<TrackId>,
     /// Keys of seeds that have left.
@@ -83,6 +86,7 @@ impl Swarm {
             digests: digests::Digests::default(),
             behind: Vec::new(),
             played: HashMap::new(),
+            kin: kin::Kin::default(),
             following: HashSet::new(),
             former: VecDeque::new(),
             told_publishers: List::clipped([]),
@@ -149,6 +153,7 @@ impl Swarm {
             swarm: self.id,
             nonce: member.nonce,
             weight: member.weight,
+            net: member.joiner.net,
             server_time_ms,
             settings: member.settings.clone(),
             publishers: self.publishers(desk),
@@ -175,6 +180,7 @@ impl Swarm {
         }
         self.part(id, member.introduced.keys().copied());
         self.stopped(&member.playing);
+        self.kin.moved(id, member.track(), None);
         desk.metrics.peers.down();
         if member.is_seed() {
             desk.metrics.seeds.down();

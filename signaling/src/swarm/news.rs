@@ -57,6 +57,7 @@ impl Swarm {
             }
         }
         let before = std::mem::replace(&mut member.playing, playing.clone());
+        self.kin.moved(id, before.first().copied(), playing.first().copied());
         self.stopped(&before);
         self.follow(desk, now);
         for track in playing.into_iter().filter(|t| !before.contains(t)) {

@@ -228,6 +228,7 @@ impl Bench {
             id,
             role: join.role,
             publisher: join.publisher,
+            net: self.hub.locate(swarm, loopback().ip()),
             outbox,
             stun: None,
             version: join.version,

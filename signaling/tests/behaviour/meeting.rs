@@ -5,8 +5,9 @@ use rillcast_protocol::id::{Delivery, PeerId, Role};
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::kit::{Client, join, server};
+use crate::kit::{Bench, Client, Puppet, join, server};
 use futures_util::SinkExt;
+use rillcast_signaling::limits::Limits;
 
 fn relay(to: PeerId, text: &str) -> ClientMessage {
     ClientMessage::Relay { to, payload: Blob::new(text.as_bytes()).expect("short") }
@@ -43,6 +44,60 @@ async fn strangers_cannot_relay() {
     here.settle().await;
     assert!(there.settle().await.is_empty());
     assert_eq!(server.hub.metrics.relays_refused_total.value(), 3);
+}
+
+#[tokio::test]
+async fn descriptions_say_who_shares_a_network_in_this_swarm_alone() {
+    let server = server().await;
+    let mut first = Client::viewer(&server).await;
+    let mut second = Client::viewer(&server).await;
+    let elsewhere = Join { content: Text::new("other").expect("short"), ..join(Role::Viewer) };
+    let there = Client::join(&server, elsewhere).await;
+    let net = |c: &Client| c.welcome.as_ref().expect("joined").net;
+    assert_eq!(net(&first), net(&second), "all connect from this host");
+    assert_ne!(net(&first).site, 0);
+    assert_eq!((net(&first).asn, net(&first).country), (0, 0));
+    assert_ne!(net(&first).site, net(&there).site);
+    assert_eq!(first.introduced().await[0].net, net(&second));
+    assert_eq!(second.introduced().await[0].net, net(&first));
+}
+
+fn introduced(puppet: &mut Puppet) -> Vec<PeerId> {
+    let peers = puppet.heard().into_iter().flat_map(|m| match m {
+        ServerMessage::Introduce { peers } => peers.into_vec(),
+        _ => Vec::new(),
+    });
+    peers.map(|p| p.id).collect()
+}
+
+#[tokio::test]
+async fn whoever_asks_meets_players_of_the_same_rendition_in_half_the_cases_at_least() {
+    const MINE: &str = "http://origin.invalid/mine.m3u8";
+    const AUDIO: &str = "http://origin.invalid/audio.m3u8";
+    // A hundredth of the swarm plays what the asker plays; all share the sound.
+    let bench = Bench::new(Limits { introduced: 10_000, ..Limits::default() }, "");
+    let mut kin = Vec::new();
+    for n in 0..500 {
+        let other = format!("http://origin.invalid/{}.m3u8", n % 3);
+        let puppet = bench.viewer();
+        let is_kin = n % 100 == 50;
+        bench.play(&puppet, &[if is_kin { MINE } else { &other }, AUDIO]);
+        kin.extend(is_kin.then_some(puppet.id));
+    }
+    let mut asker = bench.viewer();
+    assert_eq!(introduced(&mut asker).len(), 8, "plays nothing yet, so anybody will do");
+    bench.play(&asker, &[MINE, AUDIO]);
+    bench.say(&asker, ClientMessage::WantPeers { count: 8 });
+    let met = introduced(&mut asker);
+    assert_eq!(met.len(), 8);
+    let first = met.iter().filter(|id| kin.contains(id)).count();
+    assert!(first >= 4, "{first} of {} kin", kin.len());
+    assert!(first < 8, "strangers are among them");
+
+    // Whoever turns to another rendition, or leaves, is kin no longer.
+    bench.play(&asker, &["http://origin.invalid/nobody.m3u8"]);
+    bench.say(&asker, ClientMessage::WantPeers { count: 8 });
+    assert_eq!(introduced(&mut asker).len(), 8, "without kin it is as ever");
 }
 
 #[tokio::test]

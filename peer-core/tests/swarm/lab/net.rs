@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
+use rillcast_core::overlay::census::Slots;
 use rillcast_core::protocol::coding::{List, Text};
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
-use rillcast_core::protocol::signal::{PeerDescriptor, Welcome};
+use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
+use rillcast_core::wire::Message;
 
 use super::figures::Figures;
 use super::media::{Buf, MAIN, PUBLISHER, Rendition, SEGMENT, SWARM, body, digest, holds, peer_id, video};
@@ -30,6 +32,8 @@ const TIMER: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub viewers: usize,
+    /// So many are introduced to whoever joins or asks, by chance; seeds only where there's nobody else.
+    pub introduce: usize,
     /// Bytes/s of a viewer's uplink.
     pub uplink: u64,
     /// Bytes/s from the source to one viewer.
@@ -50,6 +54,8 @@ pub struct Setup {
     /// Time between two readings of a live playlist.
     pub poll: Duration,
     pub store_budget: u64,
+    /// Where everybody is.
+    pub net: Network,
     /// Keep what is needed to replay the run.
     pub record: bool,
 }
@@ -58,6 +64,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             viewers: 8,
+            introduce: usize::MAX,
             uplink: 2_100_000 / 8,
             source_rate: 20_000_000 / 8,
             renditions: vec![video(MAIN, 1_450_000)],
@@ -71,6 +78,7 @@ impl Default for Setup {
             settings: Settings { report_secs: 0, ..Settings::default() },
             poll: SEGMENT,
             store_budget: 64 << 20,
+            net: Network::default(),
             record: false,
         }
     }
@@ -88,6 +96,8 @@ pub(super) enum Event {
     Publish(TrackId, u64),
     PublishAll(u64),
     Link(usize, usize),
+    /// The server brings a signal.
+    Signal(usize, PeerId, Vec<u8>),
     GiveUp(usize, PeerId),
     Fetch(usize, FetchId, u32),
     Do(Box<dyn FnOnce(&mut Net)>),
@@ -99,8 +109,10 @@ pub(super) struct Node {
     pub role: Role,
     pub player: Player,
     pub links: BTreeMap<LinkId, (usize, LinkId)>,
-    /// Peers that the engine wants a link with.
-    pub trying: BTreeSet<PeerId>,
+    /// Peers that the engine wants a link with, and whether we made the offer.
+    pub trying: BTreeMap<PeerId, bool>,
+    /// Peers whose offer came before the engine wanted a link.
+    pub early: BTreeSet<PeerId>,
     pub uplink: VecDeque<(LinkId, Packet)>,
     pub buffered: BTreeMap<LinkId, u32>,
     pub sending: bool,
@@ -129,6 +141,8 @@ pub struct Net {
     pub liars: BTreeSet<usize>,
     /// The source's log.
     pub log: Vec<Asked>,
+    /// The last that each node told of each population.
+    pub census: BTreeMap<(usize, u64), Slots>,
     /// What the engines told.
     pub told: Vec<(Instant, usize, Told)>,
     pub figures: Figures,
@@ -150,6 +164,7 @@ impl Net {
             versions: |_, _| 0,
             liars: BTreeSet::new(),
             log: Vec::new(),
+            census: BTreeMap::new(),
             told: Vec::new(),
             figures: Figures::default(),
             setup,
@@ -216,6 +231,7 @@ impl Net {
                 }
             }
             Event::Link(a, b) => self.link(a, b),
+            Event::Signal(n, from, payload) => self.signalled(n, from, &payload),
             Event::GiveUp(n, peer) => self.give_up_attempt(n, peer),
             Event::Fetch(n, fetch, at) => self.fetch_step(n, fetch, at),
             Event::Do(act) => act(self),
@@ -256,7 +272,12 @@ impl Net {
         match output {
             Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
             Output::Close { peer } => self.unlink(n, peer),
-            Output::Control { link, bytes } => self.send(n, link, Packet::Control(bytes)),
+            Output::Control { link, bytes } => {
+                if let Ok(Message::Census { of, slots }) = Message::parse(&bytes) {
+                    self.census.insert((n, of), slots);
+                }
+                self.send(n, link, Packet::Control(bytes));
+            }
             Output::Bulk { link, frame } => self.send(n, link, Packet::Bulk(frame)),
             Output::WantDigests { keys } => keys.into_iter().for_each(|key| self.want_digest(n, key)),
             Output::WantPeers { .. } => self.introduce_others(n),
@@ -272,6 +293,8 @@ impl Net {
             Output::Deliver(delivery) => self.deliver(n, delivery),
             Output::Failed { key, .. } => self.failed(n, key),
             Output::Event(event) => self.told.push((self.now, n, event)),
+            Output::Signal { to, payload } => self.relay(n, to, &payload),
+            Output::Signaled { from, payload } => self.signalled(n, from, &payload),
         }
     }
 
@@ -285,6 +308,7 @@ impl Net {
                 swarm: SWARM,
                 nonce: nonce(n),
                 weight: 100,
+                net: self.setup.net,
                 server_time_ms: 0,
                 settings: self.setup.settings.clone(),
                 publishers: List::clipped(self.setup.publisher.then_some(PUBLISHER)),
@@ -317,7 +341,12 @@ impl Net {
             return;
         }
         let soon = self.now + Duration::from_millis(110);
-        let others: Vec<_> = (0..self.nodes.len()).filter(|m| *m != n && self.nodes[*m].alive).collect();
+        let mut others: Vec<_> = (0..self.nodes.len()).filter(|m| *m != n && self.nodes[*m].alive).collect();
+        if others.len() > self.setup.introduce {
+            let chance = mix(self.serial);
+            others.sort_by_key(|m| (self.nodes[*m].role == Role::Seed, mix(chance ^ *m as u64)));
+            others.truncate(self.setup.introduce);
+        }
         let list = others.iter().map(|m| self.describe(*m, true)).collect();
         self.schedule(soon, Event::Input(n, Input::Introduced(list)));
         for m in others {
@@ -327,7 +356,8 @@ impl Net {
     }
 
     fn describe(&self, n: usize, initiate: bool) -> PeerDescriptor {
-        PeerDescriptor { id: peer_id(n), role: self.nodes[n].role, nonce: nonce(n), weight: 100, initiate }
+        let (role, net) = (self.nodes[n].role, self.setup.net);
+        PeerDescriptor { id: peer_id(n), role, nonce: nonce(n), weight: 100, net, initiate }
     }
 
     fn want_digest(&mut self, n: usize, key: SegmentKey) {
@@ -440,7 +470,8 @@ impl Node {
             role,
             player: Player::new(tracks),
             links: BTreeMap::new(),
-            trying: BTreeSet::new(),
+            trying: BTreeMap::new(),
+            early: BTreeSet::new(),
             uplink: VecDeque::new(),
             buffered: BTreeMap::new(),
             sending: false,

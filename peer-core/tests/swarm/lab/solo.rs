@@ -4,13 +4,14 @@ use rillcast_core::engine::{
     Conditions, Config, Delivery, Engine, Event, FetchId, Input, LinkId, MediaKind, Output, Patience,
     Playhead, Via,
 };
+use rillcast_core::media::Bits;
 use rillcast_core::protocol::coding::{List, Text, Wire};
-use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey};
+use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
-use rillcast_core::protocol::signal::{PeerDescriptor, Welcome};
+use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
-use rillcast_core::wire::message::{BlockName, HaveMap, Playing};
+use rillcast_core::wire::message::{BlockName, HaveMap, No, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
 use super::media::{Buf, MAIN, PUBLISHER, Rendition, SWARM, body, digest, entry, holds, key, peer_id, video};
@@ -46,6 +47,12 @@ pub struct Solo {
     pub connects: Vec<PeerId>,
     pub closed: Vec<PeerId>,
     pub failed: Vec<SegmentKey>,
+    /// What signaling was told last that is played here.
+    pub playing: Vec<TrackId>,
+    /// Signals that the server is to relay.
+    pub signals: Vec<(PeerId, Vec<u8>)>,
+    /// Signals that neighbours have brought.
+    pub signaled: Vec<(PeerId, Vec<u8>)>,
     greeted: Vec<LinkId>,
     next_link: u32,
 }
@@ -74,6 +81,9 @@ impl Solo {
             connects: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
+            playing: Vec::new(),
+            signals: Vec::new(),
+            signaled: Vec::new(),
             greeted: Vec::new(),
             next_link: 0,
         };
@@ -89,6 +99,7 @@ impl Solo {
             swarm: SWARM,
             nonce: 1,
             weight: 100,
+            net: Network::default(),
             server_time_ms: 0,
             settings,
             publishers: List::clipped([PUBLISHER]),
@@ -141,10 +152,10 @@ impl Solo {
             Output::Deliver(delivery) => self.delivered.push(delivery),
             Output::Failed { key, .. } => self.failed.push(key),
             Output::Event(event) => self.events.push(event),
-            Output::WantPeers { .. }
-            | Output::Progress { .. }
-            | Output::Playing { .. }
-            | Output::WantDigests { .. } => {}
+            Output::Playing { tracks } => self.playing = tracks,
+            Output::Signal { to, payload } => self.signals.push((to, payload)),
+            Output::Signaled { from, payload } => self.signaled.push((from, payload)),
+            Output::WantPeers { .. } | Output::Progress { .. } | Output::WantDigests { .. } => {}
         }
     }
 
@@ -167,8 +178,7 @@ impl Solo {
     }
 
     pub fn introduce(&mut self, n: usize, role: Role) {
-        let peer = PeerDescriptor { id: peer_id(n), role, nonce: mix(n as u64), weight: 100, initiate: true };
-        self.tell(Input::Introduced(vec![peer]));
+        self.tell(Input::Introduced(vec![described(n, role)]));
     }
 
     /// An open link that hasn't said hello.
@@ -185,10 +195,7 @@ impl Solo {
         let link = self.stranger(n, Role::Viewer);
         self.greeted.push(link);
         self.hear(link, Message::Hello { version: 1, session: 7000 + n as u64 });
-        self.hear(
-            link,
-            Message::Profile { playing: List::clipped([Playing { track: MAIN, next: 21 }]), passive: false },
-        );
+        self.hear(link, profile([Playing { track: MAIN, next: 21 }]));
         link
     }
 
@@ -255,7 +262,7 @@ impl Solo {
 
     /// A neighbour says that it holds blocks of a segment.
     pub fn holds(&mut self, link: LinkId, number: u64, blocks: impl IntoIterator<Item = u16>) {
-        let mut bits = rillcast_core::media::Bits::default();
+        let mut bits = Bits::default();
         blocks.into_iter().for_each(|b| bits.insert(b));
         self.hear(link, Message::Have { maps: List::clipped([HaveMap { key: key(number), blocks: bits }]) });
     }
@@ -284,6 +291,48 @@ impl Solo {
     pub fn is_closed(&self, n: usize) -> bool {
         self.closed.contains(&peer_id(n))
     }
+}
+
+/// A peer as the server describes it.
+pub fn described(n: usize, role: Role) -> PeerDescriptor {
+    let net = Network::default();
+    PeerDescriptor { id: peer_id(n), role, nonce: mix(n as u64), weight: 100, net, initiate: true }
+}
+
+/// What a willing neighbour says that it plays.
+pub fn profile(playing: impl IntoIterator<Item = Playing>) -> Message {
+    Message::Profile { playing: List::clipped(playing), passive: false, upload: 0 }
+}
+
+/// An offer by somebody who holds nothing else of the segment.
+pub fn offer(transfer: TransferId, name: BlockName) -> Message {
+    Message::Offer { transfer, name, blocks: Bits::default() }
+}
+
+/// Yes to an offer, by somebody who holds nothing of the segment.
+pub fn grant(transfer: TransferId, name: BlockName) -> Message {
+    Message::Grant { transfer, name, blocks: Bits::default() }
+}
+
+/// No to an offer, by somebody who holds nothing of the segment.
+pub fn decline(transfer: TransferId, why: No) -> Message {
+    Message::Decline { transfer, why, blocks: Bits::default() }
+}
+
+/// The block that was granted under an offer's number.
+pub fn granted(said: &[Message], transfer: TransferId) -> Option<BlockName> {
+    said.iter().find_map(|m| match m {
+        Message::Grant { transfer: t, name, .. } if *t == transfer => Some(*name),
+        _ => None,
+    })
+}
+
+/// Why an offer was declined.
+pub fn declined(said: &[Message], transfer: TransferId) -> Option<No> {
+    said.iter().find_map(|m| match m {
+        Message::Decline { transfer: t, why, .. } if *t == transfer => Some(*why),
+        _ => None,
+    })
 }
 
 /// The name of a block of [`MAIN`].

@@ -8,7 +8,12 @@ use rillcast_core::time::Duration;
 use super::media::{Buf, number_of, peer_id};
 use super::net::{Event, Net};
 
-const CONNECT: Duration = Duration::from_millis(500);
+/// Of a link, once offer and answer have been exchanged.
+const HANDSHAKE: Duration = Duration::from_millis(450);
+/// From one peer to another by way of the server.
+const RELAY: Duration = Duration::from_millis(25);
+const OFFER: &[u8] = b"offer";
+const ANSWER: &[u8] = b"answer";
 /// A browser gives an attempt up after this time.
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// Bytes/s of a seed's uplink.
@@ -22,17 +27,48 @@ pub(super) enum Packet {
 
 impl Net {
     pub(super) fn connect(&mut self, n: usize, peer: PeerId, initiate: bool) {
-        let other = number_of(peer);
-        self.nodes[n].trying.insert(peer);
-        if initiate || self.nodes[other].trying.contains(&peer_id(n)) {
-            self.schedule(self.now + CONNECT, Event::Link(n, other));
+        self.nodes[n].trying.insert(peer, initiate);
+        if initiate {
+            self.say(n, peer, OFFER);
+        } else if self.nodes[n].early.remove(&peer) {
+            self.say(n, peer, ANSWER);
         }
         self.schedule(self.now + ATTEMPT, Event::GiveUp(n, peer));
     }
 
+    fn say(&mut self, n: usize, to: PeerId, what: &[u8]) {
+        let payload = what.to_vec();
+        self.schedule(self.now, Event::Input(n, Input::Signal { to, payload }));
+    }
+
+    /// The server relays a signal.
+    pub(super) fn relay(&mut self, n: usize, to: PeerId, payload: &[u8]) {
+        if self.signaling {
+            self.schedule(self.now + RELAY, Event::Signal(number_of(to), peer_id(n), payload.to_vec()));
+        }
+    }
+
+    /// A signal has come, by the server or by a neighbour. Of two that call each other the one with the greater name answers.
+    pub(super) fn signalled(&mut self, n: usize, from: PeerId, payload: &[u8]) {
+        if !self.nodes[n].alive {
+            return;
+        }
+        match (payload == OFFER, self.nodes[n].trying.get(&from)) {
+            (true, None) => drop(self.nodes[n].early.insert(from)),
+            (true, Some(ours)) => {
+                if !ours || peer_id(n) > from {
+                    self.nodes[n].trying.insert(from, false);
+                    self.say(n, from, ANSWER);
+                }
+            }
+            (false, _) => self.schedule(self.now + HANDSHAKE, Event::Link(n, number_of(from))),
+        }
+    }
+
     /// Opens a link if both ends still want it.
     pub(super) fn link(&mut self, a: usize, b: usize) {
-        let wanted = |n: usize, m: usize| self.nodes[n].alive && self.nodes[n].trying.contains(&peer_id(m));
+        let wanted =
+            |n: usize, m: usize| self.nodes[n].alive && self.nodes[n].trying.contains_key(&peer_id(m));
         if !wanted(a, b) || !wanted(b, a) {
             return;
         }
@@ -47,7 +83,7 @@ impl Net {
     }
 
     pub(super) fn give_up_attempt(&mut self, n: usize, peer: PeerId) {
-        if self.nodes[n].trying.remove(&peer) {
+        if self.nodes[n].trying.remove(&peer).is_some() {
             self.input(n, Input::LinkClosed { peer, link: None });
         }
     }

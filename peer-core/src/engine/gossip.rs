@@ -1,0 +1,180 @@
+//! How many there are, and who: told to neighbours now and then. Signals carried from neighbour to neighbour.
+
+use rillcast_protocol::coding::{Blob, List};
+use rillcast_protocol::id::{PeerId, Role};
+use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
+
+use crate::overlay::rank::affinity;
+use crate::overlay::{Link, Place, Populations};
+use crate::payload::Payload;
+use crate::time::{Duration, Instant};
+use crate::wire::Message;
+use crate::wire::message::{Acquaintance, MAX_ACQUAINTANCES, Playing};
+
+use super::{Engine, LinkId, Output};
+
+/// Neighbours are described to one of them this often.
+const SHUFFLE: Duration = Duration::from_millis(5000);
+/// The census is told to a neighbour of each population this often.
+const CENSUS: Duration = Duration::from_millis(1500);
+/// Of the neighbours described, so many are picked by chance, the others because they suit the one who is told.
+const BY_CHANCE: usize = 2;
+/// Signals that a neighbour may have carried in one [`CARRIED_IN`].
+const MAX_CARRIED: u16 = 64;
+/// See [`MAX_CARRIED`].
+const CARRIED_IN: Duration = Duration::from_millis(10_000);
+
+fn describe(link: &Link) -> Acquaintance {
+    let peer = PeerDescriptor {
+        id: link.peer,
+        role: link.role,
+        nonce: link.nonce,
+        weight: link.weight,
+        net: link.net,
+        initiate: true,
+    };
+    Acquaintance { peer, track: link.playing.first().map(|p| p.track) }
+}
+
+impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
+    /// Counts us among those who play what we play, and those who are where we are.
+    pub(super) fn belong(&mut self, passive: bool, now: Instant) {
+        let Some(membership) = self.membership else { return };
+        self.place.tracks = self.timeline.current().map(|c| c.track).collect();
+        let mut ours: Vec<u64> = self.place.tracks.iter().copied().map(Populations::of_track).collect();
+        if self.place.net.site != 0 {
+            ours.push(Populations::of_site(self.place.net.site));
+        }
+        // Whoever gives nothing is no candidate, and doesn't count.
+        let counts = !passive && self.config.role == Role::Viewer;
+        self.populations.belong(&ours, counts.then_some(membership.nonce), now);
+    }
+
+    pub(super) fn gossip(&mut self, now: Instant) {
+        if self.membership.is_none() {
+            return;
+        }
+        let ours = self.populations.ids();
+        if now >= self.census_at {
+            self.census_at = now + CENSUS;
+            for of in ours {
+                let members: Vec<_> =
+                    self.members.links().filter(|(_, l)| self.is_of(l, of)).map(|(id, _)| id).collect();
+                if !members.is_empty() {
+                    let link = members[self.rng.below(members.len())];
+                    self.tell_census(link, of, now);
+                }
+            }
+        }
+        if now >= self.shuffle_at {
+            self.shuffle_at = now + SHUFFLE;
+            let viewers = self.members.links().filter(|(_, l)| l.greeted && l.role == Role::Viewer);
+            let viewers: Vec<_> = viewers.map(|(id, _)| id).collect();
+            if !viewers.is_empty() {
+                let link = viewers[self.rng.below(viewers.len())];
+                self.shuffle(link);
+            }
+        }
+    }
+
+    fn is_of(&self, link: &Link, population: u64) -> bool {
+        let near = link.net.site != 0 && Populations::of_site(link.net.site) == population;
+        link.greeted && (near || link.playing.iter().any(|p| Populations::of_track(p.track) == population))
+    }
+
+    fn tell_census(&mut self, link: LinkId, of: u64, now: Instant) {
+        if let Some(census) = self.populations.census_mut(of) {
+            let slots = census.tell(now);
+            self.send(link, Message::Census { of, slots });
+        }
+    }
+
+    /// Describes some neighbours to one of them.
+    pub(super) fn shuffle(&mut self, to: LinkId) {
+        let Some(receiver) = self.members.link(to) else { return };
+        let theirs = Place { net: receiver.net, tracks: receiver.playing.iter().map(|p| p.track).collect() };
+        let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
+        let mut others: Vec<Acquaintance> = others.map(|(_, l)| describe(l)).collect();
+        for at in 0..BY_CHANCE.min(others.len()) {
+            let other = at + self.rng.below(others.len() - at);
+            others.swap(at, other);
+        }
+        let rest = others.len().min(BY_CHANCE);
+        others[rest..]
+            .sort_by_key(|a| core::cmp::Reverse(affinity(&theirs, a.peer.role, a.peer.net, a.track)));
+        if !others.is_empty() {
+            others.truncate(MAX_ACQUAINTANCES);
+            self.send(to, Message::Shuffle { peers: List::clipped(others) });
+        }
+    }
+
+    pub(super) fn shuffled(&mut self, link: LinkId, peers: &[Acquaintance], now: Instant) {
+        let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
+        let me = self.membership.map(|m| m.peer);
+        for known in peers.iter().filter(|a| Some(a.peer.id) != me && a.peer.role == Role::Viewer) {
+            self.members.hear_of(&known.peer, known.track, via, now);
+        }
+    }
+
+    pub(super) fn profiled(
+        &mut self,
+        link: LinkId,
+        playing: Vec<Playing>,
+        passive: bool,
+        upload: u32,
+        now: Instant,
+    ) {
+        let is_first = self.members.link(link).is_some_and(|l| l.playing.is_empty());
+        if let Some(l) = self.members.link_mut(link) {
+            (l.playing, l.passive, l.upload) = (playing, passive, upload);
+        }
+        self.dirty.give = true;
+        // A seed follows what its neighbours play.
+        self.dirty.get |= self.config.role == Role::Seed;
+        if is_first {
+            // A newcomer learns at once how many there are, and who.
+            self.shuffle(link);
+            for of in self.populations.ids() {
+                if self.members.link(link).is_some_and(|l| self.is_of(l, of)) {
+                    self.tell_census(link, of, now);
+                }
+            }
+        }
+    }
+
+    /// The shell has something for a peer that it is connecting with.
+    pub(super) fn signal(&mut self, to: PeerId, payload: Vec<u8>) {
+        match (self.members.route(to), Blob::<MAX_RELAY>::new(payload.clone())) {
+            (Some(link), Some(payload)) => self.send(link, Message::Relay { to, payload }),
+            _ => self.outputs.push_back(Output::Signal { to, payload }),
+        }
+    }
+
+    /// A neighbour asks us to carry a signal to another.
+    pub(super) fn relay(&mut self, link: LinkId, to: PeerId, payload: Blob<MAX_RELAY>, now: Instant) {
+        let Some(l) = self.members.link_mut(link) else { return };
+        let from = describe(l);
+        if let Some(other) =
+            l.may_carry(MAX_CARRIED, CARRIED_IN, now).then(|| self.members.link_to(to)).flatten()
+        {
+            self.send(other, Message::Relayed { from, payload });
+        }
+    }
+
+    /// A neighbour has carried a signal to us.
+    pub(super) fn relayed(&mut self, link: LinkId, from: &Acquaintance, payload: &[u8], now: Instant) {
+        let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
+        let peer = from.peer.id;
+        if self.membership.is_none_or(|m| m.peer == peer) || !self.sharing() {
+            return;
+        }
+        let known = PeerDescriptor { initiate: false, ..from.peer };
+        let room = self.members.has_room(self.max_links());
+        if let Some(connect) = self.members.called(&known, from.track, via, room, now) {
+            if connect {
+                self.outputs.push_back(Output::Connect { peer, initiate: false });
+            }
+            self.outputs.push_back(Output::Signaled { from: peer, payload: payload.to_vec() });
+        }
+    }
+}

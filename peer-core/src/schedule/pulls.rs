@@ -1,0 +1,121 @@
+//! Asking neighbours for blocks.
+
+use std::ops::Range;
+
+use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
+
+use crate::engine::io::LinkId;
+use crate::map::Map;
+use crate::media::Bits;
+use crate::overlay::Link;
+use crate::payload::Payload;
+use crate::time::Instant;
+use crate::wire::message::BlockName;
+
+use super::{Action, View};
+
+/// Blocks asked of one neighbour at a time.
+const PULLS_PER_LINK: usize = 3;
+/// Blocks coming at a time, so that a downlink isn't promised twice.
+const PULLS: usize = 48;
+
+/// Requests being handed out in one thought: neighbours' loads as they will be.
+pub(super) struct Pulls {
+    load: Map<LinkId, usize>,
+    total: usize,
+}
+
+impl Pulls {
+    pub(super) fn new<P: Payload>(view: &View<'_, P>) -> Self {
+        Self { load: Map::new(), total: view.downloads.len() }
+    }
+
+    /// Asks the holder that plays closest ahead of us: those further ahead are the only hope of others. Seeds only where no
+    /// viewer has room. False if nobody could be asked.
+    pub(super) fn request<P: Payload>(
+        &mut self,
+        view: &View<'_, P>,
+        name: BlockName,
+        due: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        if self.total >= PULLS {
+            return false;
+        }
+        let lead = |l: &Link| {
+            l.playing
+                .iter()
+                .find(|p| p.track == name.key.track)
+                .map_or(u64::MAX, |p| p.next.abs_diff(name.key.number))
+        };
+        let mut best = None;
+        for holding in view.index.holders(&name.key) {
+            let Some(link) =
+                view.members.link(holding.link).filter(|_| holding.blocks.contains(name.block.0))
+            else {
+                continue;
+            };
+            let busy = link.busy_until > view.now;
+            if busy || !link.greeted || link.passive || link.has_declined(&name.key, name.block.0, view.now) {
+                continue;
+            }
+            let seed = link.role == Role::Seed;
+            let limit = if seed { PULLS_PER_LINK * 4 } else { PULLS_PER_LINK };
+            let load = *self.load.or_insert_with(holding.link, || view.downloads.over(holding.link));
+            let score = (seed, load + lead(link).min(16) as usize, link.rtt, holding.link);
+            if load < limit && best.is_none_or(|b| score < b) {
+                best = Some(score);
+            }
+        }
+        let Some((.., link)) = best else { return false };
+        *self.load.or_insert_with(link, Default::default) += 1;
+        self.total += 1;
+        actions.push(Action::Request { link, name, due });
+        true
+    }
+
+    /// Asks for all of these blocks; false if some could not be asked for.
+    pub(super) fn request_all<P: Payload>(
+        &mut self,
+        view: &View<'_, P>,
+        key: SegmentKey,
+        blocks: impl Iterator<Item = u16>,
+        due: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let mut all = true;
+        for block in blocks {
+            all &= self.request(view, BlockName { key, block: BlockIndex(block) }, due, actions);
+        }
+        all
+    }
+}
+
+/// Whether a block that nobody is known to have may turn up all the same.
+pub(super) fn has_hope<P: Payload>(view: &View<'_, P>) -> bool {
+    view.arriving || view.members.expects_company() || view.members.links().any(|(_, l)| !l.greeted)
+}
+
+/// Blocks of a segment that some neighbour holds (be it busy) or is fetching.
+pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
+    let mut near = Bits::default();
+    for holding in view.index.holders(key) {
+        if view.members.link(holding.link).is_some_and(|l| !l.passive) {
+            near.merge(&holding.blocks);
+        }
+    }
+    view.members.links().for_each(|(_, l)| l.claimed(key, view.now, &mut near));
+    near
+}
+
+/// Runs of numbers that follow each other.
+pub(super) fn runs(blocks: &[u16]) -> Vec<Range<u16>> {
+    let mut runs: Vec<Range<u16>> = Vec::new();
+    for block in blocks {
+        match runs.last_mut() {
+            Some(run) if run.end == *block => run.end += 1,
+            _ => runs.push(*block..*block + 1),
+        }
+    }
+    runs
+}

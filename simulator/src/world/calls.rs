@@ -1,0 +1,110 @@
+//! Calls of engines: what they are told, what they ask for, and when they want to be called again.
+
+use rillcast_core::engine::{Check, Event as Told, Input, Output};
+use rillcast_core::payload::Payload;
+use rillcast_core::time::{Duration, Instant};
+
+use super::{Event, World};
+use crate::media::{Lump, holds, number_of};
+
+/// A page's timers are no finer.
+const TIMER: Duration = Duration::from_millis(1);
+
+impl World {
+    /// Tells an engine something, and does what it asks for.
+    pub(super) fn input(&mut self, n: u32, input: Input<Lump>) {
+        let now = self.now;
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let Some(engine) = &mut self.nodes[n as usize].engine else { break };
+            self.ledger.calls += 1;
+            engine.handle(now, input);
+            while let Some(engine) = &mut self.nodes[n as usize].engine
+                && let Some(output) = engine.poll_output()
+            {
+                match output {
+                    Output::Verify { check, what } => {
+                        self.note_block(n, &what);
+                        verdicts.push_back(Input::Verdict { check, ok: holds(&what) });
+                    }
+                    output => self.output(n, output),
+                }
+            }
+            next = verdicts.pop_front();
+        }
+        verdicts.clear();
+        self.verdicts = verdicts;
+        self.set_timer(n);
+    }
+
+    fn set_timer(&mut self, n: u32) {
+        let earliest = self.now + TIMER;
+        let node = self.node(n);
+        let Some(engine) = &node.engine else { return };
+        let wanted = engine.poll_timeout().max(earliest);
+        node.timer.wanted = wanted;
+        if wanted < node.timer.queued {
+            node.timer.queued = wanted;
+            self.schedule(wanted, Event::Timer(n));
+        }
+    }
+
+    pub(super) fn timer(&mut self, n: u32) {
+        let now = self.now;
+        let timer = &mut self.node(n).timer;
+        if timer.queued != now {
+            return;
+        }
+        timer.queued = Instant::NEVER;
+        let wanted = timer.wanted;
+        if wanted > now {
+            if wanted != Instant::NEVER {
+                self.node(n).timer.queued = wanted;
+                self.schedule(wanted, Event::Timer(n));
+            }
+            return;
+        }
+        self.ledger.timeouts += 1;
+        self.input(n, Input::Timeout);
+    }
+
+    fn output(&mut self, n: u32, output: Output<Lump>) {
+        match output {
+            Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
+            Output::Close { peer } => self.unlink(n, peer),
+            Output::Control { link, bytes } => self.send_control(n, link, bytes),
+            Output::Bulk { link, frame } => self.send_bulk(n, link, frame),
+            Output::Signal { to, payload } => self.relay(n, to, payload),
+            Output::Signaled { from, payload } => self.signaled(n, number_of(from) as u32, &payload),
+            Output::WantPeers { count } => self.introduce(n, usize::from(count)),
+            Output::WantDigests { keys } => keys.into_iter().for_each(|key| self.want_digest(n, key)),
+            Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
+            Output::CancelFetch { fetch } => self.cancel_fetch(n, fetch),
+            Output::Deliver(delivery) => self.delivered(n, &delivery),
+            Output::Failed { key, .. } => self.failed(n, key),
+            Output::Playing { tracks } if self.is_viewer(n) => self.plays(n, tracks),
+            Output::Playing { tracks } => self.seed_follows(n, &tracks),
+            Output::Event(Told::Rescue { key, .. }) => self.node(n).rescuing = Some(key),
+            Output::Verify { .. } | Output::Progress { .. } | Output::Event(_) => {}
+        }
+    }
+
+    /// A block is here and about to be verified.
+    fn note_block(&mut self, n: u32, what: &Check<Lump>) {
+        let Check::Block { payload, .. } = what else { return };
+        let bytes = payload.len() as u64;
+        if !holds(what) {
+            self.ledger.polluted += bytes;
+        } else if !payload.hurried && self.is_viewer(n) {
+            let depth = usize::from(payload.depth);
+            let hops = &mut self.node(n).hops;
+            hops.0 += bytes;
+            hops.1 += bytes * depth as u64;
+            if self.ledger.depths.len() <= depth {
+                self.ledger.depths.resize(depth + 1, 0);
+            }
+            self.ledger.depths[depth] += bytes;
+        }
+    }
+}
