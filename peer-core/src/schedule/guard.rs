@@ -104,4 +104,15 @@ mod tests {
         (0..500).for_each(|_| guard.learn(false));
         assert_eq!(guard.margin(), MIN_MARGIN);
     }
+
+    #[test]
+    fn what_can_wait_is_what_the_source_brings_in_the_time_that_is_left() {
+        let guard = Guard::default();
+        let first = Some(Duration::from_millis(200));
+        let rate = Some(Rate::new(100_000));
+        let left = |ms: u64| guard.can_wait(DEADLINE, rate, first, DEADLINE.minus(Duration::from_millis(ms)));
+        assert_eq!(left(0), 0);
+        assert_eq!(left(1500), 0, "margin and first byte");
+        assert_eq!(left(2500), 100_000);
+    }
 }

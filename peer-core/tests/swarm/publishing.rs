@@ -9,7 +9,7 @@ use rillcast_core::wire::Message;
 use rillcast_core::wire::message::Playing;
 
 use crate::lab::solo::profile;
-use crate::lab::{HIGH, MAIN, Net, Setup, Solo, digest, key, peer_id};
+use crate::lab::{HIGH, MAIN, Net, Setup, Solo, digest, key, key_of, peer_id, video};
 
 #[test]
 fn without_a_publisher_everybody_plays_from_the_source_and_nothing_is_shared() {
@@ -151,7 +151,7 @@ fn a_digest_is_told_on_to_neighbours_that_lack_it() {
 fn a_new_neighbour_hears_of_the_newest_segments_of_every_track() {
     let mut solo = Solo::viewer();
     for number in 0..60 {
-        for rendition in [solo.rendition, crate::lab::video(crate::lab::HIGH, 900_000)] {
+        for rendition in [solo.rendition, video(HIGH, 900_000)] {
             let digest = digest(&rendition, number, false);
             solo.tell(Input::Digest(digest));
         }
@@ -168,7 +168,7 @@ fn a_new_neighbour_hears_of_the_newest_segments_of_every_track() {
         .flatten()
         .map(|m| m.key)
         .collect();
-    assert!(maps.contains(&key(59)) && maps.contains(&crate::lab::key_of(crate::lab::HIGH, 59)));
+    assert!(maps.contains(&key(59)) && maps.contains(&key_of(HIGH, 59)));
     assert_eq!(maps.len(), 64);
 }
 
