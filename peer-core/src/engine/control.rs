@@ -213,7 +213,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn has_capacity(&self, now: Instant) -> bool {
         const AHEAD_MS: u64 = 800;
         let block = u64::from(rillcast_protocol::digest::BLOCK);
-        let coming = self.downloads.len() as u64 * block + self.sources.outstanding();
+        let coming = self.downloads.len() as u64 * block + self.sources.outstanding(now);
         self.sources
             .throughput(now)
             .is_none_or(|rate| coming < (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block))

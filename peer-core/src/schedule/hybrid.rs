@@ -194,7 +194,7 @@ impl Hybrid {
             if !starting {
                 // No more than must be: peers may still bring the rest.
                 let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
-                let outstanding = view.sources.outstanding();
+                let outstanding = view.sources.outstanding(now);
                 // More than the way to us takes in good time would only wait, and make others wait.
                 if view.sources.throughput(now).is_some_and(|rate| rate.time_for(outstanding) > FULL) {
                     return plan.at(now + TICK);

@@ -183,9 +183,9 @@ impl<P: Payload> Sources<P> {
         silent >= STALLED && (now.since(self.moved) >= STALLED / 2 || silent >= STALLED * 4)
     }
 
-    /// Bytes that the source is about to bring.
-    pub fn outstanding(&self) -> u64 {
-        self.fetches.values().map(|f| f.left).sum()
+    /// Bytes that the source is about to bring. Those of a fetch that hangs aren't coming.
+    pub fn outstanding(&self, now: Instant) -> u64 {
+        self.fetches.values().filter(|f| !self.hangs(f, now)).map(|f| f.left).sum()
     }
 
     /// Whether any fetch is for the segment.
@@ -300,6 +300,20 @@ mod tests {
     }
 
     // H9
+    #[test]
+    fn what_hangs_is_not_about_to_come_and_what_waits_its_turn_is() {
+        let mut sources = Sources::<Vec<u8>>::default();
+        let first = sources.begin(key(), Some(0..1), (0, 1000), Via::Origin, Instant::ZERO);
+        sources.begin(key(), Some(1..2), (1000, 500), Via::Origin, Instant::ZERO);
+        let at = |ms| Instant::ZERO + Duration::from_millis(ms);
+        sources.got(first, 400, at(2000));
+        assert_eq!(sources.outstanding(at(3000)), 1100, "the second waits while the first brings something");
+        assert!(sources.covers(&key(), 1, at(3000)));
+        assert_eq!(sources.outstanding(at(3300)), 600, "nothing has come for a while");
+        assert!(!sources.covers(&key(), 1, at(3300)));
+        assert_eq!(sources.outstanding(at(4500)), 0);
+    }
+
     #[test]
     fn throughput_is_that_of_all_fetches_together() {
         let mut sources = Sources::default();
