@@ -3,6 +3,26 @@
 //! The engine's maps hold tens to a few hundreds of small entries. There a sorted vector is quicker than a tree, and its code
 //! is a tenth of one: a `BTreeMap` costs a viewer some 7 kB of download for every pair of types that it is used with.
 
+/// Takes the least out of a list. Where few of many are wanted in order, sorting would cost more code than it saves time.
+pub fn take_least<T: Ord>(list: &mut Vec<T>) -> Option<T> {
+    let mut least = 0;
+    for at in 1..list.len() {
+        if list[at] < list[least] {
+            least = at;
+        }
+    }
+    (!list.is_empty()).then(|| list.swap_remove(least))
+}
+
+/// Puts one where it belongs in a list that is in order. For short lists, and those that come in order as a rule.
+pub fn put_in_order<T, K: Ord>(list: &mut Vec<T>, item: T, key: impl Fn(&T) -> K) {
+    let mut at = list.len();
+    while at > 0 && key(&list[at - 1]) > key(&item) {
+        at -= 1;
+    }
+    list.insert(at, item);
+}
+
 /// Pairs in the order of their keys.
 #[derive(Clone, Debug)]
 pub struct Map<K, V> {
@@ -139,6 +159,22 @@ impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_leaves_first() {
+        let mut list = vec![3, 1, 2, 1];
+        let order: Vec<_> = core::iter::from_fn(|| take_least(&mut list)).collect();
+        assert_eq!(order, [1, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_put_in_order_stays_in_order() {
+        let mut list = Vec::new();
+        for n in [3, 1, 2, 1, 9] {
+            put_in_order(&mut list, n, |n| *n);
+        }
+        assert_eq!(list, [1, 1, 2, 3, 9]);
+    }
 
     #[test]
     fn pairs_stay_in_order_and_are_found() {

@@ -93,9 +93,6 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Message::Shuffle { peers } => self.shuffled(link, &peers, now),
             Message::Relay { to, payload } => self.relay(link, to, payload, now),
             Message::Relayed { from, payload } => self.relayed(link, &from, payload.as_slice(), now),
-            Message::Reprioritise { transfer, need_ms } => {
-                self.uploads.reprioritise(link, transfer, now + Duration::from_millis(u64::from(need_ms)));
-            }
             Message::Ping { stamp } => self.send(link, Message::Pong { stamp }),
             Message::Pong { stamp } => {
                 let sample = now.since(Instant::from_micros(stamp));
@@ -250,7 +247,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 && !self.downloads.is_coming(key, *b)
                 && !self.sources.covers(key, *b, now)
         };
-        let lacking: Vec<u16> = theirs.iter().filter(lacks).collect();
+        let mut lacking = theirs.list();
+        lacking.retain(lacks);
         if lacking.is_empty() { None } else { Some(lacking[self.rng.below(lacking.len())]) }
     }
 

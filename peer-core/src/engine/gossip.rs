@@ -4,6 +4,7 @@ use rillcast_protocol::coding::{Blob, List};
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
 
+use crate::map::take_least;
 use crate::overlay::rank::affinity;
 use crate::overlay::{Link, Place, Populations};
 use crate::payload::Payload;
@@ -94,17 +95,20 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(receiver) = self.members.link(to) else { return };
         let theirs = Place { net: receiver.net, tracks: receiver.playing.iter().map(|p| p.track).collect() };
         let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
-        let mut others: Vec<Acquaintance> = others.map(|(_, l)| describe(l)).collect();
-        for at in 0..BY_CHANCE.min(others.len()) {
-            let other = at + self.rng.below(others.len() - at);
-            others.swap(at, other);
+        let ranked = others.map(|(id, l)| {
+            let track = l.playing.first().map(|p| p.track);
+            (u32::MAX - affinity(&theirs, l.role, l.net, track), id)
+        });
+        let mut ranked: Vec<_> = ranked.collect();
+        let mut peers = Vec::new();
+        while peers.len() < MAX_ACQUAINTANCES && !ranked.is_empty() {
+            let at = self.rng.below(ranked.len());
+            let by_chance = peers.len() < BY_CHANCE;
+            let picked = if by_chance { Some(ranked.swap_remove(at)) } else { take_least(&mut ranked) };
+            peers.extend(picked.and_then(|(_, id)| self.members.link(id)).map(describe));
         }
-        let rest = others.len().min(BY_CHANCE);
-        others[rest..]
-            .sort_by_key(|a| core::cmp::Reverse(affinity(&theirs, a.peer.role, a.peer.net, a.track)));
-        if !others.is_empty() {
-            others.truncate(MAX_ACQUAINTANCES);
-            self.send(to, Message::Shuffle { peers: List::clipped(others) });
+        if !peers.is_empty() {
+            self.send(to, Message::Shuffle { peers: List::clipped(peers) });
         }
     }
 

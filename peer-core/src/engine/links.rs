@@ -4,10 +4,11 @@ use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 
+use crate::map::put_in_order;
 use crate::overlay::Link;
 use crate::overlay::members::{PING_EVERY, SILENCE, Want};
 use crate::payload::Payload;
-use crate::time::{Duration, Instant, Rate};
+use crate::time::{Duration, Instant, Rate, micros};
 use crate::wire::Message;
 use crate::wire::message::{HaveMap, MAX_MAPS};
 
@@ -95,8 +96,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.send(link, profile);
         }
         // The newest of all tracks: by key, the highest track's alone would fill the message.
-        let mut described: Vec<_> = self.store.iter().filter(|(_, s)| s.digest().is_some()).collect();
-        described.sort_by_key(|(_, s)| core::cmp::Reverse(s.known_at));
+        let mut described = Vec::new();
+        for entry in self.store.iter().filter(|(_, s)| s.digest().is_some()) {
+            put_in_order(&mut described, entry, |(_, s)| core::cmp::Reverse(s.known_at));
+        }
         let maps = described.iter().map(|(key, s)| HaveMap { key: **key, blocks: s.held().clone() });
         let maps = List::<_, MAX_MAPS>::clipped(maps);
         if !maps.is_empty() {
@@ -162,9 +165,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         for link in quiet {
             self.ping(link, now);
         }
-        let rtts: Vec<_> = self.members.links().filter_map(|(_, l)| l.rtt).collect();
-        if !rtts.is_empty() {
-            self.pacer.set_rtt(rtts.iter().sum::<Duration>() / rtts.len() as u32);
+        let (mut sum, mut measured) = (0, 0);
+        for rtt in self.members.links().filter_map(|(_, l)| l.rtt) {
+            (sum, measured) = (sum + micros(rtt), measured + 1);
+        }
+        if let Some(mean) = sum.checked_div(measured) {
+            self.pacer.set_rtt(Duration::from_micros(mean));
         }
         let (unanswered, lost) = self.uploads.reap(now);
         self.dirty.give |= !unanswered.is_empty();

@@ -3,6 +3,7 @@
 use rillcast_protocol::coding::List;
 use rillcast_protocol::id::Role;
 
+use crate::map::put_in_order;
 use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, View};
@@ -262,10 +263,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
         }
         if self.config.role == Role::Seed {
-            let mut tracks: Vec<_> =
-                self.members.links().flat_map(|(_, l)| l.playing.iter().map(|p| p.track)).collect();
-            tracks.sort_unstable();
-            tracks.dedup();
+            let mut tracks = Vec::new();
+            for (_, l) in self.members.links() {
+                for playing in &l.playing {
+                    if !tracks.contains(&playing.track) {
+                        put_in_order(&mut tracks, playing.track, |track| *track);
+                    }
+                }
+            }
             if tracks != self.announced {
                 self.announced.clone_from(&tracks);
                 self.outputs.push_back(Output::Playing { tracks });

@@ -1,6 +1,6 @@
 //! The playlists as the player sees them, where it is, and so when each segment is needed.
 
-use crate::map::Map;
+use crate::map::{Map, put_in_order};
 
 use rillcast_protocol::id::{SegmentKey, TrackId};
 
@@ -69,8 +69,9 @@ pub struct Timeline {
 
 impl Timeline {
     /// Takes a playlist.
-    pub fn update(&mut self, track: TrackId, kind: MediaKind, mut entries: Vec<SegmentEntry>, live: bool) {
-        entries.sort_by_key(|e| e.key);
+    pub fn update(&mut self, track: TrackId, kind: MediaKind, listed: Vec<SegmentEntry>, live: bool) {
+        let mut entries = Vec::with_capacity(listed.len());
+        listed.into_iter().for_each(|entry| put_in_order(&mut entries, entry, |e: &SegmentEntry| e.key));
         if self.tracks.len() >= MAX_TRACKS && !self.tracks.contains_key(&track) {
             let playing: Vec<_> = self.current.values().map(|c| c.track).collect();
             let idle = self.tracks.keys().copied().find(|t| !playing.contains(t));

@@ -7,7 +7,6 @@
 use rillcast_protocol::coding::{DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::id::TrackId;
 
-use crate::map::Map;
 use crate::rng::mix;
 use crate::time::{Duration, Instant, millis};
 
@@ -94,7 +93,7 @@ impl Census {
 /// The populations that we belong to.
 #[derive(Clone, Debug, Default)]
 pub struct Populations {
-    all: Map<u64, Census>,
+    all: Vec<(u64, Census)>,
 }
 
 impl Populations {
@@ -110,25 +109,28 @@ impl Populations {
 
     /// We belong to these from now on, under this nonce.
     pub fn belong(&mut self, to: &[u64], nonce: Option<u64>, now: Instant) {
-        self.all.retain(|of, _| to.contains(of));
+        self.all.retain(|(of, _)| to.contains(of));
         for of in to {
-            self.all.or_insert_with(*of, || Census::new(nonce, now)).own = nonce;
+            if self.census_mut(*of).is_none() {
+                self.all.push((*of, Census::new(nonce, now)));
+            }
         }
+        self.all.iter_mut().for_each(|(_, census)| census.own = nonce);
     }
 
     /// One of ours.
     pub fn census_mut(&mut self, of: u64) -> Option<&mut Census> {
-        self.all.get_mut(&of)
+        self.all.iter_mut().find(|(id, _)| *id == of).map(|(_, census)| census)
     }
 
     /// All of ours.
     pub fn ids(&self) -> Vec<u64> {
-        self.all.keys().copied().collect()
+        self.all.iter().map(|(of, _)| *of).collect()
     }
 
     /// How many there are; 1 in one that isn't ours.
     pub fn size(&self, of: u64) -> u64 {
-        self.all.get(&of).map_or(1, Census::size)
+        self.all.iter().find(|(id, _)| *id == of).map_or(1, |(_, census)| census.size())
     }
 }
 

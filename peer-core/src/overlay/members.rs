@@ -3,7 +3,7 @@
 //! The server introduces a few; neighbours tell of theirs. Links are made with those who suit us best, a few of them left to chance, so that
 //! the swarm stays one. In the manner of HyParView (Leitao et al. 2007) and Vicinity (Voulgaris, van Steen 2013).
 
-use crate::map::Map;
+use crate::map::{Map, take_least};
 
 use rillcast_protocol::id::{PeerId, TrackId};
 use rillcast_protocol::signal::PeerDescriptor;
@@ -325,17 +325,20 @@ impl Members {
                 (core::cmp::Reverse(suits), k.attempts, rng.draw(), *id)
             })
             .collect();
-        idle.sort_unstable();
-        // Every fourth is left to chance.
-        for at in (3..idle.len()).step_by(4) {
-            let other = at + rng.below(idle.len() - at);
-            idle.swap(at, other);
-        }
         let is_dialing = |k: &Known| {
             k.state == State::Connecting && k.descriptor.initiate && now.since(k.not_before) < SLOW
         };
         let mut dialing = self.known.values().filter(|k| is_dialing(k)).count();
-        for (_, _, _, id) in idle {
+        let mut nth = 0;
+        loop {
+            // Every fourth is left to chance.
+            nth += 1;
+            let pick = if nth % 4 == 0 && !idle.is_empty() {
+                Some(idle.swap_remove(rng.below(idle.len())))
+            } else {
+                take_least(&mut idle)
+            };
+            let Some((_, _, _, id)) = pick else { break };
             let Some(known) = self.known.get_mut(&id) else { continue };
             let limit = if known.descriptor.initiate { dials_up_to } else { max_links };
             if *busy + self.in_line >= limit {
@@ -373,11 +376,13 @@ impl Members {
                 (suits, l.received + l.sent, l.peer)
             })
             .collect();
-        links.sort_unstable();
-        if let (Some(best), Some((suits, _, peer))) = (best, links.get(STRANGERS))
-            && best > *suits
+        for _ in 0..STRANGERS {
+            take_least(&mut links);
+        }
+        if let (Some(best), Some((suits, _, peer))) = (best, take_least(&mut links))
+            && best > suits
         {
-            wants.push(Want::Close(*peer));
+            wants.push(Want::Close(peer));
         }
     }
 }

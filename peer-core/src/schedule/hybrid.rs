@@ -10,7 +10,6 @@ use std::ops::Range;
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{SourceError, Via};
-use crate::map::Map;
 use crate::media::Segment;
 use crate::overlay::Populations;
 use crate::payload::Payload;
@@ -62,9 +61,9 @@ const SPREADING: Duration = Duration::from_millis(2000);
 #[derive(Clone, Debug, Default)]
 pub struct Hybrid {
     guard: Guard,
-    spent: Map<(SegmentKey, u16), Instant>,
-    backoff: Map<SegmentKey, Instant>,
-    asked: Map<SegmentKey, Instant>,
+    spent: Vec<(SegmentKey, u16, Instant)>,
+    backoff: Vec<(SegmentKey, Instant)>,
+    asked: Vec<(SegmentKey, Instant)>,
 }
 
 impl<P: Payload> Scheduler<P> for Hybrid {
@@ -94,11 +93,11 @@ impl<P: Payload> Scheduler<P> for Hybrid {
         match (via, blocks) {
             (Via::Publisher, Some(blocks)) => {
                 for group in blocks.start / GROUP..=blocks.end.saturating_sub(1) / GROUP {
-                    self.spent.insert((key, group), now);
+                    self.spent.push((key, group, now));
                 }
             }
             _ => {
-                self.backoff.insert(key, now + BACKOFF);
+                self.backoff.push((key, now + BACKOFF));
             }
         }
     }
@@ -110,9 +109,14 @@ impl<P: Payload> Scheduler<P> for Hybrid {
 
 impl Hybrid {
     fn forget_old(&mut self, now: Instant) {
-        self.backoff.retain(|_, until| *until > now);
-        self.asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
-        self.spent.retain(|_, at| now.since(*at) < Duration::from_secs(30));
+        self.backoff.retain(|(_, until)| *until > now);
+        self.asked.retain(|(_, at)| now.since(*at) < ASK_AGAIN);
+        self.spent.retain(|(_, _, at)| now.since(*at) < Duration::from_secs(30));
+    }
+
+    /// Since when the publisher's copy of a group is known to be spent.
+    fn spent_since(&self, key: &SegmentKey, group: u16) -> Option<Instant> {
+        self.spent.iter().find(|(k, g, _)| (k, *g) == (key, group)).map(|(_, _, at)| *at)
     }
 
     /// Asks for a digest that won't come by itself: on demand there's no live edge that a publisher could follow.
@@ -123,14 +127,14 @@ impl Hybrid {
         actions: &mut Vec<Action>,
     ) {
         let lacking = want.segment.is_none_or(|s| s.digest().is_none() && !s.conflict);
-        let asked = self.asked.get(&want.key).is_some_and(|at| view.now.since(*at) < ASK_AGAIN);
+        let asked = self.asked.iter().any(|(key, _)| *key == want.key);
         let waits = !view.timeline.has_started() || view.timeline.is_starving();
         // Live, what was there before we came has no digest where nobody played it yet; what is new comes by itself.
         let comes = want.live && (!want.demanded || waits);
         if comes || !lacking || asked || !view.has_publisher || !view.may_download {
             return;
         }
-        self.asked.insert(want.key, view.now);
+        self.asked.push((want.key, view.now));
         actions.push(Action::WantDigest { key: want.key });
     }
 
@@ -146,7 +150,7 @@ impl Hybrid {
     ) {
         let now = view.now;
         let waits = want.demanded && (!view.timeline.has_started() || view.timeline.is_starving());
-        if let Some(until) = self.backoff.get(&want.key).filter(|_| !waits) {
+        if let Some((_, until)) = self.backoff.iter().find(|(key, _)| *key == want.key && !waits) {
             return plan.at(*until);
         }
         let digest = want.segment.and_then(|s| s.digest().map(|d| (s, d)));
@@ -205,9 +209,8 @@ impl Hybrid {
                 let at_once = rate.map_or(0, |rate| rate.bytes_per_second() * AT_ONCE_MS / 1000);
                 let need = excess.max(at_once).div_ceil(block).max(1) as usize;
                 while take.len() > need {
-                    take.swap_remove(rng.below(take.len()));
+                    take.remove(rng.below(take.len()));
                 }
-                take.sort_unstable();
             }
             self.fetch(view, want.key, segment, &take, (Via::Origin, want.demanded, !starting), actions);
             return plan.at(now + TICK);
@@ -237,7 +240,7 @@ impl Hybrid {
                 true => Vec::new(),
                 false => absent.iter().copied().filter(lost).collect(),
             };
-            let spent = orphans.iter().any(|b| self.spent.contains_key(&(want.key, b / GROUP)));
+            let spent = orphans.iter().any(|b| self.spent_since(&want.key, b / GROUP).is_some());
             let alone = !fresh || view.members.is_empty();
             let hosted = digest.hosted && !spent && alone;
             let via = if hosted { Via::Publisher } else { Via::Origin };
@@ -338,7 +341,7 @@ impl Hybrid {
             if orphans.is_empty() {
                 continue;
             }
-            let spent = self.spent.get(&(want.key, group));
+            let spent = self.spent_since(&want.key, group);
             let rank = election::rank(&want.key, group, own, voters.iter().copied(), (unseen, mean as u16));
             // The publisher's copy is for whoever comes first. In a large swarm nobody knows who is, so that a few ask for it.
             let asks = !large || rank < ASKERS * ONE;
@@ -346,7 +349,7 @@ impl Hybrid {
             if via == Via::Origin && !view.timeline.is_listed(&want.key) {
                 continue;
             }
-            let since = spent.map_or(segment.known_at, |at| *at + SPENT);
+            let since = spent.map_or(segment.known_at, |at| at + SPENT);
             // Seeds first: with one at work, viewers are the backups.
             let head_start = if has_seed { STAGGER * 5 } else { Duration::ZERO };
             let wait = match (large, via) {

@@ -133,7 +133,9 @@ fn look<P: Payload>(
         wanting += 1;
         let mut lacks = segment.held().clone();
         if let Some(holding) = holdings.iter().find(|h| h.link == taker.id) {
-            holding.blocks.iter().filter(|b| *b < blocks).for_each(|b| holders[usize::from(b)] += 1);
+            for block in holding.blocks.list().into_iter().filter(|b| *b < blocks) {
+                holders[usize::from(block)] += 1;
+            }
             lacks.subtract(&holding.blocks);
         }
         if lacks.is_empty() {
@@ -182,7 +184,7 @@ fn best<P: Payload>(
             }
             let chance = rng.draw();
             let luck = minus_log2(chance) / u64::from(speed.max(1));
-            for block in blocks.iter() {
+            for block in blocks.list() {
                 let holders = entry.holders[usize::from(block)];
                 if usize::from(holders) >= enough {
                     continue;

@@ -5,7 +5,6 @@ use std::ops::Range;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::engine::io::LinkId;
-use crate::map::Map;
 use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
@@ -21,13 +20,21 @@ const PULLS: usize = 48;
 
 /// Requests being handed out in one thought: neighbours' loads as they will be.
 pub(super) struct Pulls {
-    load: Map<LinkId, usize>,
+    load: Vec<(LinkId, usize)>,
     total: usize,
 }
 
 impl Pulls {
     pub(super) fn new<P: Payload>(view: &View<'_, P>) -> Self {
-        Self { load: Map::new(), total: view.downloads.len() }
+        Self { load: Vec::new(), total: view.downloads.len() }
+    }
+
+    fn load_of<P: Payload>(&mut self, view: &View<'_, P>, link: LinkId) -> &mut usize {
+        let at = self.load.iter().position(|(l, _)| *l == link).unwrap_or_else(|| {
+            self.load.push((link, view.downloads.over(link)));
+            self.load.len() - 1
+        });
+        &mut self.load[at].1
     }
 
     /// Asks the holder that plays closest ahead of us: those further ahead are the only hope of others. Seeds only where no
@@ -61,14 +68,14 @@ impl Pulls {
             }
             let seed = link.role == Role::Seed;
             let limit = if seed { PULLS_PER_LINK * 4 } else { PULLS_PER_LINK };
-            let load = *self.load.or_insert_with(holding.link, || view.downloads.over(holding.link));
+            let load = *self.load_of(view, holding.link);
             let score = (seed, load + lead(link).min(16) as usize, link.rtt, holding.link);
             if load < limit && best.is_none_or(|b| score < b) {
                 best = Some(score);
             }
         }
         let Some((.., link)) = best else { return false };
-        *self.load.or_insert_with(link, Default::default) += 1;
+        *self.load_of(view, link) += 1;
         self.total += 1;
         actions.push(Action::Request { link, name, due });
         true

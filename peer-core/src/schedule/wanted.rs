@@ -2,6 +2,7 @@
 
 use rillcast_protocol::id::SegmentKey;
 
+use crate::map::put_in_order;
 use crate::media::Segment;
 use crate::media::timeline::Current;
 use crate::payload::Payload;
@@ -39,13 +40,14 @@ pub(super) fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
         if demand.is_none() && segment.is_some_and(|s| s.is_complete() || s.is_whole() || s.delivered) {
             return;
         }
-        list.push(Wanted {
+        let want = Wanted {
             key,
             segment,
             demanded: demand.is_some(),
             live: current.is_some_and(|c| c.live),
             deadline,
-        });
+        };
+        put_in_order(&mut list, want, |w| (w.deadline, w.key));
     };
     for key in view.demands.keys() {
         add(*key, view.timeline.playing(key.track));
@@ -63,6 +65,5 @@ pub(super) fn wanted<'a, P: Payload>(view: &View<'a, P>) -> Vec<Wanted<'a, P>> {
             }
         }
     }
-    list.sort_by_key(|w| (w.deadline, w.key));
     list
 }

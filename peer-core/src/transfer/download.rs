@@ -1,6 +1,6 @@
 //! Blocks on their way to us from peers.
 
-use crate::map::Map;
+use crate::map::{Map, put_in_order};
 
 use rillcast_protocol::id::{BlockIndex, SegmentKey};
 
@@ -132,13 +132,12 @@ impl<P: Payload> Downloads<P> {
         }
         download.got += payload.len() as u32;
         download.moved = now;
-        download.pieces.push((offset, payload));
+        put_in_order(&mut download.pieces, (offset, payload), |(at, _)| *at);
         if download.got < download.len {
             return Piece::Partial;
         }
-        let mut done = self.blocks.remove(&id).map_or(Vec::new(), |d| d.pieces);
+        let done = self.blocks.remove(&id).map_or(Vec::new(), |d| d.pieces);
         self.by_transfer.remove(&(link, transfer));
-        done.sort_by_key(|(at, _)| *at);
         let parts: Vec<P> = done.into_iter().map(|(_, p)| p).collect();
         let block = if parts.len() == 1 { parts[0].clone() } else { P::concat(&parts) };
         Piece::Complete(id.0, id.1, block)

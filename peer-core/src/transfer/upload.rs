@@ -178,15 +178,6 @@ impl Uploads {
         Some(slice)
     }
 
-    /// A block is needed earlier or later than was said.
-    pub fn reprioritise(&mut self, link: LinkId, transfer: TransferId, due: Instant) {
-        let waiting = |u: &Upload| u.link == link && u.transfer == transfer && u.sent == 0;
-        if let Some(at) = self.queue.iter().position(waiting) {
-            let upload = Upload { due, ..self.queue.remove(at) };
-            self.insert(upload);
-        }
-    }
-
     /// A block that has begun is finished first, whatever comes: half a block is of no use to anybody.
     fn insert(&mut self, upload: Upload) {
         let due = upload.due;

@@ -215,10 +215,6 @@ wire_enum! {
         19 => Relayed { /// The sender's neighbour that it is from.
                         from: Acquaintance, /// Opaque.
                         payload: Blob<MAX_RELAY> },
-        /// Changes how urgent a transfer is while it is going on.
-        20 => Reprioritise { /// The request's number.
-                             transfer: TransferId, /// Milliseconds until the player needs it.
-                             need_ms: u32 },
     }
 }
 

@@ -102,8 +102,6 @@ fn any_gossip() -> impl Strategy<Value = Message> {
             .prop_map(|peers| Message::Shuffle { peers: List::clipped(peers) }),
         (0usize..12, payload()).prop_map(|(n, payload)| Message::Relay { to: peer_id(n), payload }),
         (any_acquaintance(), payload()).prop_map(|(from, payload)| Message::Relayed { from, payload }),
-        (any_transfer(), any::<u32>())
-            .prop_map(|(transfer, need_ms)| Message::Reprioritise { transfer, need_ms }),
     ]
 }
 

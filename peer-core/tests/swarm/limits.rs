@@ -226,7 +226,6 @@ fn a_flood_of_names_does_not_grow_the_engine() {
             solo.hear(link, decline(offer, No::Held));
             solo.hear(link, grant(offer, name));
             solo.hear(link, Message::Refuse { transfer: request, why: No::Busy });
-            solo.hear(link, Message::Reprioritise { transfer: request, need_ms: round as u32 });
             let slots = List::clipped(vec![Slot { value: round as u32, age: 0 }; SLOTS]);
             solo.hear(link, Message::Census { of: round, slots });
             let from =

@@ -91,27 +91,6 @@ fn a_full_link_does_not_hold_up_another() {
 }
 
 #[test]
-fn a_block_needed_sooner_than_was_said_moves_up_unless_it_has_begun() {
-    let mut uploads = Uploads::default();
-    uploads.queue(request(1, 0), None);
-    next(&mut uploads);
-    for n in 2..5 {
-        uploads.queue(request(n, u64::from(n) * 100), None);
-    }
-    let soon = Instant::ZERO + Duration::from_millis(50);
-    uploads.reprioritise(LinkId(1), TransferId::request(4), soon);
-    uploads.reprioritise(LinkId(1), TransferId::request(1), Instant::NEVER);
-    uploads.reprioritise(LinkId(2), TransferId::request(3), Instant::ZERO);
-    let mut order = Vec::new();
-    while let Some(slice) = next(&mut uploads) {
-        order.push(slice.transfer);
-        uploads.arrived(slice.link, slice.transfer);
-    }
-    order.dedup();
-    assert_eq!(order, [1, 4, 2, 3].map(TransferId::request));
-}
-
-#[test]
 fn a_receiver_that_takes_nothing_is_sent_no_more_than_two_blocks() {
     let mut uploads = Uploads::default();
     for n in 1..4 {
@@ -229,20 +208,6 @@ fn what_waits_at_a_slow_receiver_stops_counting_but_the_receiver_gets_no_more() 
     assert_eq!(uploads.settle(rate, |_| true, at(400)), 0, "counted once");
     assert_eq!(uploads.arrived(LinkId(1), TransferId::request(1)).map(|(_, bytes)| bytes), Some(0));
     assert!(!uploads.is_lagging(LinkId(1)));
-}
-
-// R12
-#[test]
-fn a_block_may_become_more_urgent_while_it_waits() {
-    let mut uploads = Uploads::default();
-    for (n, due) in [(1, 100), (2, 200), (3, 300)] {
-        uploads.queue(promise(n, TransferId::request(n), due), None);
-    }
-    let at = |ms| Instant::ZERO + Duration::from_millis(ms);
-    uploads.reprioritise(LinkId(3), TransferId::request(3), at(50));
-    uploads.reprioritise(LinkId(1), TransferId::request(9), at(1));
-    let order: Vec<_> = core::iter::from_fn(|| next(&mut uploads)).map(|s| s.transfer.0 & 0xff).collect();
-    assert_eq!(order, [3, 3, 1, 1, 2, 2]);
 }
 
 #[test]
