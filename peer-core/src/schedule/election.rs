@@ -43,7 +43,7 @@ fn share_below(score: u64, weight: u16) -> u64 {
     (1 << 32) - (((2 << 32) - part) >> (whole + 1))
 }
 
-/// The weight that counts: the server's, less where the uplink can't carry the stream to two others at once. Whoever fetches first is to
+/// The weight that counts: the server's, less where the uplink can't carry the stream to four others at once. Whoever fetches first is to
 /// spread it fast (R7). Nobody can gain by lying about it.
 pub fn weight(given: u16, upload: u32, bitrate: u64) -> u16 {
     const UNKNOWN: u64 = 50;
