@@ -11,31 +11,35 @@ use crate::media::Bits;
 /// Segments remembered of one neighbour.
 pub const MAX_MAPS_PER_LINK: usize = 128;
 
-/// What one neighbour holds of a segment. An empty set says that it has the digest.
-#[derive(Clone, Debug)]
-pub struct Holding {
-    /// The neighbour.
-    pub link: LinkId,
-    /// Its blocks.
-    pub blocks: Bits,
-}
-
 /// All neighbours' have-maps.
+///
+/// Each neighbour has a place, its maps stand there in every segment's list: finding one costs no search.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    segments: Map<SegmentKey, Vec<Holding>>,
-    sizes: Map<LinkId, usize>,
+    segments: Map<SegmentKey, Vec<Option<Bits>>>,
+    places: Vec<Option<LinkId>>,
+    sizes: Vec<usize>,
 }
 
 impl Index {
-    /// Who holds anything of a segment, or knows its digest.
-    pub fn holders(&self, key: &SegmentKey) -> &[Holding] {
+    /// A neighbour's place; `None` if nothing is known of it.
+    pub fn place(&self, link: LinkId) -> Option<usize> {
+        self.places.iter().position(|l| *l == Some(link))
+    }
+
+    /// By places: what each neighbour holds of a segment; an empty set says that it has the digest, `None` not even that.
+    pub fn maps(&self, key: &SegmentKey) -> &[Option<Bits>] {
         self.segments.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who holds anything of a segment, or knows its digest.
+    pub fn holders(&self, key: &SegmentKey) -> impl Iterator<Item = (LinkId, &Bits)> {
+        self.places.iter().zip(self.maps(key)).filter_map(|(link, map)| Some(((*link)?, map.as_ref()?)))
     }
 
     /// What a neighbour holds of a segment; `None` if it hasn't even the digest.
     pub fn held(&self, link: LinkId, key: &SegmentKey) -> Option<&Bits> {
-        self.holders(key).iter().find(|h| h.link == link).map(|h| &h.blocks)
+        self.maps(key).get(self.place(link)?)?.as_ref()
     }
 
     /// Whether a neighbour holds the block.
@@ -51,68 +55,83 @@ impl Index {
     /// Replaces what a neighbour holds of a segment.
     pub fn set(&mut self, link: LinkId, key: SegmentKey, blocks: Bits) {
         *self.entry(link, key) = blocks;
-        self.bound(link);
     }
 
     /// Adds blocks to what a neighbour holds.
     pub fn merge(&mut self, link: LinkId, key: SegmentKey, blocks: &Bits) {
         self.entry(link, key).merge(blocks);
-        self.bound(link);
     }
 
     /// Adds a block to what a neighbour holds.
     pub fn add(&mut self, link: LinkId, key: SegmentKey, block: u16) {
         self.entry(link, key).insert(block);
-        self.bound(link);
     }
 
     /// A neighbour turned out not to hold a block.
     pub fn remove(&mut self, link: LinkId, key: &SegmentKey, block: u16) {
-        let holding = self.segments.get_mut(key).and_then(|all| all.iter_mut().find(|h| h.link == link));
-        if let Some(holding) = holding {
-            holding.blocks.remove(block);
+        if let (Some(place), Some(maps)) = (self.place(link), self.segments.get_mut(key))
+            && let Some(Some(map)) = maps.get_mut(place)
+        {
+            map.remove(block);
         }
     }
 
     /// A neighbour is gone.
     pub fn drop_link(&mut self, link: LinkId) {
-        if self.sizes.remove(&link).is_some() {
-            self.segments.retain(|_, all| {
-                all.retain(|h| h.link != link);
-                !all.is_empty()
-            });
-        }
+        let Some(place) = self.place(link) else { return };
+        (self.places[place], self.sizes[place]) = (None, 0);
+        self.segments.retain(|_, maps| {
+            if let Some(map) = maps.get_mut(place) {
+                *map = None;
+            }
+            maps.iter().any(Option::is_some)
+        });
+    }
+
+    /// Forgets what nobody needs any more.
+    pub fn keep(&mut self, keep: impl Fn(&SegmentKey) -> bool) {
+        let sizes = &mut self.sizes;
+        self.segments.retain(|key, maps| {
+            let kept = keep(key);
+            if !kept {
+                let known = sizes.iter_mut().zip(maps).filter(|(_, map)| map.is_some());
+                known.for_each(|(size, _)| *size -= 1);
+            }
+            kept
+        });
     }
 
     fn entry(&mut self, link: LinkId, key: SegmentKey) -> &mut Bits {
-        let all = self.segments.or_insert_with(key, Vec::new);
-        let at = match all.iter().position(|h| h.link == link) {
-            Some(at) => at,
-            None => {
-                all.push(Holding { link, blocks: Bits::default() });
-                *self.sizes.or_insert_with(link, || 0) += 1;
-                all.len() - 1
+        let place = self.place(link).unwrap_or_else(|| {
+            let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
+            if place == self.places.len() {
+                self.places.push(None);
+                self.sizes.push(0);
             }
-        };
-        &mut all[at].blocks
-    }
-
-    /// The lowest numbers are the oldest media; a neighbour that floods us with names only loses its own.
-    fn bound(&mut self, link: LinkId) {
-        if self.sizes.get(&link).is_none_or(|size| *size <= MAX_MAPS_PER_LINK) {
-            return;
-        }
-        let theirs = |all: &[Holding]| all.iter().any(|h| h.link == link);
-        let mut keys = self.segments.iter().filter(|(_, all)| theirs(all)).map(|(key, _)| *key);
-        let Some(oldest) = keys.by_ref().min_by_key(|key| key.number) else { return };
-        drop(keys);
-        if let Some(all) = self.segments.get_mut(&oldest) {
-            all.retain(|h| h.link != link);
-            if all.is_empty() {
-                self.segments.remove(&oldest);
+            self.places[place] = Some(link);
+            place
+        });
+        // The lowest numbers are the oldest media; a neighbour that floods us with names only loses its own.
+        let is_new = !self.maps(&key).get(place).is_some_and(Option::is_some);
+        if is_new && self.sizes[place] >= MAX_MAPS_PER_LINK {
+            let theirs = |maps: &[Option<Bits>]| maps.get(place).is_some_and(Option::is_some);
+            let oldest = self.segments.iter().filter(|(_, maps)| theirs(maps)).map(|(key, _)| *key);
+            if let Some(oldest) = oldest.min_by_key(|k| k.number) {
+                self.sizes[place] -= 1;
+                self.segments.retain(|key, maps| {
+                    if *key == oldest {
+                        maps[place] = None;
+                    }
+                    maps.iter().any(Option::is_some)
+                });
             }
         }
-        *self.sizes.or_insert_with(link, || 1) -= 1;
+        self.sizes[place] += usize::from(is_new);
+        let maps = self.segments.or_insert_with(key, Vec::new);
+        if maps.len() <= place {
+            maps.resize(place + 1, None);
+        }
+        maps[place].get_or_insert_default()
     }
 }
 
@@ -153,6 +172,17 @@ mod tests {
         assert!(!index.knows(ONE, &key(1)) && index.knows(TWO, &key(1)));
         index.drop_link(TWO);
         assert!(index.segments.is_empty());
+        index.add(LinkId(3), key(1), 4);
+        assert!(index.holds(LinkId(3), &key(1), 4) && index.place(LinkId(3)) == Some(0), "its place is another's now");
+    }
+
+    #[test]
+    fn what_is_forgotten_no_longer_counts_against_a_neighbour() {
+        let mut index = Index::default();
+        (0..MAX_MAPS_PER_LINK as u64).for_each(|number| index.add(ONE, key(number), 0));
+        index.keep(|key| key.number > 0);
+        index.add(ONE, key(1000), 0);
+        assert!(!index.knows(ONE, &key(0)) && index.knows(ONE, &key(1)) && index.knows(ONE, &key(1000)));
     }
 
     // R39
@@ -163,9 +193,9 @@ mod tests {
         index.remove(ONE, &key(1), 1);
         index.add(TWO, key(1), 1);
         let holders = |block| -> Vec<_> {
-            index.holders(&key(1)).iter().filter(|h| h.blocks.contains(block)).map(|h| h.link).collect()
+            index.holders(&key(1)).filter(|(_, blocks)| blocks.contains(block)).map(|(link, _)| link).collect()
         };
         assert_eq!((holders(0), holders(1), holders(9)), (vec![ONE], vec![TWO], vec![]));
-        assert!(index.holders(&key(2)).is_empty());
+        assert!(index.holders(&key(2)).next().is_none());
     }
 }

@@ -20,7 +20,7 @@ const MAX_SIGNATURES: usize = 64;
 /// Haves are gathered for so long, times the square of the neighbours to be told, before they go out together: in a small swarm news is quick
 /// and cheap, in a large one offers, grants and declines bring most of it.
 const FLUSH: Duration = Duration::from_millis(2);
-const MAX_FLUSH: Duration = Duration::from_millis(800);
+const MAX_FLUSH: Duration = Duration::from_millis(2500);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn check(&mut self, pending: Pending, what: Check<P>) {
@@ -252,7 +252,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         if let Some(segment) = self.store.segment(&key) {
             let (loaded, total) = segment.progress();
-            let from_source = segment.missing().all(|block| self.sources.covers(&key, block, now));
+            let mut missing = segment.missing();
+            missing.subtract(&self.sources.covered(&key, segment.digest().map_or(0, |d| d.blocks()), now));
+            let from_source = missing.is_empty();
             let loaded = if from_source { loaded } else { 0 };
             if segment.bytes() > 0 {
                 self.outputs.push_back(Output::Progress { key, loaded, total });

@@ -17,6 +17,8 @@ use super::{BULK_HEADER, Engine, LinkId, Output};
 
 /// A neighbour that was busy is left alone for so long.
 const BUSY: Duration = Duration::from_millis(500);
+/// One that refused for another reason isn't asked for the same again at once.
+const REFUSED: Duration = Duration::from_millis(100);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn control(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
@@ -51,9 +53,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.index.merge(link, name.key, &blocks);
                     if why == No::Held {
                         self.index.add(link, name.key, name.block.0);
-                    } else {
-                        self.with(link, |l| l.decline(name.key, name.block.0, why, now));
                     }
+                    self.with(link, |l| l.decline(name.key, why, now));
                     self.dirty.give = true;
                 }
             }
@@ -65,12 +66,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     if why == No::NotHeld {
                         self.index.remove(link, &name.key, name.block.0);
                     }
-                    self.with(link, |l| {
-                        l.decline(name.key, name.block.0, why, now);
-                        if why == No::Busy {
-                            l.busy_until = now + BUSY;
-                        }
-                    });
+                    self.with(link, |l| l.busy_until = now + if why == No::Busy { BUSY } else { REFUSED });
                     self.dirty.get = true;
                 }
             }
@@ -219,7 +215,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// What we hold of a segment, or have coming: nobody need offer it.
     fn taken_of(&self, key: &SegmentKey) -> Bits {
         let mut blocks = self.store.segment(key).map_or_else(Bits::default, |s| s.held().clone());
-        self.downloads.coming_of(key).for_each(|block| blocks.insert(block));
+        blocks.merge(&self.downloads.coming_of(key));
         blocks
     }
 
@@ -237,19 +233,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     fn lacking_of(&mut self, link: LinkId, key: &SegmentKey, now: Instant) -> Option<u16> {
-        let segment = self.store.segment(key).filter(|s| !s.conflict && !s.is_whole())?;
+        let segment = self.store.segment(key).filter(|s| !s.conflict)?;
         let blocks = segment.digest()?.blocks();
-        let mut theirs = self.index.held(link, key)?.clone();
-        theirs.subtract(segment.held());
-        let lacks = |b: &u16| {
-            *b < blocks
-                && segment.is_missing(*b)
-                && !self.downloads.is_coming(key, *b)
-                && !self.sources.covers(key, *b, now)
-        };
-        let mut lacking = theirs.list();
-        lacking.retain(lacks);
-        if lacking.is_empty() { None } else { Some(lacking[self.rng.below(lacking.len())]) }
+        let mut lacking = segment.missing();
+        lacking.intersect(self.index.held(link, key)?);
+        lacking.subtract(&self.downloads.coming_of(key));
+        lacking.subtract(&self.sources.covered(key, blocks, now));
+        lacking.any(&mut self.rng)
     }
 
     /// Why an offered block isn't wanted.

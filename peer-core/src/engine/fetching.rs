@@ -112,7 +112,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn may_yet_come(&self, key: &SegmentKey) -> bool {
         let Some(segment) = self.store.segment(key).filter(|s| s.digest().is_some()) else { return false };
         !self.timeline.is_starving()
-            && segment.missing().all(|b| {
+            && segment.missing().iter().all(|b| {
                 self.downloads.is_coming(key, b)
                     || self.members.links().any(|(id, l)| !l.passive && self.index.holds(id, key, b))
             })

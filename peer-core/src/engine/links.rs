@@ -22,7 +22,7 @@ const FEW_LINKS: usize = 14;
 /// A peer that the server has lost sight of answers a ping within this time, or is gone.
 const ANSWER: Duration = Duration::from_millis(2000);
 /// Round trips of links that speak are measured this often.
-const MEASURE_EVERY: Duration = Duration::from_millis(8000);
+const MEASURE_EVERY: Duration = Duration::from_millis(20_000);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
@@ -176,7 +176,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.dirty.give |= !unanswered.is_empty();
         for (link, name) in unanswered {
             if let Some(l) = self.members.link_mut(link) {
-                l.decline(name.key, name.block.0, crate::wire::message::No::Busy, now);
+                l.decline(name.key, crate::wire::message::No::Busy, now);
             }
         }
         self.pacer.lost(lost);

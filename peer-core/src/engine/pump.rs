@@ -105,7 +105,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.counters.rescue_bytes += u64::from(bytes);
                     self.outputs.push_back(Output::Event(Event::Rescue { key, bytes }));
                 }
-                if let Some(b) = &blocks {
+                // The guard's blocks are for us alone in the first place, and soon here.
+                if let Some(b) = blocks.as_ref().filter(|_| !rescue) {
                     let claim = Message::Claim { key, first: b.start, count: b.end - b.start };
                     self.tell_some(&claim, |l| l.plays(key.track));
                 }
@@ -255,9 +256,16 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let (uplink, before) = (self.uplink(), self.told.as_ref().map_or(0, |t| t.2));
         // Small differences aren't worth a message to everybody.
         let upload = if uplink.abs_diff(before) > before / 4 { uplink } else { before };
-        let fresh = Some((playing, passive, upload));
-        if self.told != fresh {
-            self.told = fresh;
+        // Nor is each segment of a live stream: what somebody lacks shows in its maps.
+        let moved = |before: &[Playing]| {
+            before.len() != playing.len()
+                || before.iter().zip(&playing).any(|(old, new)| {
+                    let live = self.timeline.playing(new.track).is_some_and(|c| c.live);
+                    old.track != new.track || new.next < old.next || new.next - old.next > if live { 2 } else { 0 }
+                })
+        };
+        if self.told.as_ref().is_none_or(|t| moved(&t.0) || (t.1, t.2) != (passive, upload)) {
+            self.told = Some((playing, passive, upload));
             if let Some(profile) = self.profile() {
                 self.tell_all(&profile);
             }

@@ -3,34 +3,55 @@
 use rillcast_protocol::coding::{DecodeError, Reader, Wire, Writer};
 use rillcast_protocol::digest::MAX_BLOCKS;
 
+use crate::rng::Rng;
+
 /// Which blocks of one segment somebody holds. Grows with what is put in, up to [`MAX_BLOCKS`]. Most segments have no more than
-/// 64 blocks, and a swarm's maps are many: their word needs no allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// 64 blocks, and a swarm's maps are many: their word needs no allocation, and a map no more than two words.
+#[derive(Clone, Debug, Default)]
 pub struct Bits {
     first: u64,
-    rest: Vec<u64>,
+    /// The words after the first, the last of them perhaps idle.
+    rest: Option<Box<[u64]>>,
 }
 
 impl Bits {
     /// All of the first `n`.
     pub fn full(n: u16) -> Self {
         let mut bits = Self::default();
-        (0..n).for_each(|i| bits.insert(i));
+        bits.put(0..n);
         bits
     }
 
-    fn word_mut(&mut self, at: usize) -> Option<&mut u64> {
-        if at == 0 { Some(&mut self.first) } else { self.rest.get_mut(at - 1) }
+    /// Puts a run of blocks in.
+    pub fn put(&mut self, run: core::ops::Range<u16>) {
+        run.for_each(|block| self.insert(block));
+    }
+
+    fn rest(&self) -> &[u64] {
+        self.rest.as_deref().unwrap_or_default()
     }
 
     /// The blocks from `64 * at` on as bits, the first the lowest.
     pub fn word(&self, at: usize) -> u64 {
-        if at == 0 { self.first } else { self.rest.get(at - 1).copied().unwrap_or(0) }
+        if at == 0 { self.first } else { self.rest().get(at - 1).copied().unwrap_or(0) }
+    }
+
+    fn word_mut(&mut self, at: usize) -> Option<&mut u64> {
+        if at == 0 { Some(&mut self.first) } else { self.rest.as_deref_mut()?.get_mut(at - 1) }
     }
 
     /// Words that may have bits set.
     pub fn words(&self) -> usize {
-        1 + self.rest.len()
+        1 + self.rest().len()
+    }
+
+    /// Makes room for so many words, at most for the longest segment's.
+    fn reserve(&mut self, words: usize) {
+        if words > self.words() {
+            let mut rest = vec![0; words.min(MAX_BLOCKS.div_ceil(64)) - 1];
+            rest[..self.rest().len()].copy_from_slice(self.rest());
+            self.rest = Some(rest.into());
+        }
     }
 
     /// Puts a block in. Numbers of [`MAX_BLOCKS`] and above are left out: no digest has them.
@@ -39,9 +60,7 @@ impl Bits {
         if usize::from(block) >= MAX_BLOCKS {
             return;
         }
-        if self.words() <= word {
-            self.rest.resize(word, 0);
-        }
+        self.reserve(word + 1);
         if let Some(word) = self.word_mut(word) {
             *word |= 1 << bit;
         }
@@ -66,42 +85,71 @@ impl Bits {
 
     /// Whether none is in.
     pub fn is_empty(&self) -> bool {
-        (0..self.words()).all(|at| self.word(at) == 0)
+        self.first == 0 && self.rest().iter().all(|word| *word == 0)
     }
 
     /// Takes out all that the other set has.
     pub fn subtract(&mut self, other: &Self) {
         self.first &= !other.first;
-        for (mine, theirs) in self.rest.iter_mut().zip(&other.rest) {
-            *mine &= !theirs;
+        if let Some(rest) = &mut self.rest {
+            rest.iter_mut().zip(other.rest()).for_each(|(mine, theirs)| *mine &= !theirs);
+        }
+    }
+
+    /// Keeps only what the other set has too.
+    pub fn intersect(&mut self, other: &Self) {
+        self.first &= other.first;
+        if let Some(rest) = &mut self.rest {
+            rest.iter_mut().enumerate().for_each(|(at, mine)| *mine &= other.word(at + 1));
         }
     }
 
     /// Puts in all that the other set has.
     pub fn merge(&mut self, other: &Self) {
         self.first |= other.first;
-        if self.rest.len() < other.rest.len() {
-            self.rest.resize(other.rest.len(), 0);
+        self.reserve(other.words());
+        if let Some(rest) = &mut self.rest {
+            rest.iter_mut().zip(other.rest()).for_each(|(mine, theirs)| *mine |= theirs);
         }
-        for (mine, theirs) in self.rest.iter_mut().zip(&other.rest) {
-            *mine |= theirs;
-        }
+    }
+
+    /// All in it, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let mut at = 0;
+        let mut word = self.first;
+        core::iter::from_fn(move || {
+            while word == 0 {
+                at += 1;
+                if at >= self.words() {
+                    return None;
+                }
+                word = self.word(at);
+            }
+            let block = (at * 64) as u16 + word.trailing_zeros() as u16;
+            word &= word - 1;
+            Some(block)
+        })
     }
 
     /// All in it, in order.
     #[inline(never)]
     pub fn list(&self) -> Vec<u16> {
-        let mut list = Vec::new();
-        for at in 0..self.words() {
-            let mut word = self.word(at);
-            while word != 0 {
-                list.push((at * 64) as u16 + word.trailing_zeros() as u16);
-                word &= word - 1;
-            }
-        }
-        list
+        self.iter().collect()
+    }
+
+    /// One of them, by chance.
+    pub fn any(&self, rng: &mut Rng) -> Option<u16> {
+        self.iter().nth(rng.below(self.count() as usize))
     }
 }
+
+impl PartialEq for Bits {
+    fn eq(&self, other: &Self) -> bool {
+        (0..self.words().max(other.words())).all(|at| self.word(at) == other.word(at))
+    }
+}
+
+impl Eq for Bits {}
 
 impl Wire for Bits {
     fn encode(&self, w: &mut Writer) {
@@ -113,16 +161,17 @@ impl Wire for Bits {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let n = r.length(MAX_BLOCKS.div_ceil(64))?;
         let mut bits = Self::default();
-        let mut last = None;
+        bits.reserve(n);
         for at in 0..n {
             let word = u64::from_le_bytes(Wire::decode(r)?);
-            match at {
-                0 => bits.first = word,
-                _ => bits.rest.push(word),
+            if at + 1 == n && word == 0 {
+                return Err(DecodeError::NotCanonical);
             }
-            last = Some(word);
+            if let Some(mine) = bits.word_mut(at) {
+                *mine = word;
+            }
         }
-        if last == Some(0) { Err(DecodeError::NotCanonical) } else { Ok(bits) }
+        Ok(bits)
     }
 }
 
@@ -144,6 +193,9 @@ mod tests {
             let mut rest = Bits::full(100);
             rest.subtract(&bits);
             prop_assert!((0..100).all(|b| rest.contains(b) != blocks.contains(&b)));
+            let mut common = Bits::full(64);
+            common.intersect(&bits);
+            prop_assert!((0..MAX_BLOCKS as u16).all(|b| common.contains(b) == (b < 64 && blocks.contains(&b))));
             blocks.iter().for_each(|b| bits.remove(*b));
             prop_assert!(bits.is_empty());
             prop_assert_eq!(bits.to_bytes(), vec![0], "one form of the empty set, whatever it once held");

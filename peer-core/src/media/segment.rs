@@ -41,6 +41,7 @@ pub struct Segment<P> {
     digest: Option<Arc<SegmentDigest>>,
     slots: Vec<Slot<P>>,
     held: Bits,
+    missing: Bits,
     /// All of it, straight from the source: for the own player alone.
     whole: Option<Vec<P>>,
     /// The source's bytes disagree with the digest: the segment comes whole from the source and isn't shared.
@@ -61,6 +62,7 @@ impl<P: Payload> Segment<P> {
             digest: None,
             slots: Vec::new(),
             held: Bits::default(),
+            missing: Bits::default(),
             whole: None,
             conflict: false,
             delivered: false,
@@ -79,6 +81,7 @@ impl<P: Payload> Segment<P> {
     pub fn describe(&mut self, digest: Arc<SegmentDigest>) {
         if self.digest.is_none() {
             self.slots = (0..digest.blocks()).map(|_| Slot::Missing).collect();
+            self.missing = Bits::full(digest.blocks());
             self.digest = Some(digest);
         }
     }
@@ -90,7 +93,7 @@ impl<P: Payload> Segment<P> {
 
     /// Whether a block isn't here at all.
     pub fn is_missing(&self, block: u16) -> bool {
-        matches!(self.slot(block), Some(Slot::Missing))
+        self.missing.contains(block)
     }
 
     /// Blocks that may be relayed.
@@ -117,6 +120,7 @@ impl<P: Payload> Segment<P> {
             Some(slot @ Slot::Missing) => {
                 self.bytes += payload.len() as u64;
                 *slot = Slot::Checking(payload, from);
+                self.missing.remove(block);
                 self.first_byte.get_or_insert(now);
                 true
             }
@@ -133,6 +137,7 @@ impl<P: Payload> Segment<P> {
                     *slot = Slot::Held(payload, from);
                     self.held.insert(block);
                 } else {
+                    self.missing.insert(block);
                     self.bytes -= payload.len() as u64;
                 }
                 Some(from)
@@ -168,15 +173,14 @@ impl<P: Payload> Segment<P> {
     /// The source contradicts the digest: forget every block.
     pub fn contradict(&mut self) {
         self.conflict = true;
-        self.held = Bits::default();
+        (self.held, self.missing) = Default::default();
         self.slots.clear();
         self.bytes = 0;
     }
 
-    /// Blocks that aren't here.
-    pub fn missing(&self) -> impl Iterator<Item = u16> + '_ {
-        let n = if self.whole.is_some() { 0 } else { self.slots.len() };
-        (0..n as u16).filter(|b| self.is_missing(*b))
+    /// Blocks that aren't here, and are to come.
+    pub fn missing(&self) -> Bits {
+        if self.whole.is_some() { Bits::default() } else { self.missing.clone() }
     }
 
     /// Whether every block is held and verified.

@@ -12,48 +12,67 @@ use super::Segment;
 /// Most segments remembered, with or without bytes: a swarm can't fill memory with names alone.
 pub const MAX_SEGMENTS: usize = 512;
 
+/// Segments whose order of coming is remembered: those of the last dozen seconds and a few tracks.
+pub const MAX_RECENT: usize = 64;
+
 /// Segments by key.
 #[derive(Clone, Debug)]
 pub struct Store<P> {
-    segments: Map<SegmentKey, Segment<P>>,
+    segments: Map<SegmentKey, Box<Segment<P>>>,
+    /// In the order in which we heard of them.
+    recent: Vec<SegmentKey>,
     budget: u64,
 }
 
 impl<P: Payload> Store<P> {
     /// An empty store that holds at most `budget` bytes, and what the player has asked for.
     pub fn new(budget: u64) -> Self {
-        Self { segments: Map::new(), budget }
+        Self { segments: Map::new(), recent: Vec::new(), budget }
     }
 
     /// A segment, if it is known.
     pub fn segment(&self, key: &SegmentKey) -> Option<&Segment<P>> {
-        self.segments.get(key)
+        self.segments.get(key).map(Box::as_ref)
     }
 
     /// A segment, if it is known.
     pub fn segment_mut(&mut self, key: &SegmentKey) -> Option<&mut Segment<P>> {
-        self.segments.get_mut(key)
+        self.segments.get_mut(key).map(Box::as_mut)
     }
 
     /// A segment, made known if it wasn't.
     pub fn entry(&mut self, key: SegmentKey, now: Instant) -> &mut Segment<P> {
-        self.segments.or_insert_with(key, || Segment::new(now))
+        let recent = &mut self.recent;
+        self.segments.or_insert_with(key, || {
+            if recent.len() >= MAX_RECENT {
+                recent.remove(0);
+            }
+            recent.push(key);
+            Box::new(Segment::new(now))
+        })
+    }
+
+    /// The segments that we have heard of since then, the newest first; of more than [`MAX_RECENT`] the newest.
+    pub fn since(&self, then: Instant) -> impl Iterator<Item = (&SegmentKey, &Segment<P>)> {
+        let all = self.recent.iter().rev().filter_map(|key| Some((key, self.segment(key)?)));
+        all.take_while(move |(_, segment)| segment.known_at >= then)
     }
 
     /// All segments, by track and number.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&SegmentKey, &Segment<P>)> {
-        self.segments.iter()
+        self.segments.iter().map(|(key, segment)| (key, segment.as_ref()))
     }
 
     /// The segments of a track from a number on.
     pub fn from(&self, track: TrackId, number: u64) -> impl Iterator<Item = (&SegmentKey, &Segment<P>)> {
         let first = SegmentKey { track, number, discontinuity: 0, part: 0 };
-        self.segments.from(&first).take_while(move |(k, _)| k.track == track)
+        let all = self.segments.from(&first).take_while(move |(k, _)| k.track == track);
+        all.map(|(key, segment)| (key, segment.as_ref()))
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
-        self.segments.values().map(Segment::bytes).sum()
+        self.segments.values().map(|segment| segment.bytes()).sum()
     }
 
     /// Drops what has been known longest until the budget holds again, sparing what `keep` says. Told back: what was dropped.
@@ -71,6 +90,9 @@ impl<P: Payload> Store<P> {
             let Some(key) = oldest else { break };
             bytes -= self.segments.remove(&key).map_or(0, |s| s.bytes());
             dropped.push(key);
+        }
+        if !dropped.is_empty() {
+            self.recent.retain(|key| !dropped.contains(key));
         }
         dropped
     }
@@ -93,6 +115,22 @@ mod tests {
             store.entry(key(number), now).put_whole(vec![vec![0; 100]], now);
         }
         store
+    }
+
+    #[test]
+    fn the_newest_come_first_and_no_more_than_are_remembered() {
+        let mut store = three(300);
+        let since = |store: &Store<Vec<u8>>, secs| -> Vec<u64> {
+            store.since(Instant::ZERO + Duration::from_secs(secs)).map(|(k, _)| k.number).collect()
+        };
+        assert_eq!((since(&store, 1), since(&store, 3)), (vec![2, 1], vec![]));
+        store.trim(|k| k.number == 1);
+        assert_eq!(since(&store, 0), [2, 1, 0], "nothing was dropped");
+        for number in 3..=MAX_RECENT as u64 {
+            store.entry(key(number), Instant::ZERO + Duration::from_secs(number));
+        }
+        assert_eq!(since(&store, 0).len(), MAX_RECENT);
+        assert_eq!(since(&store, 0).last(), Some(&1), "the oldest has made room");
     }
 
     // R31

@@ -11,9 +11,8 @@ use crate::wire::message::{No, Playing};
 pub const CLAIM: Duration = Duration::from_millis(3000);
 const MAX_CLAIMS: usize = 64;
 
-/// Stands for all blocks of a segment.
-const ALL: u16 = u16::MAX;
-const MAX_DECLINED: usize = 1024;
+/// Segments that it is offered nothing of for a while.
+const MAX_PAUSES: usize = 32;
 
 /// A neighbour.
 #[derive(Clone, Debug)]
@@ -54,10 +53,12 @@ pub struct Link {
     pub sent: u64,
     /// It has no time for requests until then.
     pub busy_until: Instant,
+    /// It has no room for more until then.
+    pub full_until: Instant,
     /// Blocks that it offered us: a sign of good will even if others were quicker.
     pub offers: u32,
     claims: Vec<(SegmentKey, core::ops::Range<u16>, Instant)>,
-    declined: Vec<(SegmentKey, u16, Instant)>,
+    pauses: Vec<(SegmentKey, Instant)>,
     carried: (Instant, u16),
 }
 
@@ -83,9 +84,10 @@ impl Link {
             received: 0,
             sent: 0,
             busy_until: now,
+            full_until: now,
             offers: 0,
             claims: Vec::new(),
-            declined: Vec::new(),
+            pauses: Vec::new(),
             carried: (now, 0),
         }
     }
@@ -126,48 +128,29 @@ impl Link {
     pub fn claimed(&self, key: &SegmentKey, now: Instant, blocks: &mut Bits) {
         for (k, claimed, until) in &self.claims {
             if k == key && *until > now {
-                claimed.clone().for_each(|block| blocks.insert(block));
+                blocks.put(claimed.clone());
             }
         }
     }
 
-    /// It declined a block; for a while it isn't offered again.
-    pub fn decline(&mut self, key: SegmentKey, block: u16, why: No, now: Instant) {
+    /// It declined an offer: for a while it is offered nothing of the segment, or nothing at all. What it holds or has coming it says itself.
+    pub fn decline(&mut self, key: SegmentKey, why: No, now: Instant) {
         let pause = match why {
-            No::Held => Duration::from_secs(60),
+            No::Busy => return self.full_until = now + Duration::from_millis(500),
+            No::Held => return,
             No::Unwanted => Duration::from_millis(4000),
             No::InFlight => Duration::from_millis(400),
             No::NoDigest | No::NotHeld => Duration::from_millis(300),
-            No::Busy => Duration::from_millis(500),
         };
-        self.declined.retain(|(_, _, until)| *until > now);
-        // It lacks nothing of the segment that we hold and that isn't coming, or it would have asked for another block.
-        let block = if why == No::InFlight { ALL } else { block };
-        if self.declined.len() < MAX_DECLINED {
-            self.declined.push((key, block, now + pause));
+        self.pauses.retain(|(_, until)| *until > now);
+        if self.pauses.len() < MAX_PAUSES {
+            self.pauses.push((key, now + pause));
         }
     }
 
-    /// Whether it declined the block a short while ago.
-    pub fn has_declined(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
-        self.declined.iter().any(|(k, b, until)| k == key && (*b == block || *b == ALL) && *until > now)
-    }
-
-    /// Takes what it claims or has declined out of what it might be offered.
-    pub fn spare(&self, key: &SegmentKey, blocks: &mut Bits, now: Instant) {
-        for (k, block, until) in &self.declined {
-            if k == key && *until > now {
-                match *block {
-                    ALL => *blocks = Bits::default(),
-                    block => blocks.remove(block),
-                }
-            }
-        }
-        for (k, claimed, until) in &self.claims {
-            if k == key && *until > now {
-                claimed.clone().for_each(|block| blocks.remove(block));
-            }
-        }
+    /// Until when it is offered nothing of a segment, if it has declined something of it a short while ago.
+    pub fn pauses(&self, key: &SegmentKey, now: Instant) -> Option<Instant> {
+        self.pauses.iter().filter(|(k, until)| k == key && *until > now).map(|(_, until)| *until).max()
     }
 
     /// Takes a round trip.
@@ -215,27 +198,27 @@ mod tests {
     }
 
     #[test]
-    fn a_declined_block_is_left_alone_for_a_while() {
+    fn who_declines_is_left_alone_for_a_while() {
         let mut link = link();
         let at = |ms| Instant::ZERO + Duration::from_millis(ms);
-        link.decline(key(1), 2, No::Busy, at(0));
-        assert!(link.has_declined(&key(1), 2, at(499)));
-        assert!(!link.has_declined(&key(1), 2, at(500)));
-        assert!(!link.has_declined(&key(1), 3, at(0)));
-        let mut blocks = Bits::full(4);
-        link.claim(key(1), 0..1, at(0));
-        link.spare(&key(1), &mut blocks, at(0));
-        assert_eq!(blocks.list(), [1, 3], "neither what it declined nor what it fetches itself");
+        link.decline(key(1), No::InFlight, at(0));
+        assert_eq!(link.pauses(&key(1), at(399)), Some(at(400)));
+        assert_eq!((link.pauses(&key(1), at(400)), link.pauses(&key(2), at(0))), (None, None));
+        link.decline(key(2), No::Held, at(0));
+        assert_eq!(link.pauses(&key(2), at(0)), None, "its map says it all");
+        link.decline(key(1), No::Busy, at(0));
+        assert_eq!(link.full_until, at(500));
     }
 
     #[test]
-    fn declined_blocks_are_bounded() {
+    fn pauses_are_bounded_and_end() {
         let mut link = link();
-        for n in 0..1025 {
-            link.decline(key(n), 0, No::Held, Instant::ZERO);
-        }
-        assert!(link.has_declined(&key(1023), 0, Instant::ZERO));
-        assert!(!link.has_declined(&key(1024), 0, Instant::ZERO));
+        (0..=MAX_PAUSES as u64).for_each(|n| link.decline(key(n), No::Unwanted, Instant::ZERO));
+        assert!(link.pauses(&key(MAX_PAUSES as u64 - 1), Instant::ZERO).is_some(), "at the limit");
+        assert!(link.pauses(&key(MAX_PAUSES as u64), Instant::ZERO).is_none(), "one over");
+        let later = Instant::ZERO + Duration::from_secs(5);
+        link.decline(key(77), No::Unwanted, later);
+        assert!(link.pauses(&key(77), later).is_some(), "what has ended makes room");
     }
 
     #[test]

@@ -66,7 +66,7 @@ struct Known {
 #[derive(Clone, Debug, Default)]
 pub struct Members {
     known: Map<PeerId, Known>,
-    links: Map<LinkId, Link>,
+    links: Map<LinkId, Box<Link>>,
     banned: Vec<PeerId>,
     asked: Option<Instant>,
     exchanged: Instant,
@@ -182,12 +182,12 @@ impl Members {
         known.state = State::Open(link);
         known.attempts = 0;
         let d = known.descriptor;
-        Some(self.links.or_insert_with(link, || Link::new(&d, now)))
+        Some(self.links.or_insert_with(link, || Box::new(Link::new(&d, now))))
     }
 
     /// A link or an attempt has ended. Told back: the link, if it had been open.
     pub fn closed(&mut self, peer: PeerId, link: Option<LinkId>, now: Instant) -> Option<Link> {
-        let was_open = link.and_then(|l| self.links.remove(&l));
+        let was_open = link.and_then(|l| self.links.remove(&l)).map(|l| *l);
         if let Some(known) = self.known.get_mut(&peer) {
             let current = match (known.state, link) {
                 (State::Open(open), Some(closed)) => open == closed,
@@ -220,22 +220,22 @@ impl Members {
 
     /// An open link.
     pub fn link(&self, link: LinkId) -> Option<&Link> {
-        self.links.get(&link)
+        self.links.get(&link).map(Box::as_ref)
     }
 
     /// An open link.
     pub fn link_mut(&mut self, link: LinkId) -> Option<&mut Link> {
-        self.links.get_mut(&link)
+        self.links.get_mut(&link).map(Box::as_mut)
     }
 
     /// All open links.
     pub fn links(&self) -> impl Iterator<Item = (LinkId, &Link)> {
-        self.links.iter().map(|(id, l)| (*id, l))
+        self.links.iter().map(|(id, l)| (*id, l.as_ref()))
     }
 
     /// All open links.
     pub fn links_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut Link)> {
-        self.links.iter_mut().map(|(id, l)| (*id, l))
+        self.links.iter_mut().map(|(id, l)| (*id, l.as_mut()))
     }
 
     /// How many links are open.
@@ -298,7 +298,7 @@ impl Members {
     /// Neighbours, and attempts, that play what we play.
     fn kin(&self, own: &Place) -> usize {
         let plays = |l: &Link| own.tracks.iter().any(|t| l.plays(*t));
-        self.links.values().filter(|l| plays(l)).count()
+        self.links.values().filter(|l| plays(l.as_ref())).count()
     }
 
     fn dial(

@@ -10,7 +10,7 @@ use std::ops::Range;
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{SourceError, Via};
-use crate::media::Segment;
+use crate::media::{Bits, Segment};
 use crate::overlay::Populations;
 use crate::payload::Payload;
 use crate::rng::Rng;
@@ -160,9 +160,10 @@ impl Hybrid {
         if segment.is_complete() || segment.is_whole() {
             return;
         }
-        let absent: Vec<u16> =
-            segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
-        if absent.len() < segment.missing().count() {
+        let mut absent = segment.missing();
+        let covered = view.sources.covered(&want.key, digest.blocks(), now);
+        if !covered.is_empty() {
+            absent.subtract(&covered);
             // What is being fetched may hang.
             plan.at(now + STUCK);
         }
@@ -171,11 +172,11 @@ impl Hybrid {
         }
         if !view.may_download {
             // Without peers there is nothing to wait for: do as the player alone would.
-            self.fetch(view, want.key, segment, &absent, (Via::Origin, true, false), actions);
+            self.fetch(view, want.key, segment, &absent.list(), (Via::Origin, true, false), actions);
             return plan.at(now + TICK);
         }
-        let coming = |b: u16| view.downloads.is_coming(&want.key, b);
-        let missing_bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
+        let coming = view.downloads.coming_of(&want.key);
+        let missing_bytes = u64::from(absent.count()) * u64::from(segment.block_len(0));
         // A way to us that is hardly wider than the stream leaves no room for a mistake: half of what was measured is relied on, of
         // others three quarters, for every source has hiccups.
         let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
@@ -194,7 +195,7 @@ impl Hybrid {
             let stuck =
                 |b: u16| view.downloads.coming(&want.key, b).is_some_and(|d| now.since(d.moved) > STUCK);
             let mut take: Vec<u16> =
-                absent.iter().copied().filter(|b| !coming(*b) || stuck(*b) || now >= last_call).collect();
+                absent.iter().filter(|b| !coming.contains(*b) || stuck(*b) || now >= last_call).collect();
             if !starting {
                 // No more than must be: peers may still bring the rest.
                 let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
@@ -227,19 +228,18 @@ impl Hybrid {
         }
         let pull_from = if want.live { want.deadline.minus(NEEDED) } else { now };
         if now >= pull_from {
-            let lacking = absent.iter().copied().filter(|b| !coming(*b));
-            plan.hungry |= !pulls.request_all(view, want.key, lacking, want.deadline, actions);
+            let mut lacking = absent.clone();
+            lacking.subtract(&coming);
+            plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else {
             plan.at(pull_from);
         }
         if (!fresh || lonely) && want.demanded && listed {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.
-            let near = near(view, &want.key);
-            let lost = |b: &u16| !coming(*b) && !near.contains(*b);
-            let orphans: Vec<u16> = match has_hope(view) {
-                true => Vec::new(),
-                false => absent.iter().copied().filter(lost).collect(),
-            };
+            let mut orphans = absent;
+            orphans.subtract(&coming);
+            orphans.subtract(&near(view, &want.key));
+            let orphans = if has_hope(view) { Vec::new() } else { orphans.list() };
             let spent = orphans.iter().any(|b| self.spent_since(&want.key, b / GROUP).is_some());
             let alone = !fresh || view.members.is_empty();
             let hosted = digest.hosted && !spent && alone;
@@ -296,12 +296,14 @@ impl Hybrid {
         want: &Wanted<'_, P>,
         segment: &Segment<P>,
         hosted: bool,
-        absent: &[u16],
+        absent: &Bits,
         actions: &mut Vec<Action>,
     ) -> Instant {
         let now = view.now;
-        let near = near(view, &want.key);
-        if absent.iter().all(|b| near.contains(*b)) {
+        let mut orphans = absent.clone();
+        orphans.subtract(&near(view, &want.key));
+        orphans.subtract(&view.downloads.coming_of(&want.key));
+        if orphans.is_empty() {
             return Instant::NEVER;
         }
         let (Some((nonce, weight)), Some(digest)) = (view.ballot, segment.digest()) else {
@@ -331,13 +333,11 @@ impl Hybrid {
         let age = millis(now.since(segment.known_at)) + PUBLISHED_AGO;
         let listed = (age * 100 / u64::from(digest.duration_ms.max(1))).min(100);
         let mut again = Instant::NEVER;
-        let mut rest = absent;
-        while let Some(first) = rest.first() {
-            let group = first / GROUP;
-            let (blocks, others) = rest.split_at(rest.iter().take_while(|b| **b / GROUP == group).count());
-            rest = others;
-            let served = |b: &u16| near.contains(*b) || view.downloads.is_coming(&want.key, *b);
-            let orphans: Vec<u16> = blocks.iter().copied().filter(|b| !served(b)).collect();
+        for group in 0..digest.blocks().div_ceil(GROUP) {
+            let mut of_group = Bits::default();
+            of_group.put(group * GROUP..(group + 1) * GROUP);
+            of_group.intersect(&orphans);
+            let orphans = of_group.list();
             if orphans.is_empty() {
                 continue;
             }

@@ -6,7 +6,7 @@
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::engine::io::LinkId;
-use crate::media::{Bits, Segment};
+use crate::media::{Bits, Segment, Tally};
 use crate::overlay::Link;
 use crate::overlay::census::minus_log2;
 use crate::payload::Payload;
@@ -25,21 +25,20 @@ const MAX_OFFERS: usize = 24;
 /// Blocks offered to one receiver at a time.
 const PER_LINK: usize = 2;
 /// A seed gives each block to so many and lets them spread it...
-const SEED_COPIES: usize = 2;
+const SEED_COPIES: u8 = 2;
 /// ...unless it is still lacking somewhere after this time.
 const SEED_HELPS: Duration = Duration::from_millis(2500);
-/// What was declined may be wanted a little later.
-const RETRY: Duration = Duration::from_millis(250);
 /// Believed of an uplink that hasn't been measured, in bytes/s.
 const UNKNOWN: u32 = 125_000;
 
 /// A fresh segment of which we hold something.
 struct Fresh {
     key: SegmentKey,
-    /// Neighbours that hold each block, or are getting it from us.
-    holders: Vec<u8>,
-    /// By receiver: what it might be offered.
-    takers: Vec<(usize, Bits)>,
+    /// By receiver, and 64 blocks at a time: what it might be offered.
+    lacks: Vec<u64>,
+    words: usize,
+    /// How many of the neighbours that want it hold each block, or are getting it from us.
+    holders: Vec<Tally>,
     young: bool,
     /// Bytes of an offer that are likely to be sent: the more of it the neighbours have, the likelier is it that others are quicker.
     expected: u32,
@@ -49,8 +48,10 @@ struct Fresh {
 struct Taker<'a> {
     id: LinkId,
     link: &'a Link,
+    /// Of its have-maps in the index.
+    place: Option<usize>,
     pending: usize,
-    /// Roughly how fast it passes on what it gets: the logarithm leaves room for chance among equals.
+    /// Roughly how fast it passes on what it gets.
     speed: u32,
 }
 
@@ -61,32 +62,32 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
     if room == 0 || open >= MAX_OFFERS {
         return Instant::NEVER;
     }
-    let mut takers: Vec<Taker<'_>> = view
-        .members
-        .links()
-        .filter(|(id, l)| l.role == Role::Viewer && l.greeted && !view.uploads.is_lagging(*id))
-        .map(|(id, link)| Taker {
-            id,
-            link,
-            pending: view.uploads.pending_for(id),
-            speed: speed(link, view.now),
-        })
-        .collect();
     let mut again = Instant::NEVER;
-    let mut fresh: Vec<Fresh> = Vec::new();
-    for (key, segment) in view.store.iter().rev() {
-        if let Some(entry) = look(view, *key, segment, &takers, &mut again) {
-            fresh.push(entry);
+    let mut takers: Vec<Taker<'_>> = Vec::new();
+    for (id, link) in view.members.links() {
+        if link.role != Role::Viewer || !link.greeted || view.uploads.is_lagging(id) {
+            continue;
+        }
+        if link.full_until > view.now {
+            again = again.min(link.full_until);
+            continue;
+        }
+        let pending = view.uploads.pending_for(id);
+        if pending < PER_LINK {
+            takers.push(Taker { id, link, place: view.index.place(id), pending, speed: speed(link, view.now) });
         }
     }
+    let fresh = view.store.since(view.now.minus(FRESH));
+    let mut fresh: Vec<Fresh> = fresh
+        .filter_map(|(key, segment)| look(view, *key, segment, &takers, &mut again))
+        .collect();
     let mut made = 0;
     while room > 0 && open + made < MAX_OFFERS {
         let Some((at, taker, block)) = best(view, &fresh, &takers, rng) else { return again };
         let entry = &mut fresh[at];
-        entry.holders[usize::from(block)] = entry.holders[usize::from(block)].saturating_add(1);
-        if let Some((_, blocks)) = entry.takers.iter_mut().find(|(t, _)| *t == taker) {
-            blocks.remove(block);
-        }
+        let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
+        entry.holders[word].add(bit);
+        entry.lacks[taker * entry.words + word] &= !bit;
         takers[taker].pending += 1;
         made += 1;
         let name = BlockName { key: entry.key, block: BlockIndex(block) };
@@ -119,52 +120,48 @@ fn look<P: Payload>(
     let age = now.since(segment.known_at);
     let live = view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
     let blocks = segment.digest()?.blocks();
-    if age > FRESH || !live || segment.held().is_empty() {
+    let held = segment.held();
+    if !live || held.is_empty() {
         return None;
     }
-    let mut holders = vec![0u8; usize::from(blocks)];
-    let mut offered = Vec::new();
+    let words = usize::from(blocks).div_ceil(64);
+    let maps = view.index.maps(&key);
+    let mut holders = vec![Tally::default(); words];
+    let mut lacks = vec![0; takers.len() * words];
     let mut wanting = 0u32;
-    let holdings = view.index.holders(&key);
-    for (at, taker) in takers.iter().enumerate() {
+    for (taker, lacks) in takers.iter().zip(lacks.chunks_exact_mut(words)) {
         if !taker.link.wants(&key) {
             continue;
         }
         wanting += 1;
-        let mut lacks = segment.held().clone();
-        if let Some(holding) = holdings.iter().find(|h| h.link == taker.id) {
-            for block in holding.blocks.list().into_iter().filter(|b| *b < blocks) {
-                holders[usize::from(block)] += 1;
-            }
-            lacks.subtract(&holding.blocks);
-        }
-        if lacks.is_empty() {
+        let map = taker.place.and_then(|place| maps.get(place)?.as_ref());
+        let has = |word: usize| map.map_or(0, |map| map.word(word));
+        (0..words).for_each(|word| holders[word].add(has(word)));
+        if let Some(until) = taker.link.pauses(&key, now) {
+            *again = (*again).min(until);
             continue;
         }
-        let mut free = lacks.clone();
-        taker.link.spare(&key, &mut free, now);
-        if free != lacks {
-            *again = now + RETRY;
-        }
-        if !free.is_empty() {
-            offered.push((at, free));
+        let mut claimed = Bits::default();
+        taker.link.claimed(&key, now, &mut claimed);
+        lacks
+            .iter_mut()
+            .enumerate()
+            .for_each(|(word, lacks)| *lacks = held.word(word) & !has(word) & !claimed.word(word));
+    }
+    for (link, block) in view.uploads.pending_of(&key).filter(|(_, block)| *block < blocks) {
+        let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
+        holders[word].add(bit);
+        if let Some(at) = takers.iter().position(|t| t.id == link) {
+            lacks[at * words + word] &= !bit;
         }
     }
-    if offered.is_empty() {
+    if lacks.iter().all(|word| *word == 0) {
         return None;
     }
-    for (link, block) in view.uploads.pending_of(&key) {
-        if let Some(count) = holders.get_mut(usize::from(block)) {
-            *count = count.saturating_add(1);
-        }
-        if let Some((_, blocks)) = offered.iter_mut().find(|(at, _)| takers[*at].id == link) {
-            blocks.remove(block);
-        }
-    }
-    let (have, all) = (holders.iter().map(|h| u32::from(*h)).sum::<u32>(), u32::from(blocks) * wanting);
+    let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
     let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
     let expected = segment.block_len(0) * lacking / 100;
-    Some(Fresh { key, holders, takers: offered, young: age < SEED_HELPS, expected })
+    Some(Fresh { key, lacks, words, holders, young: age < SEED_HELPS, expected })
 }
 
 fn best<P: Payload>(
@@ -173,33 +170,28 @@ fn best<P: Payload>(
     takers: &[Taker<'_>],
     rng: &mut Rng,
 ) -> Option<(usize, usize, u16)> {
-    type Score = (u8, u64, core::cmp::Reverse<u64>, u64);
-    let mut best: Option<(Score, usize, usize, u16)> = None;
-    for (at, entry) in fresh.iter().enumerate() {
-        let enough = if view.role == Role::Seed && entry.young { SEED_COPIES } else { usize::MAX };
-        for (taker, blocks) in &entry.takers {
-            let Taker { pending, speed, .. } = takers[*taker];
-            if pending >= PER_LINK {
-                continue;
-            }
-            let chance = rng.draw();
-            let luck = minus_log2(chance) / u64::from(speed.max(1));
-            for block in blocks.list() {
-                let holders = entry.holders[usize::from(block)];
-                if usize::from(holders) >= enough {
+    type Score = (u8, u64, core::cmp::Reverse<u64>);
+    let mut best: Option<(Score, usize, usize, usize, u64)> = None;
+    for (at, taker) in takers.iter().enumerate().filter(|(_, t)| t.pending < PER_LINK) {
+        let luck = minus_log2(rng.draw()) / u64::from(taker.speed.max(1));
+        for (of, entry) in fresh.iter().enumerate() {
+            let enough = if view.role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
+            for word in 0..entry.words {
+                let lacks = entry.lacks[at * entry.words + word];
+                if lacks == 0 {
                     continue;
                 }
-                let score = (
-                    holders,
-                    luck,
-                    core::cmp::Reverse(entry.key.number),
-                    chance ^ u64::from(block).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-                );
-                if best.as_ref().is_none_or(|(s, ..)| score < *s) {
-                    best = Some((score, at, *taker, block));
+                let (holders, rarest) = entry.holders[word].rarest(lacks);
+                let score = (holders, luck, core::cmp::Reverse(entry.key.number));
+                if holders < enough && best.as_ref().is_none_or(|(s, ..)| score < *s) {
+                    best = Some((score, of, at, word, rarest));
                 }
             }
         }
     }
-    best.map(|(_, at, taker, block)| (at, taker, block))
+    let (_, of, at, word, mut rarest) = best?;
+    for _ in 0..rng.below(rarest.count_ones() as usize) {
+        rarest &= rarest - 1;
+    }
+    Some((of, at, (word * 64) as u16 + rarest.trailing_zeros() as u16))
 }

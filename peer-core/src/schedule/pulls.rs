@@ -56,20 +56,15 @@ impl Pulls {
                 .map_or(u64::MAX, |p| p.next.abs_diff(name.key.number))
         };
         let mut best = None;
-        for holding in view.index.holders(&name.key) {
-            let Some(link) =
-                view.members.link(holding.link).filter(|_| holding.blocks.contains(name.block.0))
-            else {
-                continue;
-            };
-            let busy = link.busy_until > view.now;
-            if busy || !link.greeted || link.passive || link.has_declined(&name.key, name.block.0, view.now) {
+        for (id, blocks) in view.index.holders(&name.key) {
+            let Some(link) = view.members.link(id).filter(|_| blocks.contains(name.block.0)) else { continue };
+            if link.busy_until > view.now || !link.greeted || link.passive {
                 continue;
             }
             let seed = link.role == Role::Seed;
             let limit = if seed { PULLS_PER_LINK * 4 } else { PULLS_PER_LINK };
-            let load = *self.load_of(view, holding.link);
-            let score = (seed, load + lead(link).min(16) as usize, link.rtt, holding.link);
+            let load = *self.load_of(view, id);
+            let score = (seed, load + lead(link).min(16) as usize, link.rtt, id);
             if load < limit && best.is_none_or(|b| score < b) {
                 best = Some(score);
             }
@@ -106,9 +101,9 @@ pub(super) fn has_hope<P: Payload>(view: &View<'_, P>) -> bool {
 /// Blocks of a segment that some neighbour holds (be it busy) or is fetching.
 pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
     let mut near = Bits::default();
-    for holding in view.index.holders(key) {
-        if view.members.link(holding.link).is_some_and(|l| !l.passive) {
-            near.merge(&holding.blocks);
+    for (link, blocks) in view.index.holders(key) {
+        if view.members.link(link).is_some_and(|l| !l.passive) {
+            near.merge(blocks);
         }
     }
     view.members.links().for_each(|(_, l)| l.claimed(key, view.now, &mut near));

@@ -97,7 +97,7 @@ impl Simple {
             return;
         };
         let absent: Vec<u16> =
-            segment.missing().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
+            segment.missing().iter().filter(|b| !view.sources.covers(&want.key, *b, now)).collect();
         let bytes: u64 = absent.iter().map(|b| u64::from(segment.block_len(*b))).sum();
         let latest =
             self.guard.latest(want.deadline, bytes, view.sources.throughput(now), view.sources.first_byte());
@@ -109,7 +109,7 @@ impl Simple {
         let mut lacking: Vec<u16> =
             absent.into_iter().filter(|b| !view.downloads.is_coming(&want.key, *b)).collect();
         let holders =
-            |block: &u16| view.index.holders(&want.key).iter().filter(|h| h.blocks.contains(*block)).count();
+            |block: &u16| view.index.holders(&want.key).filter(|(_, held)| held.contains(*block)).count();
         lacking.sort_by_cached_key(|block| (holders(block), rng.draw()));
         pulls.request_all(view, want.key, lacking.iter().copied(), want.deadline, actions);
         let near = near(view, &want.key);

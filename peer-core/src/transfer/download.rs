@@ -5,6 +5,7 @@ use crate::map::{Map, put_in_order};
 use rillcast_protocol::id::{BlockIndex, SegmentKey};
 
 use crate::engine::io::LinkId;
+use crate::media::Bits;
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::wire::TransferId;
@@ -65,8 +66,11 @@ impl<P: Payload> Downloads<P> {
     }
 
     /// The blocks of a segment that are on their way.
-    pub fn coming_of<'a>(&'a self, key: &'a SegmentKey) -> impl Iterator<Item = u16> + 'a {
-        self.blocks.from(&(*key, 0)).take_while(move |((k, _), _)| k == key).map(|((_, block), _)| *block)
+    pub fn coming_of(&self, key: &SegmentKey) -> Bits {
+        let mut coming = Bits::default();
+        let of = self.blocks.from(&(*key, 0)).take_while(|((k, _), _)| k == key);
+        of.for_each(|((_, block), _)| coming.insert(*block));
+        coming
     }
 
     /// How it is coming.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rillcast_protocol::id::SegmentKey;
 
 use crate::engine::io::{FetchId, Via};
-use crate::media::Cutter;
+use crate::media::{Bits, Cutter};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant, Rate};
 
@@ -162,12 +162,22 @@ impl<P: Payload> Sources<P> {
         self.meter.sample(bytes, transfer, now);
     }
 
-    /// Whether a fetch is about to bring the block. One that hasn't moved for a while doesn't count: others may bring it first.
+    /// Which of so many blocks of a segment fetches are about to bring. One that hasn't moved for a while doesn't count: others may bring
+    /// it first.
+    pub fn covered(&self, key: &SegmentKey, blocks: u16, now: Instant) -> Bits {
+        let mut covered = Bits::default();
+        for fetch in self.fetches.values().filter(|f| f.key == *key && !self.hangs(f, now)) {
+            covered.put(fetch.blocks.clone().filter(|_| !fetch.whole).unwrap_or(0..blocks));
+        }
+        covered
+    }
+
+    /// Whether a fetch is about to bring the block.
     pub fn covers(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
         self.fetches.values().any(|f| {
             f.key == *key
-                && !self.hangs(f, now)
                 && (f.whole || f.blocks.as_ref().is_some_and(|b| b.contains(&block)))
+                && !self.hangs(f, now)
         })
     }
 
@@ -389,5 +399,9 @@ mod tests {
         assert!(sources.covers(&key(), 2, before) && sources.covers(&key(), 3, before));
         assert!(!sources.covers(&key(), 1, before) && !sources.covers(&key(), 4, before));
         assert!(!sources.covers(&key(), 2, just));
+        assert_eq!(sources.covered(&key(), 9, before).list(), [2, 3]);
+        assert!(sources.covered(&key(), 9, just).is_empty());
+        sources.begin(key(), None, (0, 0), Via::Origin, just);
+        assert_eq!(sources.covered(&key(), 3, just).list(), [0, 1, 2]);
     }
 }
