@@ -17,9 +17,9 @@ use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Pati
 
 /// Signatures being verified at a time; more are dropped and asked for again when needed.
 const MAX_SIGNATURES: usize = 64;
-/// Haves are gathered for so long, times the square of the neighbours to be told, before they go out together: in a small swarm news is quick
+/// Haves are gathered for so long, times the cube of the neighbours to be told, before they go out together: in a small swarm news is quick
 /// and cheap, in a large one offers, grants and declines bring most of it.
-const FLUSH: Duration = Duration::from_millis(2);
+const FLUSH: Duration = Duration::from_micros(250);
 const MAX_FLUSH: Duration = Duration::from_millis(2500);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
@@ -140,8 +140,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(from) = segment.settle(block, ok) else { return };
         if ok {
             self.got.push(BlockName { key, block: BlockIndex(block) });
-            let links = self.members.len() as u32;
-            self.flush_at = self.flush_at.min(now + (FLUSH * (links * links)).min(MAX_FLUSH));
+            let links = self.members.len().min(99) as u32;
+            self.flush_at = self.flush_at.min(now + (FLUSH * links.pow(3)).min(MAX_FLUSH));
             self.dirty.get |= self.hungry;
             self.progress(key, now);
             self.try_deliver(key, now);

@@ -55,7 +55,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                         self.index.add(link, name.key, name.block.0);
                     }
                     self.with(link, |l| l.decline(name.key, why, now));
-                    self.dirty.give = true;
+                    self.has_room();
                 }
             }
             Message::Request { transfer, name, need_ms } => {
@@ -73,7 +73,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Message::Cancel { transfer } => {
                 let lost = self.uploads.cancel(link, transfer);
                 self.pacer.lost(u64::from(lost));
-                self.dirty.give = true;
+                self.has_room();
             }
             Message::Arrived { transfer } => self.arrived(link, transfer, now),
             Message::Claim { key, first, count } => {
@@ -299,7 +299,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.pacer.arrived(u64::from(bytes), now);
             // It will say so to everybody a little later; offered again before that it would only be declined.
             self.index.add(link, name.key, name.block.0);
-            self.dirty.give = true;
+            self.has_room();
         }
     }
 

@@ -132,7 +132,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some(l) = self.members.link_mut(link) {
             (l.playing, l.passive, l.upload) = (playing, passive, upload);
         }
-        self.dirty.give = true;
+        self.has_news();
         // A seed follows what its neighbours play.
         self.dirty.get |= self.config.role == Role::Seed;
         if is_first {

@@ -21,6 +21,8 @@ const MAX_LINKS: usize = 64;
 const FEW_LINKS: usize = 14;
 /// A peer that the server has lost sight of answers a ping within this time, or is gone.
 const ANSWER: Duration = Duration::from_millis(2000);
+/// Segments behind a live player's that neighbours' maps are remembered of.
+const BEHIND: u64 = 12;
 /// Round trips of links that speak are measured this often.
 const MEASURE_EVERY: Duration = Duration::from_millis(20_000);
 
@@ -172,8 +174,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some(mean) = sum.checked_div(measured) {
             self.pacer.set_rtt(Duration::from_micros(mean));
         }
+        self.members.links_mut().for_each(|(_, l)| l.forget_old(now));
+        // Far behind a live edge nobody needs anything; on demand, anything may be jumped to.
+        if let Some(oldest) = self.timeline.current().filter(|c| c.live).map(|c| c.next).min() {
+            self.index.keep(|key| key.number + BEHIND >= oldest);
+        }
         let (unanswered, lost) = self.uploads.reap(now);
-        self.dirty.give |= !unanswered.is_empty();
+        if !unanswered.is_empty() {
+            self.has_room();
+        }
         for (link, name) in unanswered {
             if let Some(l) = self.members.link_mut(link) {
                 l.decline(name.key, crate::wire::message::No::Busy, now);

@@ -105,8 +105,11 @@ pub struct Engine<P> {
     dirty: Dirty,
     /// Something wanted could not be asked for.
     hungry: bool,
+    /// The uplink had room, and nobody lacked what we hold.
+    spare: bool,
     get_at: Instant,
     give_at: Instant,
+    pump_at: Instant,
     thought_at: Instant,
     settled_at: Instant,
     shuffle_at: Instant,
@@ -124,7 +127,7 @@ struct Dirty {
 
 /// Thoughts are at least so far apart, whatever happens.
 const THINK_GAP: Duration = Duration::from_millis(15);
-const UPKEEP: Duration = Duration::from_millis(500);
+const UPKEEP: Duration = Duration::from_millis(1000);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// A node that knows nobody and plays nothing.
@@ -162,8 +165,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             next_request: 0,
             dirty: Dirty::default(),
             hungry: false,
+            spare: true,
             get_at: Instant::NEVER,
             give_at: Instant::NEVER,
+            pump_at: Instant::NEVER,
             thought_at: Instant::ZERO,
             settled_at: Instant::ZERO,
             shuffle_at: Instant::ZERO,
@@ -248,14 +253,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub fn poll_timeout(&self) -> Instant {
         let soon = self.thought_at + THINK_GAP;
         let think = if self.dirty.get || self.dirty.give { soon } else { Instant::NEVER };
-        think.min(self.get_at).min(self.give_at).min(self.flush_at).min(self.upkeep_at)
+        think.min(self.get_at).min(self.give_at).min(self.pump_at).min(self.flush_at).min(self.upkeep_at)
     }
 
     /// Notes what an input may change. Messages of neighbours say so themselves, for most change little.
     fn stir(&mut self, input: &Input<P>) {
         match input {
             Input::Control { .. } | Input::Bulk { .. } | Input::Drained { .. } | Input::Timeout => {}
-            Input::Verdict { .. } => self.dirty.give = true,
+            Input::SourceHead { .. } | Input::SourceData { .. } | Input::Digest(_) => {}
+            Input::Verdict { .. } => self.has_news(),
             _ => self.dirty = Dirty { get: true, give: true },
         }
     }

@@ -6,7 +6,7 @@ use rillcast_protocol::id::Role;
 use crate::map::put_in_order;
 use crate::overlay::Link;
 use crate::payload::Payload;
-use crate::schedule::{Action, View};
+use crate::schedule::{Action, Plan, View};
 use crate::time::{Duration, Instant, millis};
 use crate::wire::message::{MAX_GOT, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
@@ -16,7 +16,7 @@ use super::{BulkFrame, Engine, Event, Output};
 /// Bytes that may wait in a link's bulk buffer. Two messages keep it from running dry between two of the shell's reports.
 const LINK_BUFFER: u32 = 48 * 1024;
 /// How often what is on its way is looked at while it keeps others waiting.
-const RESETTLE: Duration = Duration::from_millis(50);
+const RESETTLE: Duration = Duration::from_millis(150);
 /// From an offer to its grant, or so.
 const ANSWER_MS: u64 = 150;
 /// Uplinks that haven't been measured, in bytes/s.
@@ -71,10 +71,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         if give {
             self.dirty.give = false;
-            self.give_at = match may_upload {
-                true => self.scheduler.give(&view, &mut self.rng, &mut actions),
-                false => Instant::NEVER,
-            };
+            let none = Plan { again: Instant::NEVER, hungry: false };
+            let plan = if may_upload { self.scheduler.give(&view, &mut self.rng, &mut actions) } else { none };
+            (self.give_at, self.spare) = (plan.again, plan.hungry);
         }
         let mut digests = Vec::new();
         for action in actions {
@@ -148,8 +147,19 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
+    /// The uplink may take more: whatever could be given is, unless there was nothing to give.
+    pub(super) fn has_room(&mut self) {
+        self.dirty.give |= !self.spare;
+    }
+
+    /// There may be more to give: of use where the uplink had room.
+    pub(super) fn has_news(&mut self) {
+        self.dirty.give |= self.spare;
+    }
+
     /// Sends while the window and the links' buffers have room.
     pub(super) fn pump(&mut self, now: Instant) {
+        self.pump_at = Instant::NEVER;
         if self.uploads.is_idle() {
             return;
         }
@@ -186,11 +196,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             self.outputs.push_back(Output::Bulk { link: slice.link, frame: BulkFrame { header, payload } });
         }
-        self.dirty.give |= self.uploads.queued() < queued;
+        if self.uploads.queued() < queued {
+            self.has_room();
+        }
         if self.uploads.queued() > 0
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)
         {
-            self.give_at = self.give_at.min(at);
+            self.pump_at = self.pump_at.min(at);
         }
     }
 
@@ -199,10 +211,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.uploads.queued() == 0 {
             return false;
         }
-        self.give_at = self.give_at.min(now + RESETTLE);
-        if now.since(self.settled_at) < RESETTLE {
+        let due = self.settled_at + RESETTLE;
+        if now < due {
+            self.pump_at = self.pump_at.min(due);
             return false;
         }
+        self.pump_at = self.pump_at.min(now + RESETTLE);
         self.settled_at = now;
         let members = &self.members;
         let has_left = |link| members.link(link).is_none_or(|l| l.buffered == 0);

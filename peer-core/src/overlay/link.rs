@@ -119,6 +119,12 @@ impl Link {
         }
     }
 
+    /// Forgets what has ended.
+    pub fn forget_old(&mut self, now: Instant) {
+        self.claims.retain(|(_, _, until)| *until > now);
+        self.pauses.retain(|(_, until)| *until > now);
+    }
+
     /// Whether a claim of it covers the block.
     pub fn claims(&self, key: &SegmentKey, block: u16, now: Instant) -> bool {
         self.claims.iter().any(|(k, blocks, until)| k == key && *until > now && blocks.contains(&block))

@@ -295,6 +295,11 @@ impl Members {
         wants
     }
 
+    /// Whether signals can be brought to it: by the server, or a common neighbour.
+    fn is_near(&self, known: &Known) -> bool {
+        known.via.is_none_or(|via| self.link_to(via).is_some())
+    }
+
     /// Neighbours, and attempts, that play what we play.
     fn kin(&self, own: &Place) -> usize {
         let plays = |l: &Link| own.tracks.iter().any(|t| l.plays(*t));
@@ -310,12 +315,10 @@ impl Members {
         now: Instant,
         wants: &mut Vec<Want>,
     ) {
-        let links = &self.links;
-        let reachable = |k: &Known| {
-            k.via.is_none_or(|via| links.values().any(|l| l.peer == via))
-                && k.state == State::Idle
-                && k.not_before <= now
-        };
+        // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
+        let limit = |k: &Known| if k.descriptor.initiate { dials_up_to } else { max_links };
+        let reachable =
+            |k: &Known| k.state == State::Idle && k.not_before <= now && *busy < limit(k) && self.is_near(k);
         let mut idle: Vec<_> = self
             .known
             .iter()
@@ -340,8 +343,7 @@ impl Members {
             };
             let Some((_, _, _, id)) = pick else { break };
             let Some(known) = self.known.get_mut(&id) else { continue };
-            let limit = if known.descriptor.initiate { dials_up_to } else { max_links };
-            if *busy + self.in_line >= limit {
+            if *busy + self.in_line >= limit(known) {
                 continue;
             }
             if known.descriptor.initiate {
@@ -352,7 +354,6 @@ impl Members {
                 dialing += 1;
             }
             (known.state, known.not_before) = (State::Connecting, now);
-            // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
             wants.push(Want::Connect(id, known.descriptor.initiate));
             *busy += 1;
         }
@@ -364,7 +365,7 @@ impl Members {
             .known
             .values()
             .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
-            .filter(|k| k.via.is_none_or(|via| self.links.values().any(|l| l.peer == via)))
+            .filter(|k| self.is_near(k))
             .map(|k| affinity(own, k.descriptor.role, k.descriptor.net, k.track))
             .max();
         let mut links: Vec<_> = self

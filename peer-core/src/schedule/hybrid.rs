@@ -78,7 +78,7 @@ impl<P: Payload> Scheduler<P> for Hybrid {
         plan
     }
 
-    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Instant {
+    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan {
         offers::plan(view, rng, actions)
     }
 

@@ -126,8 +126,8 @@ pub enum Action {
 pub trait Scheduler<P: Payload>: core::fmt::Debug {
     /// What to get now. Called after whatever may have changed the answer and when [`Plan::again`] says.
     fn get(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
-    /// What to give now, where we may; told back: when to ask again though nothing has happened.
-    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Instant;
+    /// What to give now, where we may.
+    fn give(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan;
     /// A fetch has failed.
     fn source_failed(
         &mut self,
@@ -141,12 +141,13 @@ pub trait Scheduler<P: Payload>: core::fmt::Debug {
     fn delivered(&mut self, key: SegmentKey, late: bool);
 }
 
-/// What a thought about getting has left open.
+/// What a thought has left open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Think again at this moment, though nothing has happened.
     pub again: Instant,
-    /// Something wanted could not be asked for: think again when a neighbour has something new.
+    /// Something wanted could not be asked for: think again when a neighbour has something new. Or something more could be given: think
+    /// again when there is something new to give, or somebody new.
     pub hungry: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use crate::wire::message::BlockName;
 
-use super::{Action, View};
+use super::{Action, Plan, View};
 
 /// Segments known for longer are pulled by those that lack them.
 const FRESH: Duration = Duration::from_secs(12);
@@ -55,12 +55,13 @@ struct Taker<'a> {
     speed: u32,
 }
 
-/// Fills the free slots; told back: when to look again though nothing has happened.
-pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Instant {
+/// Fills the free slots.
+pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan {
     let open = view.uploads.offered();
     let mut room = view.offer_bytes.saturating_sub(view.uploads.committed());
+    let full = Plan { again: Instant::NEVER, hungry: false };
     if room == 0 || open >= MAX_OFFERS {
-        return Instant::NEVER;
+        return full;
     }
     let mut again = Instant::NEVER;
     let mut takers: Vec<Taker<'_>> = Vec::new();
@@ -83,7 +84,9 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         .collect();
     let mut made = 0;
     while room > 0 && open + made < MAX_OFFERS {
-        let Some((at, taker, block)) = best(view, &fresh, &takers, rng) else { return again };
+        let Some((at, taker, block)) = best(view, &fresh, &takers, rng) else {
+            return Plan { again, hungry: true };
+        };
         let entry = &mut fresh[at];
         let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
         entry.holders[word].add(bit);
@@ -95,7 +98,7 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         room = room.saturating_sub(u64::from(expected));
         actions.push(Action::Offer { link: takers[taker].id, name, expected });
     }
-    Instant::NEVER
+    full
 }
 
 fn speed(link: &Link, now: Instant) -> u32 {

@@ -43,8 +43,8 @@ impl<P: Payload> Scheduler<P> for Simple {
         Plan { again: if wanted.is_empty() { Instant::NEVER } else { view.now + TICK }, hungry: true }
     }
 
-    fn give(&mut self, _: &View<'_, P>, _: &mut Rng, _: &mut Vec<Action>) -> Instant {
-        Instant::NEVER
+    fn give(&mut self, _: &View<'_, P>, _: &mut Rng, _: &mut Vec<Action>) -> Plan {
+        Plan { again: Instant::NEVER, hungry: false }
     }
 
     fn source_failed(

@@ -1,6 +1,6 @@
 //! Calls of engines: what they are told, what they ask for, and when they want to be called again.
 
-use rillcast_core::engine::{Check, Event as Told, Input, Output};
+use rillcast_core::engine::{BulkFrame, Check, Event as Told, Input, LinkId, Output};
 use rillcast_core::payload::Payload;
 use rillcast_core::time::{Duration, Instant};
 
@@ -14,9 +14,11 @@ impl World {
     /// Tells an engine something, and does what it asks for.
     pub(super) fn input(&mut self, n: u32, input: Input<Lump>) {
         let now = self.now;
-        let mut verdicts = std::mem::take(&mut self.verdicts);
-        let mut next = Some(input);
-        while let Some(input) = next {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        let mut going: Option<(LinkId, BulkFrame<Lump>)> = None;
+        self.drained(n, &mut inputs);
+        inputs.push_back(input);
+        while let Some(input) = inputs.pop_front() {
             let Some(engine) = &mut self.nodes[n as usize].engine else { break };
             self.ledger.calls += 1;
             engine.handle(now, input);
@@ -26,15 +28,28 @@ impl World {
                 match output {
                     Output::Verify { check, what } => {
                         self.note_block(n, &what);
-                        verdicts.push_back(Input::Verdict { check, ok: holds(&what) });
+                        inputs.push_back(Input::Verdict { check, ok: holds(&what) });
                     }
+                    // The messages of a block that leave together travel as one: half the events.
+                    Output::Bulk { link, frame } => match &mut going {
+                        Some((to, first)) if *to == link && first.header[..4] == frame.header[..4] => {
+                            first.payload = Lump::concat(&[first.payload, frame.payload]);
+                        }
+                        _ => {
+                            if let Some((link, frame)) = going.replace((link, frame)) {
+                                self.send_bulk(n, link, frame);
+                            }
+                        }
+                    },
                     output => self.output(n, output),
                 }
             }
-            next = verdicts.pop_front();
         }
-        verdicts.clear();
-        self.verdicts = verdicts;
+        if let Some((link, frame)) = going {
+            self.send_bulk(n, link, frame);
+        }
+        inputs.clear();
+        self.inputs = inputs;
         self.set_timer(n);
     }
 
@@ -74,7 +89,6 @@ impl World {
             Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
             Output::Close { peer } => self.unlink(n, peer),
             Output::Control { link, bytes } => self.send_control(n, link, bytes),
-            Output::Bulk { link, frame } => self.send_bulk(n, link, frame),
             Output::Signal { to, payload } => self.relay(n, to, payload),
             Output::Signaled { from, payload } => self.signaled(n, number_of(from) as u32, &payload),
             Output::WantPeers { count } => self.introduce(n, usize::from(count)),
@@ -86,7 +100,7 @@ impl World {
             Output::Playing { tracks } if self.is_viewer(n) => self.plays(n, tracks),
             Output::Playing { tracks } => self.seed_follows(n, &tracks),
             Output::Event(Told::Rescue { key, .. }) => self.node(n).rescuing = Some(key),
-            Output::Verify { .. } | Output::Progress { .. } | Output::Event(_) => {}
+            Output::Verify { .. } | Output::Bulk { .. } | Output::Progress { .. } | Output::Event(_) => {}
         }
     }
 

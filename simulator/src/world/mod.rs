@@ -141,8 +141,8 @@ pub(crate) struct World {
     published: HashSet<SegmentKey>,
     handed_on: HashSet<(SegmentKey, u32)>,
     newest: BTreeMap<TrackId, Vec<u64>>,
-    /// Verdicts that wait for the outputs before them. Kept for its memory.
-    verdicts: VecDeque<Input<Lump>>,
+    /// Inputs of one call: verdicts wait for the outputs before them. Kept for its memory.
+    inputs: VecDeque<Input<Lump>>,
     pub(crate) ledger: Ledger,
 }
 
@@ -176,7 +176,7 @@ impl World {
             published: HashSet::new(),
             handed_on: HashSet::new(),
             newest: BTreeMap::new(),
-            verdicts: VecDeque::new(),
+            inputs: VecDeque::new(),
             ledger: Ledger::default(),
             scenario: scenario.clone(),
             draw: Draw::new(draw.seed()),

@@ -1,5 +1,7 @@
 //! A viewer or seed as the world knows it: its engine, its access link, its open links.
 
+use std::collections::VecDeque;
+
 use rillcast_core::engine::{Engine, FetchId, LinkId};
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::time::{Duration, Instant};
@@ -32,6 +34,8 @@ pub(crate) struct Node {
     pub(super) links: Links,
     /// Its uplink where a TCP flow shares it.
     pub(super) shared: Option<Box<SharedUplink>>,
+    /// Bytes that leave links' buffers, and when.
+    pub(super) leaving: VecDeque<(Instant, LinkId, u32)>,
     pub(super) up_free: Instant,
     pub(super) down_free: Instant,
     /// Bytes/s.
@@ -79,6 +83,7 @@ impl Node {
             up_free: Instant::ZERO,
             down_free: Instant::ZERO,
             shared: None,
+            leaving: VecDeque::new(),
             links: Links::default(),
             trying: Vec::new(),
             introduced: Vec::new(),
@@ -125,6 +130,21 @@ pub(super) struct Wire {
     /// Lossy paths: what loss lets the association send goes out by then, and what was sent in order has arrived by then.
     pub(super) paced: Instant,
     pub(super) ordered: Instant,
+}
+
+/// A link's buffer is reported when it has fallen to this (`bufferedAmountLowThreshold`), half of what the engine keeps in it.
+const LOW: u32 = 24 * 1024;
+
+impl Wire {
+    /// Some of its buffer has left; told back: what the engine is to be told that waits in it now.
+    pub(super) fn left(&mut self, bytes: u32) -> Option<u32> {
+        self.buffered -= bytes;
+        let tell = self.buffered == 0 || (self.buffered <= LOW && self.told > LOW);
+        if tell {
+            self.told = self.buffered;
+        }
+        tell.then_some(self.buffered)
+    }
 }
 
 /// A node's open links. A link's number holds its place in here, so finding it costs no search.

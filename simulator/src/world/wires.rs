@@ -35,11 +35,13 @@ const ATTEMPT: Duration = Duration::from_secs(15);
 pub(super) const HEADERS: f64 = 1.07;
 /// One way across an enterprise's LAN.
 const LAN: Duration = Duration::from_millis(1);
-/// A link's buffer is reported when it has fallen to this (`bufferedAmountLowThreshold`), half of what the engine keeps in it.
-const LOW: u32 = 24 * 1024;
+/// With more than a block in its buffer a link may keep the engine waiting.
+const MUCH: u32 = 40 * 1024;
 /// An SCTP packet's payload, and how many packets a message of 16 KiB takes.
 const MSS: f64 = 1200.0;
 const PACKETS: f64 = 14.0;
+/// What the chance of losing something is told of.
+const MESSAGE: f64 = 16_384.0;
 /// More links than this nobody has.
 const MOST_LINKS: usize = 2000;
 
@@ -276,7 +278,7 @@ impl World {
             leaves = through(&mut line.out_free, line.rate, now, leaves, bytes);
             *self.ledger.wan_out.entry(site).or_default() += u64::from(bytes);
         }
-        self.schedule(leaves, Event::Left { at: n, link, bytes });
+        self.leaves_at(n, link, bytes, leaves);
         if self.nodes[n as usize].conduct == Conduct::Silent {
             return;
         }
@@ -292,11 +294,12 @@ impl World {
     /// A bulk message has left at `leaves`.
     pub(super) fn bulk_travels(&mut self, n: u32, link: LinkId, leaves: Instant, frame: BulkFrame<Lump>) {
         let loss = self.scenario.paths.loss;
-        let lost = loss > 0.0 && self.draw.unit() < loss;
         let isp = self.nodes[n as usize].isp;
-        let Some(wire) = self.node(n).links.get_mut(link) else { return };
+        let Some(wire) = self.nodes[n as usize].links.get_mut(link) else { return };
         let (at, link, delay) = (wire.other, wire.theirs, wire.delay);
         let bytes = frame.payload.len() as u64;
+        let messages = (bytes as f64 / MESSAGE).max(1.0);
+        let lost = loss > 0.0 && self.draw.unit() < 1.0 - (1.0 - loss).powf(messages);
         let isps = &mut self.ledger.isp_bytes;
         if isp == self.nodes[at as usize].isp {
             isps.0 += bytes
@@ -343,13 +346,33 @@ impl World {
         self.input(at, Input::Bulk { link, header, payload });
     }
 
+    /// Some of a bulk buffer leaves at a moment. The engine is told when it is called next, which is soon: the receiver reports what
+    /// arrives. Only where more waits in the buffer than the engine likes is it called for that alone.
+    fn leaves_at(&mut self, n: u32, link: LinkId, bytes: u32, when: Instant) {
+        let node = self.node(n);
+        let much = node.links.get_mut(link).is_some_and(|w| w.buffered > MUCH);
+        if much {
+            self.schedule(when, Event::Left { at: n, link, bytes });
+        } else {
+            node.leaving.push_back((when, link, bytes));
+        }
+    }
+
+    /// What is to be told to an engine of its bulk buffers.
+    pub(super) fn drained(&mut self, n: u32, inputs: &mut VecDeque<Input<Lump>>) {
+        let now = self.now;
+        let node = &mut self.nodes[n as usize];
+        while let Some((_, link, bytes)) = node.leaving.front().copied().filter(|(when, ..)| *when <= now) {
+            node.leaving.pop_front();
+            if let Some(buffered) = node.links.get_mut(link).and_then(|wire| wire.left(bytes)) {
+                inputs.push_back(Input::Drained { link, buffered });
+            }
+        }
+    }
+
     /// Some of a bulk buffer has left.
     pub(super) fn bulk_left(&mut self, at: u32, link: LinkId, bytes: u32) {
-        let Some(wire) = self.node(at).links.get_mut(link) else { return };
-        wire.buffered -= bytes;
-        let buffered = wire.buffered;
-        if buffered == 0 || (buffered <= LOW && wire.told > LOW) {
-            wire.told = buffered;
+        if let Some(buffered) = self.node(at).links.get_mut(link).and_then(|wire| wire.left(bytes)) {
             self.input(at, Input::Drained { link, buffered });
         }
     }
