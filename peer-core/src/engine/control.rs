@@ -15,6 +15,12 @@ use crate::wire::{BulkHeader, Message};
 
 use super::{BULK_HEADER, Engine, LinkId, Output};
 
+/// What is needed within this time is taken before what was offered: otherwise the source would soon have to give it.
+const HURRY: Duration = Duration::from_millis(4500);
+/// Segments that are looked through for something to take.
+const SEGMENTS: usize = 6;
+/// What is needed first is to come by so much before it is needed, even if the source has to give all of it.
+const SPARE: Duration = Duration::from_millis(1000);
 /// A neighbour that was busy is left alone for so long.
 const BUSY: Duration = Duration::from_millis(500);
 /// One that refused for another reason isn't asked for the same again at once.
@@ -133,6 +139,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.index.set(link, map.key, map.blocks);
         }
         self.dirty.get |= self.hungry;
+        self.has_news();
         self.ask_digests(link, unknown);
     }
 
@@ -176,70 +183,94 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.index.merge(link, name.key, &blocks);
         self.index.add(link, name.key, name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
-        let mut name = name;
-        let mut no = self.why_not(&name, now);
-        if matches!(no, Some(No::Held | No::InFlight))
-            && let Some(other) = self.lacking(link, &name.key, now)
-        {
-            (name, no) = (other, None);
-        }
-        let why = match no {
-            None => {
+        let why = match self.choose(link, name, now) {
+            Ok(name) => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
-                if self.has_capacity(now) && self.downloads.begin(link, transfer, name, len, now) {
-                    let blocks = self.taken_of(&name.key);
+                let room = self.has_capacity(&name.key, now);
+                if room && let Some((link, transfer)) = self.downloads.give_way(&name, now) {
+                    self.send(link, Message::Cancel { transfer });
+                }
+                if room && self.downloads.begin(link, transfer, name, len, now) {
+                    let blocks = self.taken_of(&name.key, now);
                     return self.send(link, Message::Grant { transfer, name, blocks });
                 }
                 No::Busy
             }
-            Some(No::NoDigest) => {
-                self.ask_digests(link, vec![name.key]);
-                No::NoDigest
-            }
-            Some(why) => why,
+            Err(why) => why,
         };
-        let blocks = self.taken_of(&name.key);
+        if why == No::NoDigest {
+            self.ask_digests(link, vec![name.key]);
+        }
+        let blocks = self.taken_of(&name.key, now);
         self.send(link, Message::Decline { transfer, why, blocks });
     }
 
-    /// Whether our downlink can take one more block in good time, as far as we know it.
-    fn has_capacity(&self, now: Instant) -> bool {
-        const AHEAD_MS: u64 = 800;
-        let block = u64::from(rillcast_protocol::digest::BLOCK);
-        let coming = self.downloads.len() as u64 * block + self.sources.outstanding(now);
-        self.sources
-            .throughput(now)
-            .is_none_or(|rate| coming < (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block))
+    /// Which block to take of a neighbour that offers one: what is needed in a moment, else what it offers, else another that it holds.
+    fn choose(&mut self, link: LinkId, offered: BlockName, now: Instant) -> Result<BlockName, No> {
+        let key = offered.key;
+        let no = self.why_not(&offered, now);
+        if no == Some(No::Unwanted) {
+            return Err(No::Unwanted);
+        }
+        let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
+        let ours: Vec<_> = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).collect();
+        for soon in &ours {
+            if self.timeline.deadline(soon, now).since(now) >= HURRY {
+                break;
+            }
+            if let Some(name) = self.lacking_of(link, *soon, now) {
+                return Ok(name);
+            }
+        }
+        match no {
+            None => Ok(offered),
+            Some(why @ (No::Held | No::InFlight)) => {
+                let others = core::iter::once(key).chain(ours);
+                others.into_iter().find_map(|k| self.lacking_of(link, k, now)).ok_or(why)
+            }
+            Some(why) => Err(why),
+        }
     }
 
-    /// What we hold of a segment, or have coming: nobody need offer it.
-    fn taken_of(&self, key: &SegmentKey) -> Bits {
+    /// Whether our downlink can take one more block of a segment, as far as we know it: in good time, and without making late what is
+    /// needed before it.
+    fn has_capacity(&self, key: &SegmentKey, now: Instant) -> bool {
+        const AHEAD_MS: u64 = 1000;
+        let Some(rate) = self.sources.throughput(now) else { return true };
+        let block = u64::from(rillcast_protocol::digest::BLOCK);
+        let coming = self.downloads.sure(now) as u64 * block + self.sources.outstanding(now);
+        if coming >= (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block) {
+            return false;
+        }
+        let Some(current) = self.timeline.playing(key.track) else { return true };
+        let before = self.store.from(key.track, current.next).take_while(|(k, _)| *k < key);
+        let Some((first, segment)) = before.filter(|(_, s)| !s.missing().is_empty()).next() else { return true };
+        let missing = u64::from(segment.missing().count()) * u64::from(segment.block_len(0));
+        true || self.timeline.deadline(first, now).since(now + SPARE) >= rate.time_for(missing + coming + block)
+    }
+
+    /// What we hold of a segment, or have coming for sure: nobody need offer it.
+    pub(super) fn taken_of(&self, key: &SegmentKey, now: Instant) -> Bits {
         let mut blocks = self.store.segment(key).map_or_else(Bits::default, |s| s.held().clone());
-        blocks.merge(&self.downloads.coming_of(key));
+        blocks.merge(&self.downloads.sure_of(key, now));
         blocks
     }
 
-    /// A block that a neighbour holds, and that neither is here nor comes: of this segment, or of the one needed soonest.
-    fn lacking(&mut self, link: LinkId, key: &SegmentKey, now: Instant) -> Option<BlockName> {
-        if let Some(block) = self.lacking_of(link, key, now) {
-            return Some(BlockName { key: *key, block: BlockIndex(block) });
+    /// A block that a neighbour holds, and that neither is here nor comes.
+    fn lacking_of(&mut self, link: LinkId, key: SegmentKey, now: Instant) -> Option<BlockName> {
+        if !self.timeline.is_wanted(&key) {
+            return None;
         }
-        let next = self.timeline.playing(key.track)?.next;
-        let others = self.store.from(key.track, next).map(|(k, _)| *k);
-        let others: Vec<_> = others.filter(|k| k != key && self.timeline.is_wanted(k)).collect();
-        others.into_iter().find_map(|key| {
-            self.lacking_of(link, &key, now).map(|block| BlockName { key, block: BlockIndex(block) })
-        })
-    }
-
-    fn lacking_of(&mut self, link: LinkId, key: &SegmentKey, now: Instant) -> Option<u16> {
-        let segment = self.store.segment(key).filter(|s| !s.conflict)?;
+        let segment = self.store.segment(&key).filter(|s| !s.conflict)?;
         let blocks = segment.digest()?.blocks();
         let mut lacking = segment.missing();
-        lacking.intersect(self.index.held(link, key)?);
-        lacking.subtract(&self.downloads.coming_of(key));
-        lacking.subtract(&self.sources.covered(key, blocks, now));
-        lacking.any(&mut self.rng)
+        if lacking.is_empty() {
+            return None;
+        }
+        lacking.intersect(self.index.held(link, &key)?);
+        lacking.subtract(&self.downloads.sure_of(&key, now));
+        lacking.subtract(&self.sources.covered(&key, blocks, now));
+        lacking.any(&mut self.rng).map(|block| BlockName { key, block: BlockIndex(block) })
     }
 
     /// Why an offered block isn't wanted.
@@ -259,7 +290,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Some(d) if name.block.0 >= d.blocks() => Some(No::Unwanted),
             Some(_) if !segment.is_missing(name.block.0) => Some(No::Held),
             Some(_) => {
-                let busy = self.downloads.is_coming(&name.key, name.block.0)
+                let busy = self.downloads.sure_of(&name.key, now).contains(name.block.0)
                     || self.sources.covers(&name.key, name.block.0, now);
                 busy.then_some(No::InFlight)
             }
@@ -308,6 +339,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         l.heard = now;
         let (peer, role) = (l.peer, l.role);
         let bytes = payload.len() as u64;
+        self.sources.beside(bytes);
         let header = BulkHeader::from_bytes(header);
         match self.downloads.piece(link, header.transfer, header.offset, payload, now) {
             Piece::Partial => self.credit(link, role, bytes),

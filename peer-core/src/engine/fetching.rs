@@ -20,6 +20,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn source_head(&mut self, id: FetchId, head: SourceHead, now: Instant) {
         self.sources.head(id, now);
         let Some(fetch) = self.sources.fetch_mut(id) else { return };
+        if let SourceHead::Whole { total: Some(total) } = head {
+            fetch.left = u64::from(total);
+        }
         let asked = fetch.blocks.is_some();
         if asked && fetch.via == Via::Origin {
             match head {

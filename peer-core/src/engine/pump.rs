@@ -1,22 +1,25 @@
 //! Thinking, and sending.
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::Role;
+use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::map::put_in_order;
+use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, Plan, View};
 use crate::time::{Duration, Instant, millis};
-use crate::wire::message::{MAX_GOT, Playing, TransferId};
+use crate::wire::message::{HaveMap, MAX_GOT, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
-use super::{BulkFrame, Engine, Event, Output};
+use super::{BulkFrame, Engine, Event, LinkId, Output};
 
 /// Bytes that may wait in a link's bulk buffer. Two messages keep it from running dry between two of the shell's reports.
 const LINK_BUFFER: u32 = 48 * 1024;
 /// How often what is on its way is looked at while it keeps others waiting.
 const RESETTLE: Duration = Duration::from_millis(150);
+/// Neighbours reminded at a time.
+const REMINDED: usize = 4;
 /// From an offer to its grant, or so.
 const ANSWER_MS: u64 = 150;
 /// Uplinks that haven't been measured, in bytes/s.
@@ -130,6 +133,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
             Action::WantDigest { .. } => {}
+            Action::Remind { key, lacking } => self.remind(key, &lacking, now),
             Action::Offer { link, name, expected } => {
                 let transfer = self.uploads.offer(link, name, expected, now);
                 // Its receiver can't take it without the digest; better sent with the first offer than asked for.
@@ -144,6 +148,23 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.store.segment(&name.key).map_or_else(Default::default, |s| s.held().clone());
                 self.send(link, Message::Offer { transfer, name, blocks });
             }
+        }
+    }
+
+    /// Shows some of those who hold what we lack our map of a segment.
+    fn remind(&mut self, key: SegmentKey, lacking: &Bits, now: Instant) {
+        let mut holders: Vec<LinkId> = Vec::new();
+        for (link, held) in self.index.holders(&key) {
+            let mut useful = held.clone();
+            useful.intersect(lacking);
+            if !useful.is_empty() && self.members.link(link).is_some_and(|l| !l.passive) {
+                holders.push(link);
+            }
+        }
+        let map = HaveMap { key, blocks: self.taken_of(&key, now) };
+        for _ in 0..REMINDED.min(holders.len()) {
+            let link = holders.swap_remove(self.rng.below(holders.len()));
+            self.send(link, Message::Have { maps: List::clipped([map.clone()]) });
         }
     }
 

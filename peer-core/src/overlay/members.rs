@@ -280,17 +280,19 @@ impl Members {
         if busy < max_links {
             self.dial(own, (dials_up_to, max_links), &mut busy, rng, now, &mut wants);
         }
-        let (pace, trial) = if self.kin(own) < KIN { (HASTE, TRIAL / 3) } else { (EXCHANGE, TRIAL) };
+        let kin = self.kin(own);
+        let alien = !own.tracks.is_empty() && kin < ENOUGH;
+        let (pace, trial) = if kin < KIN { (HASTE, TRIAL / 3) } else { (EXCHANGE, TRIAL) };
         if busy >= dials_up_to && now.since(self.exchanged) >= pace {
             self.exchanged = now;
-            self.exchange(own, trial, now, &mut wants);
+            let times = if alien { ENOUGH } else { 1 };
+            self.exchange(own, trial, times, now, &mut wants);
         }
         busy += self.in_line;
         let few = busy < ENOUGH.min(max_links);
-        let alien = !own.tracks.is_empty() && self.kin(own) < ENOUGH && busy < max_links;
         if (few || alien) && self.asked.is_none_or(|at| now.since(at) > ASK_AGAIN) {
             self.asked = Some(now);
-            wants.push(Want::Peers((max_links - busy).min(16) as u8));
+            wants.push(Want::Peers(max_links.saturating_sub(busy).clamp(ENOUGH, 16) as u8));
         }
         wants
     }
@@ -359,15 +361,22 @@ impl Members {
         }
     }
 
-    /// Gives up the least useful link if somebody known would suit better.
-    fn exchange(&mut self, own: &Place, trial: Duration, now: Instant, wants: &mut Vec<Want>) {
-        let best = self
+    /// Gives up the least useful links, so many at most, where somebody known would suit better.
+    fn exchange(
+        &mut self,
+        own: &Place,
+        trial: Duration,
+        times: usize,
+        now: Instant,
+        wants: &mut Vec<Want>,
+    ) {
+        let better = self
             .known
             .values()
             .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
             .filter(|k| self.is_near(k))
-            .map(|k| affinity(own, k.descriptor.role, k.descriptor.net, k.track))
-            .max();
+            .map(|k| core::cmp::Reverse(affinity(own, k.descriptor.role, k.descriptor.net, k.track)));
+        let mut better: Vec<_> = better.collect();
         let mut links: Vec<_> = self
             .links
             .values()
@@ -380,10 +389,11 @@ impl Members {
         for _ in 0..STRANGERS {
             take_least(&mut links);
         }
-        if let (Some(best), Some((suits, _, peer))) = (best, take_least(&mut links))
-            && best > suits
-        {
-            wants.push(Want::Close(peer));
+        for _ in 0..times {
+            match (take_least(&mut better), take_least(&mut links)) {
+                (Some(best), Some((suits, _, peer))) if best.0 > suits => wants.push(Want::Close(peer)),
+                _ => return,
+            }
         }
     }
 }

@@ -23,8 +23,10 @@ use super::pulls::{Pulls, has_hope, near, runs};
 use super::wanted::{Wanted, wanted};
 use super::{Action, Plan, Scheduler, View, offers};
 
-/// From so much time left on, blocks are pulled as well as offered.
+/// From so much time left on, neighbours are reminded of what is lacking: those with nothing else to do will offer it.
 const NEEDED: Duration = Duration::from_millis(4500);
+/// This often.
+const REMIND: Duration = Duration::from_millis(600);
 /// How long a demand waits for a digest that is likely to come.
 const DIGEST_PATIENCE: Duration = Duration::from_millis(1500);
 /// After the publisher's copy of a group turned out to be spent, its receiver has so long to offer it.
@@ -64,6 +66,7 @@ pub struct Hybrid {
     spent: Vec<(SegmentKey, u16, Instant)>,
     backoff: Vec<(SegmentKey, Instant)>,
     asked: Vec<(SegmentKey, Instant)>,
+    reminded: Vec<(SegmentKey, Instant)>,
 }
 
 impl<P: Payload> Scheduler<P> for Hybrid {
@@ -111,6 +114,7 @@ impl Hybrid {
     fn forget_old(&mut self, now: Instant) {
         self.backoff.retain(|(_, until)| *until > now);
         self.asked.retain(|(_, at)| now.since(*at) < ASK_AGAIN);
+        self.reminded.retain(|(_, at)| now.since(*at) < REMIND);
         self.spent.retain(|(_, _, at)| now.since(*at) < Duration::from_secs(30));
     }
 
@@ -140,7 +144,7 @@ impl Hybrid {
 
     /// Gets what is missing of one segment.
     fn look<P: Payload>(
-        &self,
+        &mut self,
         rng: &mut Rng,
         view: &View<'_, P>,
         want: &Wanted<'_, P>,
@@ -177,13 +181,8 @@ impl Hybrid {
         }
         let coming = view.downloads.coming_of(&want.key);
         let missing_bytes = u64::from(absent.count()) * u64::from(segment.block_len(0));
-        // A way to us that is hardly wider than the stream leaves no room for a mistake: half of what was measured is relied on, of
-        // others three quarters, for every source has hiccups.
-        let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
-        let rate = view.sources.throughput(now).map(|rate| {
-            let quarters = if rate.bytes_per_second() > 4 * bitrate { 3 } else { 2 };
-            Rate::new(rate.bytes_per_second() * quarters / 4)
-        });
+        // Of what was measured four fifths are relied on, for every source has hiccups.
+        let rate = view.sources.throughput(now).map(|rate| Rate::new(rate.bytes_per_second() * 2 / 4));
         let latest = self.guard.latest(want.deadline, missing_bytes, rate, view.sources.first_byte());
 
         // What the player asks for has a URL, whatever the playlists that we have seen say.
@@ -226,13 +225,22 @@ impl Hybrid {
         if fresh && !view.hidden && !lonely {
             plan.at(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
-        let pull_from = if want.live { want.deadline.minus(NEEDED) } else { now };
-        if now >= pull_from {
-            let mut lacking = absent.clone();
-            lacking.subtract(&coming);
+        let mut lacking = absent.clone();
+        lacking.subtract(&coming);
+        let remind_from = want.deadline.minus(NEEDED);
+        if !want.live {
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
-        } else {
-            plan.at(pull_from);
+        } else if now < remind_from {
+            plan.at(remind_from);
+        } else if !lacking.is_empty() {
+            match self.reminded.iter().find(|(key, _)| *key == want.key) {
+                Some((_, at)) => plan.at(*at + REMIND),
+                None => {
+                    self.reminded.push((want.key, now));
+                    actions.push(Action::Remind { key: want.key, lacking });
+                    plan.at(now + REMIND);
+                }
+            }
         }
         if (!fresh || lonely) && want.demanded && listed {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.

@@ -10,7 +10,7 @@ use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{LinkId, Patience, SourceError, Via};
 use crate::index::Index;
-use crate::media::{Store, Timeline};
+use crate::media::{Bits, Store, Timeline};
 use crate::overlay::{Members, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
@@ -105,6 +105,13 @@ pub enum Action {
         name: BlockName,
         /// When the player needs it.
         due: Instant,
+    },
+    /// Tell some neighbours that hold these blocks that we lack them: whoever has nothing else to do will offer them.
+    Remind {
+        /// The segment.
+        key: SegmentKey,
+        /// The blocks.
+        lacking: Bits,
     },
     /// Ask signaling for a digest that no neighbour has.
     WantDigest {

@@ -13,6 +13,8 @@ use crate::wire::message::BlockName;
 
 /// A transfer that brings nothing for so long is given up.
 pub const LEASE: Duration = Duration::from_millis(2500);
+/// A request that isn't answered by a first piece within this time waits in its sender's queue.
+pub const WAITS: Duration = Duration::from_millis(300);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
 
@@ -31,6 +33,12 @@ pub struct Download<P> {
     len: u32,
     got: u32,
     pieces: Vec<(u32, P)>,
+}
+
+impl<P> Download<P> {
+    fn waits(&self, now: Instant) -> bool {
+        self.transfer.is_requested() && self.got == 0 && now.since(self.moved) > WAITS
+    }
 }
 
 /// What became of a piece.
@@ -71,6 +79,27 @@ impl<P: Payload> Downloads<P> {
         let of = self.blocks.from(&(*key, 0)).take_while(|((k, _), _)| k == key);
         of.for_each(|((_, block), _)| coming.insert(*block));
         coming
+    }
+
+    /// The blocks of a segment that are on their way for sure: what was asked for a while ago, and hasn't begun to come, is not.
+    pub fn sure_of(&self, key: &SegmentKey, now: Instant) -> Bits {
+        let mut sure = Bits::default();
+        let of = self.blocks.from(&(*key, 0)).take_while(|((k, _), _)| k == key);
+        of.filter(|(_, d)| !d.waits(now)).for_each(|((_, block), _)| sure.insert(*block));
+        sure
+    }
+
+    /// How many blocks are on their way for sure.
+    pub fn sure(&self, now: Instant) -> usize {
+        self.blocks.values().filter(|d| !d.waits(now)).count()
+    }
+
+    /// Gives up a request for a block that hasn't begun to come, for a neighbour that sends it at once; told back: what to cancel.
+    pub fn give_way(&mut self, name: &BlockName, now: Instant) -> Option<(LinkId, TransferId)> {
+        let waiting = self.coming(&name.key, name.block.0).filter(|d| d.waits(now))?;
+        let (link, transfer) = (waiting.link, waiting.transfer);
+        self.end(link, transfer);
+        Some((link, transfer))
     }
 
     /// How it is coming.

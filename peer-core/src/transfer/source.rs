@@ -68,6 +68,8 @@ struct Meter {
     busy: usize,
     since: Option<Instant>,
     bytes: u64,
+    /// Of others, that came by the same way in the meantime.
+    beside: u64,
     rate: Option<f64>,
     best: Option<f64>,
     first_byte: Option<Duration>,
@@ -156,10 +158,15 @@ impl<P: Payload> Sources<P> {
         }
     }
 
+    /// A peer's bytes have come: they share the way to us with the source's.
+    pub fn beside(&mut self, bytes: u64) {
+        self.meter.beside += bytes;
+    }
+
     /// Somebody else fetched from the source: what that took.
     pub fn seen(&mut self, bytes: u64, first_byte: Duration, transfer: Duration, now: Instant) {
         self.meter.wait(first_byte);
-        self.meter.sample(bytes, transfer, now);
+        self.meter.sample(bytes, 0, transfer, now);
     }
 
     /// Which of so many blocks of a segment fetches are about to bring. One that hasn't moved for a while doesn't count: others may bring
@@ -245,7 +252,7 @@ impl<P: Payload> Sources<P> {
 impl Meter {
     fn start(&mut self, now: Instant, first_byte: Duration) {
         if self.busy == 0 {
-            (self.since, self.bytes) = (Some(now), 0);
+            (self.since, self.bytes, self.beside) = (Some(now), 0, 0);
         }
         self.busy += 1;
         self.wait(first_byte);
@@ -264,16 +271,20 @@ impl Meter {
             return;
         }
         if let Some(since) = self.since.take() {
-            self.sample(self.bytes, now.since(since), now);
+            self.sample(self.bytes, self.beside, now.since(since), now);
         }
     }
 
-    fn sample(&mut self, bytes: u64, time: Duration, now: Instant) {
+    /// Where peers' bytes came `beside`, the source gives at least what it gave, and at most what all of them gave: between the two
+    /// what was believed may well be right.
+    fn sample(&mut self, bytes: u64, beside: u64, time: Duration, now: Instant) {
         if bytes < MIN_SAMPLE {
             return;
         }
         // A small answer may arrive in one piece with its head; a microsecond's throughput would be a fairy tale.
-        let sample = bytes as f64 / time.max(Duration::from_millis(5)).as_secs_f64();
+        let time = time.max(Duration::from_millis(5)).as_secs_f64();
+        let (least, most) = (bytes as f64 / time, (bytes + beside) as f64 / time);
+        let sample = self.rate.map_or(least, |old| old.clamp(least, most));
         // The more bytes, the more a sample weighs: a whole segment replaces most of what was believed.
         let weight = (bytes as f64 / 400_000.0).clamp(0.15, 0.7);
         let rate = self.rate.map_or(sample, |old| old + (sample - old) * weight);
