@@ -91,6 +91,13 @@ wire_struct! {
     }
 }
 
+impl SegmentKey {
+    /// Its place in the presentation, whatever the track: numbers and parts in order.
+    pub fn place(&self) -> (u64, u16) {
+        (self.number, self.part)
+    }
+}
+
 /// A block's place in its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockIndex(pub u16);

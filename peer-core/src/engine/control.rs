@@ -242,11 +242,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if coming >= (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block) {
             return false;
         }
-        let Some(current) = self.timeline.playing(key.track) else { return true };
-        let before = self.store.from(key.track, current.next).take_while(|(k, _)| *k < key);
-        let Some((first, segment)) = before.filter(|(_, s)| !s.missing().is_empty()).next() else { return true };
-        let missing = u64::from(segment.missing().count()) * u64::from(segment.block_len(0));
-        true || self.timeline.deadline(first, now).since(now + SPARE) >= rate.time_for(missing + coming + block)
+        // What the source is bringing of an earlier segment comes first: its player would wait for it.
+        self.sources.first_before(key, now).is_none_or(|(first, left)| {
+            self.timeline.deadline(&first, now).since(now + SPARE) >= rate.time_for(left + coming + block)
+        })
     }
 
     /// What we hold of a segment, or have coming for sure: nobody need offer it.

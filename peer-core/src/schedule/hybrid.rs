@@ -199,6 +199,10 @@ impl Hybrid {
                 // No more than must be: peers may still bring the rest.
                 let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
                 let outstanding = view.sources.outstanding(now);
+                // As a player alone would, one segment after the other: both at once would make the first one late.
+                if view.sources.first_before(&want.key, now).is_some() {
+                    return plan.at(now + TICK);
+                }
                 // More than the way to us takes in good time would only wait, and make others wait.
                 if view.sources.throughput(now).is_some_and(|rate| rate.time_for(outstanding) > FULL) {
                     return plan.at(now + TICK);

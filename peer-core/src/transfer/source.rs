@@ -205,6 +205,13 @@ impl<P: Payload> Sources<P> {
         self.fetches.values().filter(|f| !self.hangs(f, now)).map(|f| f.left).sum()
     }
 
+    /// The first of the segments before this one that the source is bringing, and how many bytes of those before this one are to come.
+    pub fn first_before(&self, key: &SegmentKey, now: Instant) -> Option<(SegmentKey, u64)> {
+        let before =
+            || self.fetches.values().filter(|f| f.key.place() < key.place() && f.left > 0 && !self.hangs(f, now));
+        Some((before().map(|f| f.key).min_by_key(SegmentKey::place)?, before().map(|f| f.left).sum()))
+    }
+
     /// Whether any fetch is for the segment.
     pub fn is_fetching(&self, key: &SegmentKey) -> bool {
         self.fetches.values().any(|f| f.key == *key)
