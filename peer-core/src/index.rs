@@ -11,19 +11,35 @@ use crate::media::Bits;
 /// Segments remembered of one neighbour.
 pub const MAX_MAPS_PER_LINK: usize = 128;
 
+/// Shells count links, so that the last bits of neighbours' numbers mostly differ.
+const SIGNPOSTS: usize = 64;
+
 /// All neighbours' have-maps.
 ///
 /// Each neighbour has a place, its maps stand there in every segment's list: finding one costs no search.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Index {
     segments: Map<SegmentKey, Vec<Option<Bits>>>,
     places: Vec<Option<LinkId>>,
     sizes: Vec<usize>,
+    /// By the last bits of a link's number: where to look for its place first.
+    signposts: [u8; SIGNPOSTS],
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let (segments, places, sizes) = Default::default();
+        Self { segments, places, sizes, signposts: [0; SIGNPOSTS] }
+    }
 }
 
 impl Index {
     /// A neighbour's place; `None` if nothing is known of it.
     pub fn place(&self, link: LinkId) -> Option<usize> {
+        let at = usize::from(self.signposts[link.0 as usize % SIGNPOSTS]);
+        if self.places.get(at) == Some(&Some(link)) {
+            return Some(at);
+        }
         self.places.iter().position(|l| *l == Some(link))
     }
 
@@ -54,17 +70,17 @@ impl Index {
 
     /// Replaces what a neighbour holds of a segment.
     pub fn set(&mut self, link: LinkId, key: SegmentKey, blocks: Bits) {
-        *self.entry(link, key) = blocks;
+        *self.map_mut(link, key) = blocks;
     }
 
     /// Adds blocks to what a neighbour holds.
     pub fn merge(&mut self, link: LinkId, key: SegmentKey, blocks: &Bits) {
-        self.entry(link, key).merge(blocks);
+        self.map_mut(link, key).merge(blocks);
     }
 
     /// Adds a block to what a neighbour holds.
     pub fn add(&mut self, link: LinkId, key: SegmentKey, block: u16) {
-        self.entry(link, key).insert(block);
+        self.map_mut(link, key).insert(block);
     }
 
     /// A neighbour turned out not to hold a block.
@@ -101,37 +117,54 @@ impl Index {
         });
     }
 
-    fn entry(&mut self, link: LinkId, key: SegmentKey) -> &mut Bits {
-        let place = self.place(link).unwrap_or_else(|| {
-            let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
-            if place == self.places.len() {
-                self.places.push(None);
-                self.sizes.push(0);
-            }
-            self.places[place] = Some(link);
-            place
-        });
-        // The lowest numbers are the oldest media; a neighbour that floods us with names only loses its own.
-        let is_new = !self.maps(&key).get(place).is_some_and(Option::is_some);
-        if is_new && self.sizes[place] >= MAX_MAPS_PER_LINK {
-            let theirs = |maps: &[Option<Bits>]| maps.get(place).is_some_and(Option::is_some);
-            let oldest = self.segments.iter().filter(|(_, maps)| theirs(maps)).map(|(key, _)| *key);
-            if let Some(oldest) = oldest.min_by_key(|k| k.number) {
-                self.sizes[place] -= 1;
-                self.segments.retain(|key, maps| {
-                    if *key == oldest {
-                        maps[place] = None;
-                    }
-                    maps.iter().any(Option::is_some)
-                });
-            }
+    /// What a neighbour holds of a segment, to be added to: nothing so far, if nothing is known.
+    pub fn map_mut(&mut self, link: LinkId, key: SegmentKey) -> &mut Bits {
+        let place = self.place(link).unwrap_or_else(|| self.settle(link));
+        let mut at = self.segments.position(&key);
+        if !at.is_ok_and(|at| self.segments.nth(at).get(place).is_some_and(Option::is_some)) {
+            self.make_room(place);
+            self.sizes[place] += 1;
+            at = self.segments.position(&key);
         }
-        self.sizes[place] += usize::from(is_new);
-        let maps = self.segments.or_insert_with(key, Vec::new);
+        let at = at.unwrap_or_else(|at| {
+            self.segments.insert_at(at, key, Vec::new());
+            at
+        });
+        let maps = self.segments.nth_mut(at);
         if maps.len() <= place {
             maps.resize(place + 1, None);
         }
         maps[place].get_or_insert_default()
+    }
+
+    /// Gives a neighbour a place.
+    fn settle(&mut self, link: LinkId) -> usize {
+        let place = self.places.iter().position(Option::is_none).unwrap_or(self.places.len());
+        if place == self.places.len() {
+            self.places.push(None);
+            self.sizes.push(0);
+        }
+        self.places[place] = Some(link);
+        self.signposts[link.0 as usize % SIGNPOSTS] = place as u8;
+        place
+    }
+
+    /// The lowest numbers are the oldest media; a neighbour that floods us with names only loses its own.
+    fn make_room(&mut self, place: usize) {
+        if self.sizes[place] < MAX_MAPS_PER_LINK {
+            return;
+        }
+        let theirs = |maps: &[Option<Bits>]| maps.get(place).is_some_and(Option::is_some);
+        let oldest = self.segments.iter().filter(|(_, maps)| theirs(maps)).map(|(key, _)| *key);
+        if let Some(oldest) = oldest.min_by_key(|k| k.number) {
+            self.sizes[place] -= 1;
+            self.segments.retain(|key, maps| {
+                if *key == oldest {
+                    maps[place] = None;
+                }
+                maps.iter().any(Option::is_some)
+            });
+        }
     }
 }
 
@@ -173,7 +206,10 @@ mod tests {
         index.drop_link(TWO);
         assert!(index.segments.is_empty());
         index.add(LinkId(3), key(1), 4);
-        assert!(index.holds(LinkId(3), &key(1), 4) && index.place(LinkId(3)) == Some(0), "its place is another's now");
+        assert!(
+            index.holds(LinkId(3), &key(1), 4) && index.place(LinkId(3)) == Some(0),
+            "its place is another's now"
+        );
     }
 
     #[test]
@@ -185,6 +221,20 @@ mod tests {
         assert!(!index.knows(ONE, &key(0)) && index.knows(ONE, &key(1)) && index.knows(ONE, &key(1000)));
     }
 
+    // A seed has hundreds of links, and numbers that end alike: a place is found all the same.
+    #[test]
+    fn neighbours_whose_numbers_end_alike_are_told_apart() {
+        let mut index = Index::default();
+        let links: Vec<_> = (0..400).map(|n| LinkId(n * SIGNPOSTS as u32 / 2)).collect();
+        for (block, link) in (0..).zip(&links) {
+            index.add(*link, key(1), block);
+        }
+        for (block, link) in (0..).zip(&links) {
+            assert_eq!(index.held(*link, &key(1)).map(Bits::list), Some(vec![block]));
+        }
+        assert_eq!(index.place(LinkId(1)), None);
+    }
+
     // R39
     #[test]
     fn what_neighbours_hold_follows_what_they_say() {
@@ -193,7 +243,11 @@ mod tests {
         index.remove(ONE, &key(1), 1);
         index.add(TWO, key(1), 1);
         let holders = |block| -> Vec<_> {
-            index.holders(&key(1)).filter(|(_, blocks)| blocks.contains(block)).map(|(link, _)| link).collect()
+            index
+                .holders(&key(1))
+                .filter(|(_, blocks)| blocks.contains(block))
+                .map(|(link, _)| link)
+                .collect()
         };
         assert_eq!((holders(0), holders(1), holders(9)), (vec![ONE], vec![TWO], vec![]));
         assert!(index.holders(&key(2)).next().is_none());

@@ -3,6 +3,8 @@
 //! The engine's maps hold tens to a few hundreds of small entries. There a sorted vector is quicker than a tree, and its code
 //! is a tenth of one: a `BTreeMap` costs a viewer some 7 kB of download for every pair of types that it is used with.
 
+use core::cmp::Ordering;
+
 /// Takes the least out of a list. Where few of many are wanted in order, sorting would cost more code than it saves time.
 pub fn take_least<T: Ord>(list: &mut Vec<T>) -> Option<T> {
     let mut least = 0;
@@ -41,32 +43,35 @@ impl<K: Ord, V> Map<K, V> {
         Self::default()
     }
 
-    fn find(&self, key: &K) -> Result<usize, usize> {
+    /// Where a key stands, or would stand.
+    pub fn position(&self, key: &K) -> Result<usize, usize> {
         // What is looked for is mostly what came last.
-        match self.pairs.last() {
-            Some((last, _)) if last < key => Err(self.pairs.len()),
-            _ => self.pairs.binary_search_by(|(k, _)| k.cmp(key)),
+        let Some(((last, _), rest)) = self.pairs.split_last() else { return Err(0) };
+        match last.cmp(key) {
+            Ordering::Less => Err(self.pairs.len()),
+            Ordering::Equal => Ok(rest.len()),
+            Ordering::Greater => rest.binary_search_by(|(k, _)| k.cmp(key)),
         }
     }
 
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.find(key).ok().map(|at| &self.pairs[at].1)
+        self.position(key).ok().map(|at| &self.pairs[at].1)
     }
 
     /// The value of a key.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.find(key).ok().map(|at| &mut self.pairs[at].1)
+        self.position(key).ok().map(|at| &mut self.pairs[at].1)
     }
 
     /// Whether there is such a key.
     pub fn contains_key(&self, key: &K) -> bool {
-        self.find(key).is_ok()
+        self.position(key).is_ok()
     }
 
     /// Sets a key's value; told back: the one it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        match self.find(&key) {
+        match self.position(&key) {
             Ok(at) => Some(core::mem::replace(&mut self.pairs[at].1, value)),
             Err(at) => {
                 self.pairs.insert(at, (key, value));
@@ -77,12 +82,12 @@ impl<K: Ord, V> Map<K, V> {
 
     /// Takes a key out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.find(key).ok().map(|at| self.pairs.remove(at).1)
+        self.position(key).ok().map(|at| self.pairs.remove(at).1)
     }
 
     /// The value of a key, made if there is none.
     pub fn or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let at = match self.find(&key) {
+        let at = match self.position(&key) {
             Ok(at) => at,
             Err(at) => {
                 self.pairs.insert(at, (key, make()));
@@ -94,8 +99,13 @@ impl<K: Ord, V> Map<K, V> {
 
     /// The pairs from a key on.
     pub fn from<'a>(&'a self, key: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
-        let (Ok(at) | Err(at)) = self.find(key);
+        let (Ok(at) | Err(at)) = self.position(key);
         self.pairs[at..].iter().map(|(k, v)| (k, v))
+    }
+
+    /// Puts a pair where its key belongs, as [`Self::position`] has told.
+    pub fn insert_at(&mut self, at: usize, key: K, value: V) {
+        self.pairs.insert(at, (key, value));
     }
 
     /// Keeps the pairs of which `keep` says so.
@@ -113,6 +123,16 @@ impl<K, V> Map<K, V> {
     /// All pairs.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.pairs.iter_mut().map(|(k, v)| (&*k, v))
+    }
+
+    /// The value at a position.
+    pub fn nth(&self, at: usize) -> &V {
+        &self.pairs[at].1
+    }
+
+    /// The value at a position.
+    pub fn nth_mut(&mut self, at: usize) -> &mut V {
+        &mut self.pairs[at].1
     }
 
     /// All keys.

@@ -174,7 +174,8 @@ pub trait Wire: Sized {
 
     /// The value alone, as bytes.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        // Most messages are shorter: their buffer needn't grow on the way.
+        let mut w = Writer { buf: Vec::with_capacity(64) };
         self.encode(&mut w);
         w.into_bytes()
     }

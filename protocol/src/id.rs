@@ -78,7 +78,7 @@ pub fn canonical_path(url: &str) -> &str {
 
 wire_struct! {
     /// One segment of one track, as the manifest names it.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct SegmentKey {
         /// The rendition.
         pub track: TrackId,
@@ -95,6 +95,27 @@ impl SegmentKey {
     /// Its place in the presentation, whatever the track: numbers and parts in order.
     pub fn place(&self) -> (u64, u16) {
         (self.number, self.part)
+    }
+
+    /// The fields in their order, as numbers: compared without a branch for each of them. Engines search by key all the time.
+    #[inline]
+    fn order(&self) -> (u128, u64) {
+        let name = u128::from(self.track.0) << 64 | u128::from(self.number);
+        (name, u64::from(self.discontinuity) << 16 | u64::from(self.part))
+    }
+}
+
+impl Ord for SegmentKey {
+    #[inline]
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for SegmentKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -171,5 +192,27 @@ mod tests {
             assert_eq!(canonical_path(url), "/v/1.m3u8");
         }
         assert_eq!(canonical_path("https://a.example"), "/");
+    }
+
+    #[test]
+    fn segments_are_in_the_order_of_their_fields() {
+        let most = (u64::MAX, u32::MAX, u16::MAX);
+        let key = |track, (number, discontinuity, part)| SegmentKey {
+            track: TrackId(track),
+            number,
+            discontinuity,
+            part,
+        };
+        let order = [
+            key(0, (0, 0, 0)),
+            key(0, (0, 0, u16::MAX)),
+            key(0, (0, 1, 0)),
+            key(0, (0, u32::MAX, u16::MAX)),
+            key(0, (1, 0, 0)),
+            key(0, most),
+            key(1, (0, 0, 0)),
+            key(u64::MAX, most),
+        ];
+        assert!(order.is_sorted_by(|a, b| a < b && b > a), "{order:?}");
     }
 }

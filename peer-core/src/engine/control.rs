@@ -145,11 +145,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn got(&mut self, link: LinkId, blocks: &[BlockName]) {
         let mut unknown = Vec::new();
-        for name in blocks {
-            if self.lacks_digest(&name.key) && !unknown.contains(&name.key) {
-                unknown.push(name.key);
+        for run in blocks.chunk_by(|a, b| a.key == b.key) {
+            let key = run[0].key;
+            if self.lacks_digest(&key) && !unknown.contains(&key) {
+                unknown.push(key);
             }
-            self.index.add(link, name.key, name.block.0);
+            let map = self.index.map_mut(link, key);
+            run.iter().for_each(|name| map.insert(name.block.0));
         }
         self.dirty.get |= self.hungry;
         self.ask_digests(link, unknown);
@@ -180,8 +182,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if transfer.is_requested() {
             return self.expel(link, "offered under a request's number", now);
         }
-        self.index.merge(link, name.key, &blocks);
-        self.index.add(link, name.key, name.block.0);
+        let map = self.index.map_mut(link, name.key);
+        map.merge(&blocks);
+        map.insert(name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
         let why = match self.choose(link, name, now) {
             Ok(name) => {

@@ -75,7 +75,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if give {
             self.dirty.give = false;
             let none = Plan { again: Instant::NEVER, hungry: false };
-            let plan = if may_upload { self.scheduler.give(&view, &mut self.rng, &mut actions) } else { none };
+            let plan =
+                if may_upload { self.scheduler.give(&view, &mut self.rng, &mut actions) } else { none };
             (self.give_at, self.spare) = (plan.again, plan.hungry);
         }
         let mut digests = Vec::new();
@@ -296,7 +297,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             before.len() != playing.len()
                 || before.iter().zip(&playing).any(|(old, new)| {
                     let live = self.timeline.playing(new.track).is_some_and(|c| c.live);
-                    old.track != new.track || new.next < old.next || new.next - old.next > if live { 2 } else { 0 }
+                    old.track != new.track
+                        || new.next < old.next
+                        || new.next - old.next > if live { 2 } else { 0 }
                 })
         };
         if self.told.as_ref().is_none_or(|t| moved(&t.0) || (t.1, t.2) != (passive, upload)) {

@@ -27,11 +27,13 @@ impl Bits {
         run.for_each(|block| self.insert(block));
     }
 
+    #[inline]
     fn rest(&self) -> &[u64] {
         self.rest.as_deref().unwrap_or_default()
     }
 
     /// The blocks from `64 * at` on as bits, the first the lowest.
+    #[inline]
     pub fn word(&self, at: usize) -> u64 {
         if at == 0 { self.first } else { self.rest().get(at - 1).copied().unwrap_or(0) }
     }
@@ -41,20 +43,28 @@ impl Bits {
     }
 
     /// Words that may have bits set.
+    #[inline]
     pub fn words(&self) -> usize {
         1 + self.rest().len()
     }
 
     /// Makes room for so many words, at most for the longest segment's.
+    #[inline]
     fn reserve(&mut self, words: usize) {
         if words > self.words() {
-            let mut rest = vec![0; words.min(MAX_BLOCKS.div_ceil(64)) - 1];
-            rest[..self.rest().len()].copy_from_slice(self.rest());
-            self.rest = Some(rest.into());
+            self.grow(words);
         }
     }
 
+    #[inline(never)]
+    fn grow(&mut self, words: usize) {
+        let mut rest = vec![0; words.min(MAX_BLOCKS.div_ceil(64)) - 1];
+        rest[..self.rest().len()].copy_from_slice(self.rest());
+        self.rest = Some(rest.into());
+    }
+
     /// Puts a block in. Numbers of [`MAX_BLOCKS`] and above are left out: no digest has them.
+    #[inline]
     pub fn insert(&mut self, block: u16) {
         let (word, bit) = (usize::from(block / 64), block % 64);
         if usize::from(block) >= MAX_BLOCKS {
@@ -74,6 +84,7 @@ impl Bits {
     }
 
     /// Whether the block is in.
+    #[inline]
     pub fn contains(&self, block: u16) -> bool {
         self.word(usize::from(block / 64)) >> (block % 64) & 1 == 1
     }
@@ -84,11 +95,13 @@ impl Bits {
     }
 
     /// Whether none is in.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first == 0 && self.rest().iter().all(|word| *word == 0)
     }
 
     /// Takes out all that the other set has.
+    #[inline]
     pub fn subtract(&mut self, other: &Self) {
         self.first &= !other.first;
         if let Some(rest) = &mut self.rest {
@@ -97,6 +110,7 @@ impl Bits {
     }
 
     /// Keeps only what the other set has too.
+    #[inline]
     pub fn intersect(&mut self, other: &Self) {
         self.first &= other.first;
         if let Some(rest) = &mut self.rest {
@@ -105,6 +119,7 @@ impl Bits {
     }
 
     /// Puts in all that the other set has.
+    #[inline]
     pub fn merge(&mut self, other: &Self) {
         self.first |= other.first;
         self.reserve(other.words());

@@ -10,8 +10,12 @@ pub struct Tally([u64; PLANES]);
 
 impl Tally {
     /// One more holds these.
+    #[inline]
     pub fn add(&mut self, mut blocks: u64) {
         for plane in &mut self.0 {
+            if blocks == 0 {
+                return;
+            }
             let carry = *plane & blocks;
             *plane ^= blocks;
             blocks = carry;
@@ -20,6 +24,7 @@ impl Tally {
     }
 
     /// Those of a set that fewest hold, and how many that is.
+    #[inline]
     pub fn rarest(&self, mut among: u64) -> (u8, u64) {
         let mut count = 0;
         for plane in self.0.iter().rev() {
@@ -56,8 +61,8 @@ mod tests {
             let least = (0..64).filter(chosen).map(|b| counts[b]).min().expect("not empty");
             let (count, rarest) = tally.rarest(among);
             assert_eq!(u32::from(count), least);
-            for block in 0..64 {
-                assert_eq!(rarest >> block & 1 == 1, chosen(&block) && counts[block] == least);
+            for (block, count) in counts.iter().enumerate() {
+                assert_eq!(rarest >> block & 1 == 1, chosen(&block) && *count == least);
             }
             assert_eq!(tally.sum(among), (0..64).filter(chosen).map(|b| counts[b]).sum());
         }

@@ -102,11 +102,13 @@ impl Link {
     }
 
     /// Whether it is going to play the segment and lacks it so far.
+    #[inline]
     pub fn wants(&self, key: &SegmentKey) -> bool {
         self.playing.iter().any(|p| p.track == key.track && key.number >= p.next)
     }
 
     /// Whether it plays the track.
+    #[inline]
     pub fn plays(&self, track: TrackId) -> bool {
         self.playing.iter().any(|p| p.track == track)
     }
@@ -131,6 +133,7 @@ impl Link {
     }
 
     /// Adds the blocks of a segment that its claims cover.
+    #[inline]
     pub fn claimed(&self, key: &SegmentKey, now: Instant, blocks: &mut Bits) {
         for (k, claimed, until) in &self.claims {
             if k == key && *until > now {
@@ -155,6 +158,7 @@ impl Link {
     }
 
     /// Until when it is offered nothing of a segment, if it has declined something of it a short while ago.
+    #[inline]
     pub fn pauses(&self, key: &SegmentKey, now: Instant) -> Option<Instant> {
         self.pauses.iter().filter(|(k, until)| k == key && *until > now).map(|(_, until)| *until).max()
     }

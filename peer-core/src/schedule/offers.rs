@@ -34,14 +34,23 @@ const UNKNOWN: u32 = 125_000;
 /// A fresh segment of which we hold something.
 struct Fresh {
     key: SegmentKey,
-    /// By receiver, and 64 blocks at a time: what it might be offered.
-    lacks: Vec<u64>,
     words: usize,
-    /// How many of the neighbours that want it hold each block, or are getting it from us.
-    holders: Vec<Tally>,
+    /// Where its words begin in the board's lists.
+    lacks: usize,
+    holders: usize,
     young: bool,
     /// Bytes of an offer that are likely to be sent: the more of it the neighbours have, the likelier is it that others are quicker.
     expected: u32,
+}
+
+/// What might be offered to whom.
+struct Board<'a> {
+    takers: Vec<Taker<'a>>,
+    fresh: Vec<Fresh>,
+    /// By segment, receiver, and 64 blocks at a time: what it might be offered.
+    lacks: Vec<u64>,
+    /// By segment: how many of the neighbours that want it hold each block, or are getting it from us.
+    holders: Vec<Tally>,
 }
 
 /// A receiver.
@@ -64,7 +73,7 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         return full;
     }
     let mut again = Instant::NEVER;
-    let mut takers: Vec<Taker<'_>> = Vec::new();
+    let mut takers = Vec::with_capacity(view.members.len());
     for (id, link) in view.members.links() {
         if link.role != Role::Viewer || !link.greeted || view.uploads.is_lagging(id) {
             continue;
@@ -75,28 +84,34 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         }
         let pending = view.uploads.pending_for(id);
         if pending < PER_LINK {
-            takers.push(Taker { id, link, place: view.index.place(id), pending, speed: speed(link, view.now) });
+            takers.push(Taker {
+                id,
+                link,
+                place: view.index.place(id),
+                pending,
+                speed: speed(link, view.now),
+            });
         }
     }
-    let fresh = view.store.since(view.now.minus(FRESH));
-    let mut fresh: Vec<Fresh> = fresh
-        .filter_map(|(key, segment)| look(view, *key, segment, &takers, &mut again))
-        .collect();
+    let mut board = Board { takers, fresh: Vec::new(), lacks: Vec::new(), holders: Vec::new() };
+    for (key, segment) in view.store.since(view.now.minus(FRESH)) {
+        board.look(view, *key, segment, &mut again);
+    }
     let mut made = 0;
     while room > 0 && open + made < MAX_OFFERS {
-        let Some((at, taker, block)) = best(view, &fresh, &takers, rng) else {
+        let Some((at, taker, block)) = board.best(view.role, rng) else {
             return Plan { again, hungry: true };
         };
-        let entry = &mut fresh[at];
+        let entry = &board.fresh[at];
         let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
-        entry.holders[word].add(bit);
-        entry.lacks[taker * entry.words + word] &= !bit;
-        takers[taker].pending += 1;
+        board.holders[entry.holders + word].add(bit);
+        board.lacks[entry.lacks + taker * entry.words + word] &= !bit;
+        let taker = &mut board.takers[taker];
+        taker.pending += 1;
         made += 1;
         let name = BlockName { key: entry.key, block: BlockIndex(block) };
-        let expected = entry.expected;
-        room = room.saturating_sub(u64::from(expected));
-        actions.push(Action::Offer { link: takers[taker].id, name, expected });
+        room = room.saturating_sub(u64::from(entry.expected));
+        actions.push(Action::Offer { link: taker.id, name, expected: entry.expected });
     }
     full
 }
@@ -111,90 +126,98 @@ fn speed(link: &Link, now: Instant) -> u32 {
     1 + upload / 1000
 }
 
-/// Who might be offered what of a segment.
-fn look<P: Payload>(
-    view: &View<'_, P>,
-    key: SegmentKey,
-    segment: &Segment<P>,
-    takers: &[Taker<'_>],
-    again: &mut Instant,
-) -> Option<Fresh> {
-    let now = view.now;
-    let age = now.since(segment.known_at);
-    let live = view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
-    let blocks = segment.digest()?.blocks();
-    let held = segment.held();
-    if !live || held.is_empty() {
-        return None;
-    }
-    let words = usize::from(blocks).div_ceil(64);
-    let maps = view.index.maps(&key);
-    let mut holders = vec![Tally::default(); words];
-    let mut lacks = vec![0; takers.len() * words];
-    let mut wanting = 0u32;
-    for (taker, lacks) in takers.iter().zip(lacks.chunks_exact_mut(words)) {
-        if !taker.link.wants(&key) {
-            continue;
+impl Board<'_> {
+    /// Who might be offered what of a segment.
+    fn look<P: Payload>(
+        &mut self,
+        view: &View<'_, P>,
+        key: SegmentKey,
+        segment: &Segment<P>,
+        again: &mut Instant,
+    ) {
+        let now = view.now;
+        let Some(digest) = segment.digest() else { return };
+        let blocks = digest.blocks();
+        let held = segment.held();
+        let live = view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
+        if !live || held.is_empty() {
+            return;
         }
-        wanting += 1;
-        let map = taker.place.and_then(|place| maps.get(place)?.as_ref());
-        let has = |word: usize| map.map_or(0, |map| map.word(word));
-        (0..words).for_each(|word| holders[word].add(has(word)));
-        if let Some(until) = taker.link.pauses(&key, now) {
-            *again = (*again).min(until);
-            continue;
+        let words = usize::from(blocks).div_ceil(64);
+        let maps = view.index.maps(&key);
+        let (first, first_holders) = (self.lacks.len(), self.holders.len());
+        self.lacks.resize(first + self.takers.len() * words, 0);
+        self.holders.resize(first_holders + words, Tally::default());
+        let (lacks, holders) = (&mut self.lacks[first..], &mut self.holders[first_holders..]);
+        let mut wanting = 0u32;
+        for (taker, lacks) in self.takers.iter().zip(lacks.chunks_exact_mut(words)) {
+            if !taker.link.wants(&key) {
+                continue;
+            }
+            wanting += 1;
+            let map = taker.place.and_then(|place| maps.get(place)?.as_ref());
+            let has = |word: usize| map.map_or(0, |map| map.word(word));
+            holders.iter_mut().enumerate().for_each(|(word, holders)| holders.add(has(word)));
+            if let Some(until) = taker.link.pauses(&key, now) {
+                *again = (*again).min(until);
+                continue;
+            }
+            let mut claimed = Bits::default();
+            taker.link.claimed(&key, now, &mut claimed);
+            lacks
+                .iter_mut()
+                .enumerate()
+                .for_each(|(word, lacks)| *lacks = held.word(word) & !has(word) & !claimed.word(word));
         }
-        let mut claimed = Bits::default();
-        taker.link.claimed(&key, now, &mut claimed);
-        lacks
-            .iter_mut()
-            .enumerate()
-            .for_each(|(word, lacks)| *lacks = held.word(word) & !has(word) & !claimed.word(word));
-    }
-    for (link, block) in view.uploads.pending_of(&key).filter(|(_, block)| *block < blocks) {
-        let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
-        holders[word].add(bit);
-        if let Some(at) = takers.iter().position(|t| t.id == link) {
-            lacks[at * words + word] &= !bit;
+        for (link, block) in view.uploads.pending_of(&key).filter(|(_, block)| *block < blocks) {
+            let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
+            holders[word].add(bit);
+            if let Some(at) = self.takers.iter().position(|t| t.id == link) {
+                lacks[at * words + word] &= !bit;
+            }
         }
+        if lacks.iter().all(|word| *word == 0) {
+            self.lacks.truncate(first);
+            self.holders.truncate(first_holders);
+            return;
+        }
+        let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
+        let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
+        let expected = segment.block_len(0) * lacking / 100;
+        let young = now.since(segment.known_at) < SEED_HELPS;
+        self.fresh.push(Fresh { key, words, lacks: first, holders: first_holders, young, expected });
     }
-    if lacks.iter().all(|word| *word == 0) {
-        return None;
-    }
-    let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
-    let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
-    let expected = segment.block_len(0) * lacking / 100;
-    Some(Fresh { key, lacks, words, holders, young: age < SEED_HELPS, expected })
-}
 
-fn best<P: Payload>(
-    view: &View<'_, P>,
-    fresh: &[Fresh],
-    takers: &[Taker<'_>],
-    rng: &mut Rng,
-) -> Option<(usize, usize, u16)> {
-    type Score = (u8, u64, core::cmp::Reverse<u64>);
-    let mut best: Option<(Score, usize, usize, usize, u64)> = None;
-    for (at, taker) in takers.iter().enumerate().filter(|(_, t)| t.pending < PER_LINK) {
-        let luck = minus_log2(rng.draw()) / u64::from(taker.speed.max(1));
-        for (of, entry) in fresh.iter().enumerate() {
-            let enough = if view.role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
-            for word in 0..entry.words {
-                let lacks = entry.lacks[at * entry.words + word];
-                if lacks == 0 {
-                    continue;
-                }
-                let (holders, rarest) = entry.holders[word].rarest(lacks);
-                let score = (holders, luck, core::cmp::Reverse(entry.key.number));
-                if holders < enough && best.as_ref().is_none_or(|(s, ..)| score < *s) {
-                    best = Some((score, of, at, word, rarest));
+    /// The segment, receiver and block of the best offer.
+    fn best(&self, role: Role, rng: &mut Rng) -> Option<(usize, usize, u16)> {
+        type Score = (u8, u64, core::cmp::Reverse<u64>);
+        let mut best: Option<(Score, usize, usize, usize, u64)> = None;
+        for (at, taker) in self.takers.iter().enumerate().filter(|(_, t)| t.pending < PER_LINK) {
+            let drawn = rng.draw();
+            for (of, entry) in self.fresh.iter().enumerate() {
+                let enough = if role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
+                for word in 0..entry.words {
+                    let lacks = self.lacks[entry.lacks + at * entry.words + word];
+                    if lacks == 0 {
+                        continue;
+                    }
+                    let (holders, rarest) = self.holders[entry.holders + word].rarest(lacks);
+                    // Most don't come near the best, and needn't have their luck worked out.
+                    if holders >= enough || best.as_ref().is_some_and(|(s, ..)| holders > s.0) {
+                        continue;
+                    }
+                    let luck = minus_log2(drawn) / u64::from(taker.speed.max(1));
+                    let score = (holders, luck, core::cmp::Reverse(entry.key.number));
+                    if best.as_ref().is_none_or(|(s, ..)| score < *s) {
+                        best = Some((score, of, at, word, rarest));
+                    }
                 }
             }
         }
+        let (_, of, at, word, mut rarest) = best?;
+        for _ in 0..rng.below(rarest.count_ones() as usize) {
+            rarest &= rarest - 1;
+        }
+        Some((of, at, (word * 64) as u16 + rarest.trailing_zeros() as u16))
     }
-    let (_, of, at, word, mut rarest) = best?;
-    for _ in 0..rng.below(rarest.count_ones() as usize) {
-        rarest &= rarest - 1;
-    }
-    Some((of, at, (word * 64) as u16 + rarest.trailing_zeros() as u16))
 }

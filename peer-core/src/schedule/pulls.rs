@@ -57,7 +57,9 @@ impl Pulls {
         };
         let mut best = None;
         for (id, blocks) in view.index.holders(&name.key) {
-            let Some(link) = view.members.link(id).filter(|_| blocks.contains(name.block.0)) else { continue };
+            let Some(link) = view.members.link(id).filter(|_| blocks.contains(name.block.0)) else {
+                continue;
+            };
             if link.busy_until > view.now || !link.greeted || link.passive {
                 continue;
             }
