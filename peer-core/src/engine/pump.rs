@@ -17,7 +17,7 @@ use super::{BulkFrame, Engine, Event, LinkId, Output};
 /// Bytes that may wait in a link's bulk buffer. Two messages keep it from running dry between two of the shell's reports.
 const LINK_BUFFER: u32 = 48 * 1024;
 /// How often what is on its way is looked at while it keeps others waiting.
-const RESETTLE: Duration = Duration::from_millis(150);
+const RESETTLE: Duration = Duration::from_millis(60);
 /// Neighbours reminded at a time.
 const REMINDED: usize = 4;
 /// From an offer to its grant, or so.

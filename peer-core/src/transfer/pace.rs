@@ -8,7 +8,7 @@
 use crate::time::{Duration, Instant, Rate, micros};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
-pub const MIN_WINDOW: u64 = 48 * 1024;
+pub const MIN_WINDOW: u64 = 96 * 1024;
 /// Never more.
 pub const MAX_WINDOW: u64 = 8 * 1024 * 1024;
 /// Standing queue that the window allows itself.

@@ -25,7 +25,7 @@ const MAX_OUT: u32 = 64 * 1024;
 /// Sent bytes that aren't reported as arrived count as lost after this time.
 const UNREPORTED: Duration = Duration::from_millis(6000);
 /// So much later than our uplink needs, they have left it at least, and wait at the receiver's end.
-const LEFT: Duration = Duration::from_millis(200);
+const LEFT: Duration = Duration::from_millis(60);
 
 /// A block that a receiver is to get.
 #[derive(Clone, Copy, Debug)]
@@ -230,7 +230,7 @@ impl Uploads {
     pub fn settle(&mut self, uplink: Option<Rate>, has_left: impl Fn(LinkId) -> bool, now: Instant) -> u64 {
         let Some(uplink) = uplink else { return 0 };
         let out: u64 = self.unreported.values().map(|(_, bytes, _)| u64::from(*bytes)).sum();
-        let limit = LEFT + uplink.time_for(out + out / 2);
+        let limit = LEFT + uplink.time_for(out + out / 8);
         let mut left = 0;
         for ((link, _), (_, bytes, at)) in self.unreported.iter_mut() {
             if now.since(*at) > limit && has_left(*link) {
