@@ -6,6 +6,7 @@ use rillcast_protocol::coding::List;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::media::{Bits, Bringer};
+use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
@@ -106,7 +107,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn with(&mut self, link: LinkId, act: impl FnOnce(&mut crate::overlay::Link)) {
+    fn with(&mut self, link: LinkId, act: impl FnOnce(&mut Link)) {
         if let Some(l) = self.members.link_mut(link) {
             act(l);
         }
@@ -186,14 +187,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         map.merge(&blocks);
         map.insert(name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
-        let why = match self.choose(link, name, now) {
+        let arrives = now + self.members.link(link).map_or(Duration::ZERO, Link::takes);
+        let why = match self.choose(link, name, arrives, now) {
             Ok(name) => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 let room = self.has_capacity(&name.key, now);
                 if room && let Some((link, transfer)) = self.downloads.give_way(&name, now) {
                     self.send(link, Message::Cancel { transfer });
                 }
-                if room && self.downloads.begin(link, transfer, name, len, now) {
+                if room && self.downloads.begin(link, transfer, name, len, arrives) {
                     let blocks = self.taken_of(&name.key, now);
                     return self.send(link, Message::Grant { transfer, name, blocks });
                 }
@@ -209,14 +211,26 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// Which block to take of a neighbour that offers one: what is needed in a moment, else what it offers, else another that it holds.
-    fn choose(&mut self, link: LinkId, offered: BlockName, now: Instant) -> Result<BlockName, No> {
+    /// Never one that would arrive too late.
+    fn choose(
+        &mut self,
+        link: LinkId,
+        offered: BlockName,
+        arrives: Instant,
+        now: Instant,
+    ) -> Result<BlockName, No> {
         let key = offered.key;
         let no = self.why_not(&offered, now);
         if no == Some(No::Unwanted) {
             return Err(No::Unwanted);
         }
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
-        let ours: Vec<_> = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).collect();
+        // A player that waits is glad of whatever comes.
+        let waits = !self.timeline.has_started() || self.timeline.is_starving();
+        let in_time = |k: &SegmentKey| waits || self.timeline.deadline(k, now) >= arrives;
+        let ours = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).filter(in_time);
+        let ours: Vec<_> = ours.collect();
+        let late = !ours.contains(&key);
         for soon in &ours {
             if self.timeline.deadline(soon, now).since(now) >= HURRY {
                 break;
@@ -226,9 +240,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
         }
         match no {
-            None => Ok(offered),
+            None if !late => Ok(offered),
+            None => ours.into_iter().find_map(|k| self.lacking_of(link, k, now)).ok_or(No::Busy),
             Some(why @ (No::Held | No::InFlight)) => {
-                let others = core::iter::once(key).chain(ours);
+                let others = core::iter::once(key).filter(|_| !late).chain(ours);
                 others.into_iter().find_map(|k| self.lacking_of(link, k, now)).ok_or(why)
             }
             Some(why) => Err(why),

@@ -1,15 +1,20 @@
 //! One open link: what the other end plays, gives and has promised. What it holds stands in the index.
 
+use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::media::Bits;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::wire::message::{No, Playing};
 
 /// A source claim holds this long.
 pub const CLAIM: Duration = Duration::from_millis(3000);
 const MAX_CLAIMS: usize = 64;
+/// Believed of an uplink of which nothing is known, in bytes/s.
+const UNKNOWN_UPLINK: u32 = 250_000;
+/// However slow an uplink says that it is, no block is waited for longer.
+const SLOWEST: Duration = Duration::from_millis(4000);
 
 /// Segments that it is offered nothing of for a while.
 const MAX_PAUSES: usize = 32;
@@ -161,6 +166,12 @@ impl Link {
     #[inline]
     pub fn pauses(&self, key: &SegmentKey, now: Instant) -> Option<Instant> {
         self.pauses.iter().filter(|(k, until)| k == key && *until > now).map(|(_, until)| *until).max()
+    }
+
+    /// How long a block takes from it, as far as it says what its uplink carries: it may have another one to send first.
+    pub fn takes(&self) -> Duration {
+        let rate = Rate::new(u64::from(if self.upload == 0 { UNKNOWN_UPLINK } else { self.upload }));
+        (rate.time_for(2 * u64::from(BLOCK)) + self.rtt.unwrap_or_default()).min(SLOWEST)
     }
 
     /// Takes a round trip.

@@ -362,14 +362,7 @@ impl Members {
     }
 
     /// Gives up the least useful links, so many at most, where somebody known would suit better.
-    fn exchange(
-        &mut self,
-        own: &Place,
-        trial: Duration,
-        times: usize,
-        now: Instant,
-        wants: &mut Vec<Want>,
-    ) {
+    fn exchange(&mut self, own: &Place, trial: Duration, times: usize, now: Instant, wants: &mut Vec<Want>) {
         let better = self
             .known
             .values()

@@ -122,14 +122,14 @@ impl<P: Payload> Downloads<P> {
         self.blocks.is_empty()
     }
 
-    /// A block is promised. False if it is on its way already, its number is in use, or there are too many.
+    /// A block is promised, and expected to arrive at `expected`: its lease begins then. False if it is on its way already, its number is in use, or there are too many.
     pub fn begin(
         &mut self,
         link: LinkId,
         transfer: TransferId,
         name: BlockName,
         len: u32,
-        now: Instant,
+        expected: Instant,
     ) -> bool {
         let id = (name.key, name.block.0);
         let taken = self.blocks.contains_key(&id) || self.by_transfer.contains_key(&(link, transfer));
@@ -137,7 +137,7 @@ impl<P: Payload> Downloads<P> {
             return false;
         }
         self.by_transfer.insert((link, transfer), id);
-        self.blocks.insert(id, Download { link, transfer, moved: now, len, got: 0, pieces: Vec::new() });
+        self.blocks.insert(id, Download { link, transfer, moved: expected, len, got: 0, pieces: Vec::new() });
         true
     }
 

@@ -207,8 +207,9 @@ impl<P: Payload> Sources<P> {
 
     /// The first of the segments before this one that the source is bringing, and how many bytes of those before this one are to come.
     pub fn first_before(&self, key: &SegmentKey, now: Instant) -> Option<(SegmentKey, u64)> {
-        let before =
-            || self.fetches.values().filter(|f| f.key.place() < key.place() && f.left > 0 && !self.hangs(f, now));
+        let before = || {
+            self.fetches.values().filter(|f| f.key.place() < key.place() && f.left > 0 && !self.hangs(f, now))
+        };
         Some((before().map(|f| f.key).min_by_key(SegmentKey::place)?, before().map(|f| f.left).sum()))
     }
 
