@@ -227,7 +227,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
         // A player that waits is glad of whatever comes.
         let waits = !self.timeline.has_started() || self.timeline.is_starving();
-        let in_time = |k: &SegmentKey| waits || self.timeline.deadline(k, now) >= arrives;
+        let in_time = |k: &SegmentKey| waits || self.timeline.deadline(k, now) >= arrives + SPARE;
         let ours = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).filter(in_time);
         let ours: Vec<_> = ours.collect();
         let late = !ours.contains(&key);

@@ -36,7 +36,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(3000);
 /// After a failure the source is left alone for so long, unless the player waits.
 const BACKOFF: Duration = Duration::from_millis(1000);
 /// When the guard's moment comes, a block on its way counts as stuck after so much silence.
-const STUCK: Duration = Duration::from_millis(1000);
+const STUCK: Duration = Duration::from_millis(1500);
 /// In the urgent zone thoughts are this far apart.
 const TICK: Duration = Duration::from_millis(100);
 /// The source is asked for no more than it brings in this time.
@@ -190,7 +190,7 @@ impl Hybrid {
         let starting = waits;
         if listed && (starting || now >= latest) && (want.demanded || view.timeline.has_started()) {
             // Blocks that are coming are left to come while there is time for one more attempt after them.
-            let last_call = want.deadline.minus(self.guard.margin() / 2);
+            let last_call = latest + self.guard.margin() / 2;
             let stuck =
                 |b: u16| view.downloads.coming(&want.key, b).is_some_and(|d| now.since(d.moved) > STUCK);
             let mut take: Vec<u16> =
