@@ -24,7 +24,11 @@ impl Bits {
 
     /// Puts a run of blocks in.
     pub fn put(&mut self, run: core::ops::Range<u16>) {
-        run.for_each(|block| self.insert(block));
+        if run.end <= 64 && run.start < run.end {
+            self.first |= u64::MAX >> (64 - (run.end - run.start)) << run.start;
+        } else {
+            run.for_each(|block| self.insert(block));
+        }
     }
 
     #[inline]
@@ -98,6 +102,12 @@ impl Bits {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.first == 0 && self.rest().iter().all(|word| *word == 0)
+    }
+
+    /// Whether all that the other set has is in.
+    #[inline]
+    pub fn includes(&self, other: &Self) -> bool {
+        (0..other.words()).all(|at| other.word(at) & !self.word(at) == 0)
     }
 
     /// Takes out all that the other set has.
@@ -205,6 +215,10 @@ mod tests {
             prop_assert!((0..MAX_BLOCKS as u16).all(|b| bits.contains(b) == blocks.contains(&b)));
             prop_assert_eq!(Bits::from_bytes(&bits.to_bytes()), Ok(bits.clone()));
             prop_assert_eq!(bits.list(), blocks.iter().copied().collect::<Vec<_>>());
+            let most: Vec<_> = blocks.iter().copied().skip(1).collect();
+            let mut part = Bits::default();
+            most.iter().for_each(|b| part.insert(*b));
+            prop_assert!(bits.includes(&part) && part.includes(&bits) == (most.len() == blocks.len()));
             let mut rest = Bits::full(100);
             rest.subtract(&bits);
             prop_assert!((0..100).all(|b| rest.contains(b) != blocks.contains(&b)));
@@ -214,6 +228,15 @@ mod tests {
             blocks.iter().for_each(|b| bits.remove(*b));
             prop_assert!(bits.is_empty());
             prop_assert_eq!(bits.to_bytes(), vec![0], "one form of the empty set, whatever it once held");
+        }
+    }
+
+    #[test]
+    fn a_run_holds_its_blocks_and_no_others() {
+        for run in [0..0, 5..5, 0..1, 0..64, 3..64, 63..64, 60..65, 64..70, 0..200] {
+            let mut bits = Bits::default();
+            bits.put(run.clone());
+            assert_eq!(bits.list(), run.collect::<Vec<_>>());
         }
     }
 

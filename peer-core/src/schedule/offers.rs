@@ -51,6 +51,8 @@ struct Board<'a> {
     lacks: Vec<u64>,
     /// By segment: how many of the neighbours that want it hold each block, or are getting it from us.
     holders: Vec<Tally>,
+    /// By the same: of what somebody lacks, those that fewest hold, and how many that is. For [`Board::best`].
+    rarest: Vec<(u8, u64)>,
 }
 
 /// A receiver.
@@ -59,6 +61,7 @@ struct Taker<'a> {
     link: &'a Link,
     /// Of its have-maps in the index.
     place: Option<usize>,
+    /// Blocks offered or promised to it, and not yet sent.
     pending: usize,
     /// Roughly how fast it passes on what it gets.
     speed: u32,
@@ -93,7 +96,10 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
             });
         }
     }
-    let mut board = Board { takers, fresh: Vec::new(), lacks: Vec::new(), holders: Vec::new() };
+    // Few segments are fresh at a time: the lists rarely grow.
+    let lacks = Vec::with_capacity(takers.len() * 4);
+    let (fresh, holders, rarest) = (Vec::with_capacity(4), Vec::with_capacity(4), Vec::new());
+    let mut board = Board { takers, fresh, lacks, holders, rarest };
     for (key, segment) in view.store.since(view.now.minus(FRESH)) {
         board.look(view, *key, segment, &mut again);
     }
@@ -145,69 +151,91 @@ impl Board<'_> {
         }
         let words = usize::from(blocks).div_ceil(64);
         let maps = view.index.maps(&key);
-        let (first, first_holders) = (self.lacks.len(), self.holders.len());
+        let map_of = |taker: &Taker<'_>| taker.place.and_then(|place| maps.get(place)?.as_ref());
+        let has = |map: Option<&Bits>, word: usize| map.map_or(0, |map| map.word(word));
+        let first = self.lacks.len();
         self.lacks.resize(first + self.takers.len() * words, 0);
-        self.holders.resize(first_holders + words, Tally::default());
-        let (lacks, holders) = (&mut self.lacks[first..], &mut self.holders[first_holders..]);
-        let mut wanting = 0u32;
+        let lacks = &mut self.lacks[first..];
         for (taker, lacks) in self.takers.iter().zip(lacks.chunks_exact_mut(words)) {
             if !taker.link.wants(&key) {
                 continue;
             }
-            wanting += 1;
-            let map = taker.place.and_then(|place| maps.get(place)?.as_ref());
-            let has = |word: usize| map.map_or(0, |map| map.word(word));
-            holders.iter_mut().enumerate().for_each(|(word, holders)| holders.add(has(word)));
             if let Some(until) = taker.link.pauses(&key, now) {
                 *again = (*again).min(until);
                 continue;
             }
-            let mut claimed = Bits::default();
-            taker.link.claimed(&key, now, &mut claimed);
-            lacks
-                .iter_mut()
-                .enumerate()
-                .for_each(|(word, lacks)| *lacks = held.word(word) & !has(word) & !claimed.word(word));
+            let map = map_of(taker);
+            for (word, lacks) in lacks.iter_mut().enumerate() {
+                *lacks = held.word(word) & !has(map, word);
+            }
+            if lacks.iter().any(|word| *word != 0) {
+                let mut claimed = Bits::default();
+                taker.link.claimed(&key, now, &mut claimed);
+                lacks.iter_mut().enumerate().for_each(|(word, lacks)| *lacks &= !claimed.word(word));
+            }
         }
-        for (link, block) in view.uploads.pending_of(&key).filter(|(_, block)| *block < blocks) {
-            let (word, bit) = (usize::from(block / 64), 1 << (block % 64));
-            holders[word].add(bit);
+        let pending = || view.uploads.pending_of(&key).filter(|(_, block)| *block < blocks);
+        let bit = |block: u16| (usize::from(block / 64), 1u64 << (block % 64));
+        for (link, block) in pending() {
             if let Some(at) = self.takers.iter().position(|t| t.id == link) {
-                lacks[at * words + word] &= !bit;
+                lacks[at * words + bit(block).0] &= !bit(block).1;
             }
         }
         if lacks.iter().all(|word| *word == 0) {
-            self.lacks.truncate(first);
-            self.holders.truncate(first_holders);
-            return;
+            return self.lacks.truncate(first);
+        }
+        let first_holders = self.holders.len();
+        self.holders.resize(first_holders + words, Tally::default());
+        let holders = &mut self.holders[first_holders..];
+        let mut wanting = 0u32;
+        for taker in self.takers.iter().filter(|taker| taker.link.wants(&key)) {
+            wanting += 1;
+            let map = map_of(taker);
+            holders.iter_mut().enumerate().for_each(|(word, holders)| holders.add(has(map, word)));
+        }
+        for (_, block) in pending() {
+            holders[bit(block).0].add(bit(block).1);
         }
         let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
         let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
         let expected = segment.block_len(0) * lacking / 100;
         let young = now.since(segment.known_at) < SEED_HELPS;
+        self.rarest.resize(self.holders.len(), (u8::MAX, 0));
         self.fresh.push(Fresh { key, words, lacks: first, holders: first_holders, young, expected });
     }
 
     /// The segment, receiver and block of the best offer.
-    fn best(&self, role: Role, rng: &mut Rng) -> Option<(usize, usize, u16)> {
-        type Score = (u8, u64, core::cmp::Reverse<u64>);
+    fn best(&mut self, role: Role, rng: &mut Rng) -> Option<(usize, usize, u16)> {
+        // What fewest have, of all that anybody might be offered.
+        let mut fewest = u8::MAX;
+        for entry in &self.fresh {
+            let enough = if role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
+            for word in 0..entry.words {
+                let lacks = self.lacks[entry.lacks + word..].iter().step_by(entry.words);
+                let open = self.takers.iter().zip(lacks).filter(|(taker, _)| taker.pending < PER_LINK);
+                let lacking = open.fold(0, |all, (_, lacks)| all | lacks);
+                let rarest = &mut self.rarest[entry.holders + word];
+                *rarest = self.holders[entry.holders + word].rarest(lacking);
+                if lacking == 0 || rarest.0 >= enough {
+                    *rarest = (u8::MAX, 0);
+                }
+                fewest = fewest.min(rarest.0);
+            }
+        }
+        // To whom: luck is drawn for everybody, and worked out where it may decide.
+        type Score = (u64, core::cmp::Reverse<u64>);
         let mut best: Option<(Score, usize, usize, usize, u64)> = None;
         for (at, taker) in self.takers.iter().enumerate().filter(|(_, t)| t.pending < PER_LINK) {
             let drawn = rng.draw();
             for (of, entry) in self.fresh.iter().enumerate() {
-                let enough = if role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
                 for word in 0..entry.words {
-                    let lacks = self.lacks[entry.lacks + at * entry.words + word];
-                    if lacks == 0 {
-                        continue;
-                    }
-                    let (holders, rarest) = self.holders[entry.holders + word].rarest(lacks);
-                    // Most don't come near the best, and needn't have their luck worked out.
-                    if holders >= enough || best.as_ref().is_some_and(|(s, ..)| holders > s.0) {
+                    let (holders, rarest) = self.rarest[entry.holders + word];
+                    let rarest = rarest & self.lacks[entry.lacks + at * entry.words + word];
+                    if holders > fewest || rarest == 0 {
                         continue;
                     }
                     let luck = minus_log2(drawn) / u64::from(taker.speed.max(1));
-                    let score = (holders, luck, core::cmp::Reverse(entry.key.number));
+                    let score = (luck, core::cmp::Reverse(entry.key.number));
                     if best.as_ref().is_none_or(|(s, ..)| score < *s) {
                         best = Some((score, of, at, word, rarest));
                     }

@@ -104,7 +104,8 @@ pub(super) fn has_hope<P: Payload>(view: &View<'_, P>) -> bool {
 pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
     let mut near = Bits::default();
     for (link, blocks) in view.index.holders(key) {
-        if view.members.link(link).is_some_and(|l| !l.passive) {
+        // Most have nothing that those before them haven't.
+        if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive) {
             near.merge(blocks);
         }
     }

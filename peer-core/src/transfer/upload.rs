@@ -83,6 +83,7 @@ impl Uploads {
     }
 
     /// Whether nothing is offered or waits to be sent.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.offers.is_empty()
     }
@@ -101,6 +102,7 @@ impl Uploads {
     }
 
     /// Blocks offered or promised to a receiver.
+    #[inline]
     pub fn pending_for(&self, link: LinkId) -> usize {
         self.offers.keys().filter(|(l, _)| *l == link).count()
             + self.queue.iter().filter(|u| u.link == link).count()
@@ -222,6 +224,7 @@ impl Uploads {
     }
 
     /// Whether a receiver is slow to take what has left our uplink long ago.
+    #[inline]
     pub fn is_lagging(&self, link: LinkId) -> bool {
         self.unreported.iter().any(|((l, _), (_, bytes, _))| *l == link && *bytes == 0)
     }
