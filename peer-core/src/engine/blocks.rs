@@ -288,7 +288,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.demands.remove(&key);
         self.timeline.delivered(key, now);
         self.counters.delivered_bytes += bytes;
-        self.scheduler.delivered(key, late);
+        self.scheduler.delivered(key, bytes, late);
         self.outputs.push_back(Output::Deliver(Delivery { key, parts, first_byte, throughput, share }));
     }
 

@@ -50,6 +50,8 @@ const LARGE: u64 = 48;
 /// Candidates for each copy of a group that a large swarm fetches at once, and such copies at most.
 const PER_COPY: u64 = 150;
 const COPIES: u64 = 4;
+/// Of what peers failed to bring of late, so many hundredths are fetched early.
+const EARLY: u64 = 50;
 /// News of a segment comes so many milliseconds after it is in the playlist, more or less.
 const PUBLISHED_AGO: u64 = 500;
 /// So many of a large swarm ask for the publisher's copy, one after the other.
@@ -67,6 +69,9 @@ pub struct Hybrid {
     backoff: Vec<(SegmentKey, Instant)>,
     asked: Vec<(SegmentKey, Instant)>,
     reminded: Vec<(SegmentKey, Instant)>,
+    /// Bytes that the guard has asked for since the last delivery, and their share of what was delivered of late, in thousandths.
+    rescued: u64,
+    shortage: u64,
 }
 
 impl<P: Payload> Scheduler<P> for Hybrid {
@@ -105,8 +110,10 @@ impl<P: Payload> Scheduler<P> for Hybrid {
         }
     }
 
-    fn delivered(&mut self, _: SegmentKey, late: bool) {
+    fn delivered(&mut self, _: SegmentKey, bytes: u64, late: bool) {
         self.guard.learn(late);
+        let share = (core::mem::take(&mut self.rescued) * 1000 / bytes.max(1)).min(1000);
+        self.shortage = (self.shortage * 7 + share) / 8;
     }
 }
 
@@ -217,6 +224,7 @@ impl Hybrid {
                 }
             }
             self.fetch(view, want.key, segment, &take, (Via::Origin, want.demanded, !starting), actions);
+            self.rescued += if starting { 0 } else { take.len() as u64 * u64::from(segment.block_len(0)) };
             return plan.at(now + TICK);
         }
 
@@ -337,7 +345,9 @@ impl Hybrid {
         let size = view.populations.size(Populations::of_track(want.key.track));
         let unseen = size.saturating_sub(voters.len() as u64 + 1);
         let large = unseen > LARGE;
-        let copies = (unseen / PER_COPY).clamp(1, COPIES);
+        let copies = (unseen / PER_COPY).clamp(1, COPIES) * ONE;
+        // What the source has to give in the end it had better give at the beginning, for others to pass it on.
+        let copies = copies.max(size * self.shortage * ONE * EARLY / 100_000);
         let mean = voters.iter().map(|v| u64::from(v.1)).sum::<u64>() / (voters.len() as u64).max(1);
         let has_seed =
             view.members.links().any(|(id, l)| l.role == Role::Seed && view.index.knows(id, &want.key));
@@ -365,11 +375,11 @@ impl Hybrid {
             // Seeds first: with one at work, viewers are the backups.
             let head_start = if has_seed { STAGGER * 5 } else { Duration::ZERO };
             let wait = match (large, via) {
-                (false, _) => STAGGER * (rank / ONE) as u32,
+                (false, _) => STAGGER * (rank.saturating_sub(copies - ONE) / ONE).min(1000) as u32,
                 (true, Via::Publisher) => HURRY * (rank / ONE) as u32,
-                (true, Via::Origin) if rank * listed / 100 < copies * ONE => Duration::ZERO,
+                (true, Via::Origin) if rank * listed / 100 < copies => Duration::ZERO,
                 (true, Via::Origin) => {
-                    SPREADING + STAGGER * (rank / ONE).saturating_sub(copies).min(1000) as u32
+                    SPREADING + STAGGER * (rank.saturating_sub(copies) / ONE).min(1000) as u32
                 }
             };
             let turn = since + head_start + wait;

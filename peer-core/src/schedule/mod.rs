@@ -144,8 +144,8 @@ pub trait Scheduler<P: Payload>: core::fmt::Debug {
         error: SourceError,
         now: Instant,
     );
-    /// A segment has been delivered; `late` says after the player needed it.
-    fn delivered(&mut self, key: SegmentKey, late: bool);
+    /// A segment of so many bytes has been delivered; `late` says after the player needed it.
+    fn delivered(&mut self, key: SegmentKey, bytes: u64, late: bool);
 }
 
 /// What a thought has left open.

@@ -60,7 +60,7 @@ impl<P: Payload> Scheduler<P> for Simple {
         }
     }
 
-    fn delivered(&mut self, _: SegmentKey, late: bool) {
+    fn delivered(&mut self, _: SegmentKey, _: u64, late: bool) {
         self.guard.learn(late);
     }
 }
