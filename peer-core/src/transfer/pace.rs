@@ -8,7 +8,7 @@
 use crate::time::{Duration, Instant, Rate, micros};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
-pub const MIN_WINDOW: u64 = 96 * 1024;
+pub const MIN_WINDOW: u64 = 48 * 1024;
 /// Never more.
 pub const MAX_WINDOW: u64 = 8 * 1024 * 1024;
 /// Standing queue that the window allows itself.
@@ -127,7 +127,9 @@ impl Pacer {
         let Some((best, _)) = self.best else { return };
         let time = self.rtt + QUEUE;
         let window = best.bytes_per_second().saturating_mul(micros(time)) / 1_000_000;
-        self.window = (window + window / 4).clamp(MIN_WINDOW, MAX_WINDOW);
+        // Some receivers report late. What would fill half a second isn't too much, if it isn't more than three blocks.
+        let least = (best.bytes_per_second() / 2).clamp(MIN_WINDOW, 2 * MIN_WINDOW);
+        self.window = (window + window / 4).clamp(least, MAX_WINDOW);
     }
 
     /// The best rate measured of late.
