@@ -2,6 +2,7 @@
 
 use rillcast_core::engine::{BulkFrame, Check, Event as Told, Input, LinkId, Output};
 use rillcast_core::payload::Payload;
+use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 
 use super::{Event, World};
@@ -9,6 +10,20 @@ use crate::media::{Lump, holds, number_of};
 
 /// A page's timers are no finer.
 const TIMER: Duration = Duration::from_millis(1);
+/// A page that is busy takes what has come meanwhile all at once: so many microseconds lie between two turns of a viewer, 4 ms are
+/// waited on average. Calls that come together cost a third less, for the engine is in the cache.
+const TURNS: u64 = 8000;
+
+/// The first turn of a viewer at `when` or later. Each has moments of its own.
+pub(super) fn turn(n: u32, when: Instant) -> Instant {
+    let first = mix(u64::from(n) ^ 0x7042) % TURNS;
+    let past = when.as_micros().saturating_sub(first) % TURNS;
+    match past {
+        _ if when.as_micros() < first => Instant::from_micros(first),
+        0 => when,
+        past => when + Duration::from_micros(TURNS - past),
+    }
+}
 
 impl World {
     /// Tells an engine something, and does what it asks for.
@@ -55,9 +70,9 @@ impl World {
 
     fn set_timer(&mut self, n: u32) {
         let earliest = self.now + TIMER;
+        let Some(engine) = &self.nodes[n as usize].engine else { return };
+        let wanted = turn(n, engine.poll_timeout().max(earliest));
         let node = self.node(n);
-        let Some(engine) = &node.engine else { return };
-        let wanted = engine.poll_timeout().max(earliest);
         node.timer.wanted = wanted;
         if wanted < node.timer.queued {
             node.timer.queued = wanted;
@@ -120,5 +135,27 @@ impl World {
             }
             self.ledger.depths[depth] += bytes;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_between_two_turns_waits_for_the_second() {
+        let at = Instant::from_micros;
+        for n in 0..200 {
+            let first = turn(n, at(1_000_000));
+            assert!((1_000_000..1_000_000 + TURNS).contains(&first.as_micros()));
+            let next = at(first.as_micros() + TURNS);
+            for later in [1, TURNS / 2, TURNS] {
+                assert_eq!(turn(n, at(first.as_micros() + later)), next);
+            }
+            assert_eq!(turn(n, first), first, "it is its turn");
+            assert!(turn(n, Instant::ZERO).as_micros() < TURNS);
+            assert_eq!(turn(n, Instant::NEVER), Instant::NEVER);
+        }
+        assert_ne!(turn(1, at(1_000_000)), turn(2, at(1_000_000)), "moments of its own");
     }
 }

@@ -115,6 +115,17 @@ enum Event {
     Second,
 }
 
+impl Event {
+    /// Whose engine it calls: that waits for a turn.
+    fn called(&self) -> Option<u32> {
+        match self {
+            Self::Input(n, _) | Self::Timer(n) | Self::Tick(n) => Some(*n),
+            Self::Control { at, .. } | Self::Taken { at, .. } | Self::Left { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+}
+
 /// The world.
 pub(crate) struct World {
     scenario: Scenario,
@@ -238,7 +249,9 @@ impl World {
     }
 
     fn schedule(&mut self, when: Instant, event: Event) {
-        self.queue.push(when.max(self.now), event);
+        let when = when.max(self.now);
+        let when = event.called().map_or(when, |n| calls::turn(n, when));
+        self.queue.push(when, event);
     }
 
     fn after(&mut self, wait: Duration, event: Event) {

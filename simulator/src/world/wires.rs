@@ -325,11 +325,7 @@ impl World {
         let up = sender.map_or(f64::INFINITY, |s| self.nodes[s as usize].up);
         let began = self.now.minus(Duration::from_secs_f64(f64::from(bytes) * HEADERS / up));
         let taken = self.takes_in(at, bytes, frame.payload.of, outside, began);
-        if taken <= self.now {
-            self.bulk_taken(at, link, frame);
-        } else {
-            self.schedule(taken, Event::Taken { at, link, frame });
-        }
+        self.schedule(taken, Event::Taken { at, link, frame });
     }
 
     pub(super) fn bulk_taken(&mut self, at: u32, link: LinkId, frame: BulkFrame<Lump>) {
