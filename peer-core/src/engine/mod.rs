@@ -230,7 +230,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         if now >= self.upkeep_at {
             self.upkeep(now);
-            self.upkeep_at = now + UPKEEP;
+            // While there are peers to be dialed, it is what brings the next ones.
+            self.upkeep_at = now + if self.members.expects_company() { UPKEEP / 2 } else { UPKEEP };
         }
         let ready = now.since(self.thought_at) >= THINK_GAP;
         let get = now >= self.get_at || (self.dirty.get && ready);

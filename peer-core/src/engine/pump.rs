@@ -48,6 +48,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let view = View {
             now,
             role: self.config.role,
+            net: self.place.net,
             ballot: self.membership.map(|m| (m.nonce, m.weight)),
             timeline: &self.timeline,
             store: &self.store,

@@ -7,6 +7,7 @@ use crate::map::Map;
 use std::ops::Range;
 
 use rillcast_protocol::id::{Role, SegmentKey};
+use rillcast_protocol::signal::Network;
 
 use crate::engine::io::{LinkId, Patience, SourceError, Via};
 use crate::index::Index;
@@ -45,6 +46,8 @@ pub struct View<'a, P> {
     pub now: Instant,
     /// Viewer or seed.
     pub role: Role,
+    /// Where we are.
+    pub net: Network,
     /// Our place and weight in elections, once joined.
     pub ballot: Option<(u64, u16)>,
     /// Playlists and playhead.

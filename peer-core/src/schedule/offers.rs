@@ -4,6 +4,7 @@
 //! segments before older ones. One or two blocks are offered ahead, so that the uplink never idles.
 
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
+use rillcast_protocol::signal::Network;
 
 use crate::engine::io::LinkId;
 use crate::media::{Bits, Segment, Tally};
@@ -92,7 +93,7 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
                 link,
                 place: view.index.place(id),
                 pending,
-                speed: speed(link, view.now),
+                speed: speed(link, view.now) * nearness(view.net, link.net),
             });
         }
     }
@@ -120,6 +121,16 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         actions.push(Action::Offer { link: taker.id, name, expected: entry.expected });
     }
     full
+}
+
+/// How much rather somebody is served than another as fast: what stays in a home, an office or a provider's network costs others nothing
+/// (R21, R26).
+fn nearness(own: Network, other: Network) -> u32 {
+    match other {
+        n if n.site != 0 && n.site == own.site => 32,
+        n if n.asn != 0 && n.asn == own.asn => 16,
+        _ => 1,
+    }
 }
 
 fn speed(link: &Link, now: Instant) -> u32 {
@@ -200,6 +211,9 @@ impl Board<'_> {
         let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
         let expected = segment.block_len(0) * lacking / 100;
         let young = now.since(segment.known_at) < SEED_HELPS;
+        if view.role == Role::Seed && young {
+            *again = (*again).min(segment.known_at + SEED_HELPS);
+        }
         self.rarest.resize(self.holders.len(), (u8::MAX, 0));
         self.fresh.push(Fresh { key, words, lacks: first, holders: first_holders, young, expected });
     }

@@ -102,11 +102,11 @@ fn a_segment_that_came_too_late_is_told_as_slow_as_it_was() {
     solo.holds(link, 18, 0..all);
     solo.demand(18);
     serve(&mut solo, link, 18, all - 3);
-    let fetch = solo.next_fetch(Duration::from_secs(12));
-    let range = fetch.range.expect("the rest by range");
+    solo.next_fetch(Duration::from_secs(12));
     solo.wait(Duration::from_secs(6));
     solo.tell(Input::Playhead(starving(72_000)));
-    let fetch = solo.fetches.last().expect("a fetch").fetch;
+    let last = solo.fetches.last().expect("a fetch").clone();
+    let (fetch, range) = (last.fetch, last.range.expect("the rest by range"));
     solo.tell(Input::SourceHead { fetch, head: SourceHead::Partial { total: None } });
     solo.source(fetch, &solo.body(18).slice(range.start as usize..range.end as usize));
     solo.tell(Input::SourceEnd { fetch });

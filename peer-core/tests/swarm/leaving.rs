@@ -83,7 +83,8 @@ fn a_silent_neighbour_loses_its_lease_and_another_is_asked() {
     let asked = solo.take_requests(silent);
     let other = solo.neighbour(2);
     solo.holds(other, 20, 0..all);
-    solo.wait(Duration::from_millis(2700));
+    // The lease of 2.5 s, and a second until somebody looks.
+    solo.wait(Duration::from_millis(3600));
     let cancelled: Vec<_> = solo
         .take_said(silent)
         .into_iter()
