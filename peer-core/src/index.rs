@@ -74,6 +74,11 @@ impl Index {
     }
 
     /// Adds blocks to what a neighbour holds.
+    pub fn gain(&mut self, link: LinkId, key: SegmentKey, blocks: Bits) {
+        self.merge(link, key, &blocks);
+    }
+
+    /// Adds blocks to what a neighbour holds.
     pub fn merge(&mut self, link: LinkId, key: SegmentKey, blocks: &Bits) {
         self.map_mut(link, key).merge(blocks);
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Role, SegmentKey};
 
-use crate::media::{Bringer, Cutter};
+use crate::media::{Bits, Bringer, Cutter};
 use crate::payload::Payload;
 use crate::schedule::Demand;
 use crate::time::{Duration, Instant, Rate};
 use crate::wire::Message;
-use crate::wire::message::BlockName;
+use crate::wire::message::HaveMap;
 use rillcast_protocol::id::BlockIndex;
 
 use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Patience, Pending};
@@ -139,7 +139,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(segment) = self.store.segment_mut(&key) else { return };
         let Some(from) = segment.settle(block, ok) else { return };
         if ok {
-            self.got.push(BlockName { key, block: BlockIndex(block) });
+            let at = self.got.iter().position(|map| map.key == key).unwrap_or_else(|| {
+                self.got.push(HaveMap { key, blocks: Bits::default() });
+                self.got.len() - 1
+            });
+            self.got[at].blocks.insert(block);
             let links = self.members.len().min(99) as u32;
             self.flush_at = self.flush_at.min(now + (FLUSH * links.pow(3)).min(MAX_FLUSH));
             self.dirty.get |= self.hungry;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rillcast_protocol::coding::List;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
+use crate::index::Index;
 use crate::media::{Bits, Bringer};
 use crate::overlay::Link;
 use crate::payload::Payload;
@@ -44,8 +45,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Message::Profile { playing, passive, upload } => {
                 self.profiled(link, playing.to_vec(), passive, upload, now)
             }
-            Message::Have { maps } => self.have(link, maps.into_vec()),
-            Message::Got { blocks } => self.got(link, &blocks),
+            Message::Have { maps } => {
+                self.have(link, maps.into_vec(), Index::set);
+                self.has_news();
+            }
+            Message::Got { maps } => self.have(link, maps.into_vec(), Index::gain),
             Message::WantDigest { keys } => self.want_digest(link, &keys),
             Message::Digest { digest } => {
                 if !self.index.knows(link, &digest.key) {
@@ -131,28 +135,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn have(&mut self, link: LinkId, maps: Vec<HaveMap>) {
+    fn have(&mut self, link: LinkId, maps: Vec<HaveMap>, take: fn(&mut Index, LinkId, SegmentKey, Bits)) {
         let mut unknown = Vec::new();
         for map in maps {
             if self.lacks_digest(&map.key) {
                 unknown.push(map.key);
             }
-            self.index.set(link, map.key, map.blocks);
-        }
-        self.dirty.get |= self.hungry;
-        self.has_news();
-        self.ask_digests(link, unknown);
-    }
-
-    fn got(&mut self, link: LinkId, blocks: &[BlockName]) {
-        let mut unknown = Vec::new();
-        for run in blocks.chunk_by(|a, b| a.key == b.key) {
-            let key = run[0].key;
-            if self.lacks_digest(&key) && !unknown.contains(&key) {
-                unknown.push(key);
-            }
-            let map = self.index.map_mut(link, key);
-            run.iter().for_each(|name| map.insert(name.block.0));
+            take(&mut self.index, link, map.key, map.blocks);
         }
         self.dirty.get |= self.hungry;
         self.ask_digests(link, unknown);

@@ -25,7 +25,7 @@ use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
 use crate::time::{Duration, Instant, millis};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
-use crate::wire::message::BlockName;
+use crate::wire::message::HaveMap;
 
 mod blocks;
 mod control;
@@ -93,7 +93,7 @@ pub struct Engine<P> {
     checks: Map<CheckId, Pending>,
     scheduler: Box<dyn Scheduler<P> + Send>,
     outputs: VecDeque<Output<P>>,
-    got: Vec<BlockName>,
+    got: Vec<HaveMap>,
     announced: Vec<TrackId>,
     /// Of what the player was last given, in bytes/s; 0 before.
     bitrate: u64,

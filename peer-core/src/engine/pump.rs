@@ -9,7 +9,7 @@ use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, Plan, View};
 use crate::time::{Duration, Instant, millis};
-use crate::wire::message::{HaveMap, MAX_GOT, Playing, TransferId};
+use crate::wire::message::{HaveMap, MAX_MAPS, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
 use super::{BulkFrame, Engine, Event, LinkId, Output};
@@ -329,9 +329,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn flush(&mut self, _now: Instant) {
         self.flush_at = Instant::NEVER;
         let got = core::mem::take(&mut self.got);
-        for part in got.chunks(MAX_GOT) {
-            let concerns = |l: &Link| part.iter().any(|name| l.plays(name.key.track)) || l.role == Role::Seed;
-            self.tell_some(&Message::Got { blocks: List::clipped(part.iter().copied()) }, concerns);
+        for part in got.chunks(MAX_MAPS) {
+            let concerns = |l: &Link| part.iter().any(|map| l.plays(map.key.track)) || l.role == Role::Seed;
+            self.tell_some(&Message::Got { maps: List::clipped(part.iter().cloned()) }, concerns);
         }
     }
 }

@@ -15,8 +15,6 @@ use crate::overlay::census::Slots;
 
 /// Have-maps in one message.
 pub const MAX_MAPS: usize = 64;
-/// Blocks named in one `Got`.
-pub const MAX_GOT: usize = 128;
 /// Neighbours described in one `Shuffle`.
 pub const MAX_ACQUAINTANCES: usize = 8;
 /// Keys in one `WantDigest`.
@@ -150,9 +148,9 @@ wire_enum! {
         /// What the sender holds of some segments; replaces what it said of them before.
         2 => Have { /// The maps.
                     maps: List<HaveMap, MAX_MAPS> },
-        /// Blocks that the sender holds from now on.
-        3 => Got { /// Their names.
-                   blocks: List<BlockName, MAX_GOT> },
+        /// Blocks that the sender holds from now on, besides those that it has told of.
+        3 => Got { /// Maps of them alone.
+                   maps: List<HaveMap, MAX_MAPS> },
         /// Asks for digests.
         4 => WantDigest { /// Of these segments.
                           keys: List<SegmentKey, MAX_KEYS> },

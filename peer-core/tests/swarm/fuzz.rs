@@ -106,7 +106,7 @@ fn any_gossip() -> impl Strategy<Value = Message> {
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
-    let map = (any_key(), any_blocks()).prop_map(|(key, blocks)| HaveMap { key, blocks });
+    let map = || (any_key(), any_blocks()).prop_map(|(key, blocks)| HaveMap { key, blocks });
     let playing = (any_key()).prop_map(|k| Playing { track: k.track, next: k.number });
     prop_oneof![
         (1u8..3, any::<u64>()).prop_map(|(version, session)| Message::Hello { version, session }),
@@ -115,8 +115,8 @@ fn any_message() -> impl Strategy<Value = Message> {
             passive,
             upload
         }),
-        vec(map, 0..6).prop_map(|maps| Message::Have { maps: List::clipped(maps) }),
-        vec(any_name(), 0..20).prop_map(|blocks| Message::Got { blocks: List::clipped(blocks) }),
+        vec(map(), 0..6).prop_map(|maps| Message::Have { maps: List::clipped(maps) }),
+        vec(map(), 0..6).prop_map(|maps| Message::Got { maps: List::clipped(maps) }),
         vec(any_key(), 0..16).prop_map(|keys| Message::WantDigest { keys: List::clipped(keys) }),
         any_digest().prop_map(|digest| Message::Digest { digest }),
         (any_transfer(), any_name(), any_blocks()).prop_map(|(transfer, name, blocks)| Message::Offer {

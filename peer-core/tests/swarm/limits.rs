@@ -219,7 +219,7 @@ fn a_flood_of_names_does_not_grow_the_engine() {
                 block: rillcast_core::protocol::id::BlockIndex(round as u16),
             };
             let (offer, request) = (TransferId::offer(round as u32), TransferId::request(round as u32));
-            solo.hear(link, Message::Got { blocks: List::clipped([name]) });
+            solo.hear(link, solo::got(name));
             solo.hear(link, Message::Claim { key, first: 0, count: 9 });
             solo.hear(link, solo::offer(offer, name));
             solo.hear(link, Message::Request { transfer: request, name, need_ms: 0 });

@@ -4,7 +4,7 @@ use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{grant, granted, name, offer, profile};
+use crate::lab::solo::{got, grant, granted, name, offer, profile};
 use crate::lab::{MAIN, Net, Setup, Solo};
 
 /// A live viewer in want of segment 20, one neighbour that holds all of it and one that holds nothing.
@@ -33,7 +33,7 @@ fn a_block_is_offered_and_given_on_before_its_segment_is_whole() {
     let said = solo.take_said(lacking);
     let offered = |m: &Message| matches!(m, Message::Offer { name: n, .. } if *n == name(20, 3));
     assert!(said.iter().any(offered), "{said:?}");
-    let told = |m: &Message| matches!(m, Message::Got { blocks } if blocks.contains(&name(20, 3)));
+    let told = |m: &Message| *m == got(name(20, 3));
     assert!(said.iter().any(told));
     solo.hear(lacking, Message::Request { transfer: TransferId::request(1), name: name(20, 3), need_ms: 0 });
     let given: Vec<u8> =

@@ -11,7 +11,7 @@ use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
 use rillcast_core::wire::message::{
-    Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, MAX_GOT, MAX_KEYS, MAX_MAPS, No, Playing,
+    Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, MAX_KEYS, MAX_MAPS, No, Playing,
 };
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
@@ -57,8 +57,8 @@ fn every_message() -> Vec<(&'static str, Message)> {
     vec![
         ("hello", Message::Hello { version: 1, session: 0x0102_0304_0506_0708 }),
         ("profile", Message::Profile { playing: List::clipped([playing]), passive: true, upload: 262_500 }),
-        ("have", Message::Have { maps: List::clipped([map, empty]) }),
-        ("got", Message::Got { blocks: List::clipped([name()]) }),
+        ("have", Message::Have { maps: List::clipped([map.clone(), empty]) }),
+        ("got", Message::Got { maps: List::clipped([map]) }),
         ("want-digest", Message::WantDigest { keys: List::clipped([key()]) }),
         ("digest", Message::Digest { digest: small_digest() }),
         ("offer", Message::Offer { transfer: offer, name: name(), blocks: blocks.clone() }),
@@ -145,7 +145,7 @@ fn the_longest_messages_fit_the_limit() {
     let widest = Acquaintance { peer, track: Some(key.track) };
     let longest = [
         Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
-        Message::Got { blocks: List::clipped(vec![name; MAX_GOT]) },
+        Message::Got { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
         Message::WantDigest { keys: List::clipped(vec![key; MAX_KEYS]) },
         Message::Digest { digest },
         Message::Offer { transfer: TransferId(u32::MAX), name, blocks: full.clone() },
@@ -170,10 +170,10 @@ fn a_list_of_one_too_many_is_refused() {
         (0..n).for_each(|_| w.raw(item));
         w.into_bytes()
     };
-    let (map, name, key) =
-        (HaveMap { key: key(), blocks: Bits::default() }.to_bytes(), name().to_bytes(), key().to_bytes());
+    let (map, key) = (HaveMap { key: key(), blocks: Bits::default() }.to_bytes(), key().to_bytes());
     let known = acquaintance(None).to_bytes();
-    let lists = [(2, MAX_MAPS, map), (3, MAX_GOT, name), (4, MAX_KEYS, key), (17, MAX_ACQUAINTANCES, known)];
+    let lists =
+        [(2, MAX_MAPS, map.clone()), (3, MAX_MAPS, map), (4, MAX_KEYS, key), (17, MAX_ACQUAINTANCES, known)];
     for (tag, limit, item) in lists {
         for (n, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
             assert_eq!(Message::parse(&list(tag, n, &item)).is_ok(), fits, "{n} items under tag {tag}");

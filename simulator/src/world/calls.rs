@@ -32,8 +32,15 @@ impl World {
         let mut inputs = std::mem::take(&mut self.inputs);
         let mut going: Option<(LinkId, BulkFrame<Lump>)> = None;
         self.drained(n, &mut inputs);
-        inputs.push_back(input);
-        while let Some(input) = inputs.pop_front() {
+        // Mostly nothing comes before it: then it needn't stand in line.
+        let mut next = match inputs.pop_front() {
+            Some(first) => {
+                inputs.push_back(input);
+                Some(first)
+            }
+            None => Some(input),
+        };
+        while let Some(input) = next.take().or_else(|| inputs.pop_front()) {
             let Some(engine) = &mut self.nodes[n as usize].engine else { break };
             self.ledger.calls += 1;
             engine.handle(now, input);

@@ -309,6 +309,13 @@ pub fn offer(transfer: TransferId, name: BlockName) -> Message {
     Message::Offer { transfer, name, blocks: Bits::default() }
 }
 
+/// News of one block.
+pub fn got(name: BlockName) -> Message {
+    let mut blocks = Bits::default();
+    blocks.insert(name.block.0);
+    Message::Got { maps: List::clipped([HaveMap { key: name.key, blocks }]) }
+}
+
 /// Yes to an offer, by somebody who holds nothing of the segment.
 pub fn grant(transfer: TransferId, name: BlockName) -> Message {
     Message::Grant { transfer, name, blocks: Bits::default() }
