@@ -25,6 +25,8 @@ use super::{Action, Plan, Scheduler, View, offers};
 
 /// From so much time left on, neighbours are reminded of what is lacking: those with nothing else to do will offer it.
 const NEEDED: Duration = Duration::from_millis(4500);
+/// With no more neighbours than this, uplinks are seldom all busy, and what is needed is asked for.
+const FEW: usize = 12;
 /// This often.
 const REMIND: Duration = Duration::from_millis(600);
 /// How long a demand waits for a digest that is likely to come.
@@ -240,7 +242,8 @@ impl Hybrid {
         let mut lacking = absent.clone();
         lacking.subtract(&coming);
         let remind_from = want.deadline.minus(NEEDED);
-        if !want.live {
+        let few = view.members.len() <= FEW && now >= remind_from;
+        if !want.live || few {
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else if now < remind_from {
             plan.at(remind_from);
