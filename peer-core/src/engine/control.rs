@@ -210,7 +210,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     ) -> Result<BlockName, No> {
         let key = offered.key;
         let no = self.why_not(&offered, now);
-        if no == Some(No::Unwanted) {
+        let outside = |site: u32| self.members.link(link).is_some_and(|l| l.net.site != site);
+        if no == Some(No::Unwanted) || self.members.office(self.place.net).is_some_and(outside) {
             return Err(No::Unwanted);
         }
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);

@@ -49,6 +49,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             now,
             role: self.config.role,
             net: self.place.net,
+            office: self.members.office(self.place.net),
             ballot: self.membership.map(|m| (m.nonce, m.weight)),
             timeline: &self.timeline,
             store: &self.store,

@@ -6,7 +6,7 @@
 use crate::map::{Map, take_least};
 
 use rillcast_protocol::id::{PeerId, TrackId};
-use rillcast_protocol::signal::PeerDescriptor;
+use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::engine::io::LinkId;
 use crate::rng::Rng;
@@ -40,6 +40,9 @@ const HASTE: Duration = Duration::from_millis(1500);
 const KIN: usize = 10;
 /// A link younger than this isn't judged.
 const TRIAL: Duration = Duration::from_secs(15);
+/// So many neighbours at the same place make an office. A home has fewer, and where an address is shared by strangers who can't
+/// reach each other there are none.
+const OFFICE: usize = 6;
 /// Links kept whatever they are like: they hold the swarm together, and make it hard to surround anybody.
 const STRANGERS: usize = 3;
 
@@ -236,6 +239,13 @@ impl Members {
     /// All open links.
     pub fn links_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut Link)> {
         self.links.iter_mut().map(|(id, l)| (*id, l.as_mut()))
+    }
+
+    /// The site that we are in, if it is an office: several neighbours are in it too. One line brings all of them everything that comes
+    /// from outside, so they take it from each other, and from the source once.
+    pub fn office(&self, own: Network) -> Option<u32> {
+        let inside = self.links.values().filter(|l| l.greeted && l.net.site == own.site).count();
+        (own.site != 0 && inside >= OFFICE).then_some(own.site)
     }
 
     /// How many links are open.

@@ -235,7 +235,8 @@ impl Hybrid {
         let fresh =
             want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
         // Whoever has nobody to pass it on to fetches nothing for others.
-        let lonely = !view.members.links().any(|(_, l)| l.greeted && l.plays(want.key.track));
+        let lonely =
+            !view.members.links().any(|(_, l)| l.greeted && l.plays(want.key.track) && view.is_inside(l));
         if fresh && !view.hidden && !lonely {
             plan.at(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
@@ -343,17 +344,22 @@ impl Hybrid {
             .members
             .links()
             .filter(|(_, l)| l.role == Role::Viewer && l.greeted && !l.passive && l.plays(want.key.track))
+            .filter(|(_, l)| view.is_inside(l))
             .map(|(_, l)| (l.nonce, election::weight(l.weight, l.upload, bitrate)))
             .collect();
-        let size = view.populations.size(Populations::of_track(want.key.track));
+        // An office elects for itself: each fetches its own copy.
+        let whole = view.office.map_or(Populations::of_track(want.key.track), Populations::of_site);
+        let size = view.populations.size(whole);
         let unseen = size.saturating_sub(voters.len() as u64 + 1);
         let large = unseen > LARGE;
         let copies = (unseen / PER_COPY).clamp(1, COPIES) * ONE;
         // What the source has to give in the end it had better give at the beginning, for others to pass it on.
         let copies = copies.max(size * self.shortage * ONE * EARLY / 100_000);
         let mean = voters.iter().map(|v| u64::from(v.1)).sum::<u64>() / (voters.len() as u64).max(1);
-        let has_seed =
-            view.members.links().any(|(id, l)| l.role == Role::Seed && view.index.knows(id, &want.key));
+        let has_seed = view
+            .members
+            .links()
+            .any(|(id, l)| l.role == Role::Seed && view.is_inside(l) && view.index.knows(id, &want.key));
         // Playlists are read at different moments, and only those that list the segment can fetch it: in hundredths, so many of the candidates.
         let age = millis(now.since(segment.known_at)) + PUBLISHED_AGO;
         let listed = (age * 100 / u64::from(digest.duration_ms.max(1))).min(100);
@@ -369,7 +375,7 @@ impl Hybrid {
             let spent = self.spent_since(&want.key, group);
             let rank = election::rank(&want.key, group, own, voters.iter().copied(), (unseen, mean as u16));
             // The publisher's copy is for whoever comes first. In a large swarm nobody knows who is, so that a few ask for it.
-            let asks = !large || rank < ASKERS * ONE;
+            let asks = (!large || rank < ASKERS * ONE) && view.office.is_none();
             let via = if hosted && spent.is_none() && asks { Via::Publisher } else { Via::Origin };
             if via == Via::Origin && !view.timeline.is_listed(&want.key) {
                 continue;

@@ -12,7 +12,7 @@ use rillcast_protocol::signal::Network;
 use crate::engine::io::{LinkId, Patience, SourceError, Via};
 use crate::index::Index;
 use crate::media::{Bits, Store, Timeline};
-use crate::overlay::{Members, Populations};
+use crate::overlay::{Link, Members, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -48,6 +48,8 @@ pub struct View<'a, P> {
     pub role: Role,
     /// Where we are.
     pub net: Network,
+    /// In which office we are, if in any: see [`Members::office`].
+    pub office: Option<u32>,
     /// Our place and weight in elections, once joined.
     pub ballot: Option<(u64, u16)>,
     /// Playlists and playhead.
@@ -82,6 +84,13 @@ pub struct View<'a, P> {
     pub hidden: bool,
     /// Bytes that may be promised or expected to be granted at once.
     pub offer_bytes: u64,
+}
+
+impl<P> View<'_, P> {
+    /// Whether a neighbour is one to give and to take: in an office only those inside are.
+    pub fn is_inside(&self, link: &Link) -> bool {
+        self.office.is_none_or(|site| link.net.site == site)
+    }
 }
 
 /// What a scheduler wants.

@@ -79,7 +79,8 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
     let mut again = Instant::NEVER;
     let mut takers = Vec::with_capacity(view.members.len());
     for (id, link) in view.members.links() {
-        if link.role != Role::Viewer || !link.greeted || view.uploads.is_lagging(id) {
+        if link.role != Role::Viewer || !link.greeted || !view.is_inside(link) || view.uploads.is_lagging(id)
+        {
             continue;
         }
         if link.full_until > view.now {

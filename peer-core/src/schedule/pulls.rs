@@ -57,7 +57,8 @@ impl Pulls {
         };
         let mut best = None;
         for (id, blocks) in view.index.holders(&name.key) {
-            let Some(link) = view.members.link(id).filter(|_| blocks.contains(name.block.0)) else {
+            let holds = |l: &&Link| blocks.contains(name.block.0) && view.is_inside(l);
+            let Some(link) = view.members.link(id).filter(holds) else {
                 continue;
             };
             if link.busy_until > view.now || !link.greeted || link.passive {
@@ -105,11 +106,13 @@ pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
     let mut near = Bits::default();
     for (link, blocks) in view.index.holders(key) {
         // Most have nothing that those before them haven't.
-        if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive) {
+        if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive && view.is_inside(l))
+        {
             near.merge(blocks);
         }
     }
-    view.members.links().for_each(|(_, l)| l.claimed(key, view.now, &mut near));
+    let inside = view.members.links().filter(|(_, l)| view.is_inside(l));
+    inside.for_each(|(_, l)| l.claimed(key, view.now, &mut near));
     near
 }
 
