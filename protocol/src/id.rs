@@ -106,7 +106,9 @@ impl SegmentKey {
 }
 
 impl Ord for SegmentKey {
-    #[inline]
+    // In a page's download it is worth its bytes once.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline)]
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         self.order().cmp(&other.order())
     }

@@ -378,7 +378,9 @@ impl Members {
             .values()
             .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
             .filter(|k| self.is_near(k))
-            .map(|k| core::cmp::Reverse(affinity(own, k.descriptor.role, k.descriptor.net, k.track)));
+            .map(|k| {
+                (u32::MAX - affinity(own, k.descriptor.role, k.descriptor.net, k.track), 0, k.descriptor.id)
+            });
         let mut better: Vec<_> = better.collect();
         let mut links: Vec<_> = self
             .links
@@ -394,7 +396,9 @@ impl Members {
         }
         for _ in 0..times {
             match (take_least(&mut better), take_least(&mut links)) {
-                (Some(best), Some((suits, _, peer))) if best.0 > suits => wants.push(Want::Close(peer)),
+                (Some((misfit, ..)), Some((suits, _, peer))) if u32::MAX - misfit > suits => {
+                    wants.push(Want::Close(peer))
+                }
                 _ => return,
             }
         }
