@@ -14,7 +14,7 @@ use crate::wire::message::BlockName;
 /// A transfer that brings nothing for so long is given up.
 pub const LEASE: Duration = Duration::from_millis(2500);
 /// A request that isn't answered by a first piece within this time waits in its sender's queue.
-pub const WAITS: Duration = Duration::from_millis(300);
+pub const WAITS: Duration = Duration::from_millis(700);
 /// Blocks that may be on their way at once.
 pub const MAX_DOWNLOADS: usize = 256;
 

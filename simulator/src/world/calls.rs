@@ -11,7 +11,7 @@ use crate::media::{Lump, holds, number_of};
 /// A page's timers are no finer.
 const TIMER: Duration = Duration::from_millis(1);
 /// A page that is busy takes what has come meanwhile all at once: so many microseconds lie between two turns of a viewer, 4 ms are
-/// waited on average. Calls that come together cost a third less, for the engine is in the cache.
+/// waited on average. Calls that come together cost less, for the engine is in the cache.
 const TURNS: u64 = 8000;
 
 /// The first turn of a viewer at `when` or later. Each has moments of its own.
