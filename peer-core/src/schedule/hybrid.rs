@@ -25,8 +25,8 @@ use super::{Action, Plan, Scheduler, View, offers};
 
 /// From so much time left on, neighbours are reminded of what is lacking: those with nothing else to do will offer it.
 const NEEDED: Duration = Duration::from_millis(4500);
-/// With no more neighbours than this, uplinks are seldom all busy, and what is needed is asked for.
-const FEW: usize = 12;
+/// Among no more viewers than this, uplinks are seldom all busy, and what is needed is asked for.
+const FEW: u64 = 16;
 /// This often.
 const REMIND: Duration = Duration::from_millis(600);
 /// How long a demand waits for a digest that is likely to come.
@@ -243,7 +243,8 @@ impl Hybrid {
         let mut lacking = absent.clone();
         lacking.subtract(&coming);
         let remind_from = want.deadline.minus(NEEDED);
-        let few = view.members.len() <= FEW && now >= remind_from;
+        let viewers = view.populations.size(Populations::of_track(want.key.track));
+        let few = viewers <= FEW && now >= remind_from;
         if !want.live || few {
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else if now < remind_from {
