@@ -215,9 +215,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return Err(No::Unwanted);
         }
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
-        // A player that waits is glad of whatever comes.
+        // A player that waits is glad of whatever comes; one that should have run dry and hasn't said so yet waits too.
         let waits = !self.timeline.has_started() || self.timeline.is_starving();
-        let in_time = |k: &SegmentKey| waits || self.timeline.deadline(k, now) >= arrives + SPARE;
+        let in_time = |k: &SegmentKey| {
+            let deadline = self.timeline.deadline(k, now);
+            waits || deadline <= now || deadline >= arrives + SPARE
+        };
         let ours = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).filter(in_time);
         let ours: Vec<_> = ours.collect();
         let late = !ours.contains(&key);
