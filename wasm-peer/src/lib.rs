@@ -29,3 +29,7 @@ mod source;
 mod table;
 
 pub use api::Peer;
+
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

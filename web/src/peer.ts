@@ -1,6 +1,6 @@
 /** The way between the page's script and the wasm shell: loads it, and passes calls on in both directions. */
 
-import init, { Peer } from "../pkg/rillcast.js";
+import { initSync, Peer } from "../pkg/rillcast.js";
 import { verify } from "./ed25519.js";
 import { bytes, enter, type Host, keep, leave, memory, part, setMemory, text } from "./host.js";
 import { type FetchEvents, Fetches } from "./io/fetches.js";
@@ -163,9 +163,20 @@ export function isSupported(): boolean {
   );
 }
 
+/** Compiled while it comes, where the server says that it is wasm; else when it is here. */
+async function compile(url: string): Promise<WebAssembly.Module> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`);
+  try {
+    return await WebAssembly.compileStreaming(response.clone());
+  } catch {
+    return WebAssembly.compile(await response.arrayBuffer());
+  }
+}
+
 /** Loads the wasm, once per page. */
 export function load(wasm: string): Promise<unknown> {
-  module ??= init({ module_or_path: wasm }).then(({ memory }) => setMemory(memory));
+  module ??= compile(wasm).then((module) => setMemory(initSync({ module }).memory));
   module.catch(() => {
     module = undefined;
   });
