@@ -93,28 +93,17 @@ impl Wire for SegmentDigest {
         self.hosted.encode(w);
     }
 
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let swarm = Wire::decode(r)?;
-        let key = Wire::decode(r)?;
-        let length: u32 = Wire::decode(r)?;
+    fn decode(r: &mut Reader<'_>) -> Self {
+        let swarm = Wire::decode(r);
+        let key = Wire::decode(r);
+        let length: u32 = Wire::decode(r);
         if length == 0 || length > MAX_SEGMENT {
-            return Err(DecodeError::TooLarge);
+            r.fail(DecodeError::TooLarge);
         }
-        let duration_ms = Wire::decode(r)?;
+        let duration_ms = Wire::decode(r);
         let blocks = length.div_ceil(block_size(length)) as usize;
-        if r.remaining() < blocks * 32 {
-            return Err(DecodeError::Short);
-        }
-        let hashes = (0..blocks).map(|_| Wire::decode(r)).collect::<Result<_, _>>()?;
-        Ok(Self {
-            swarm,
-            key,
-            length,
-            duration_ms,
-            hashes,
-            publisher: Wire::decode(r)?,
-            signature: Wire::decode(r)?,
-            hosted: Wire::decode(r)?,
-        })
+        let hashes = r.take(blocks.min(MAX_BLOCKS) * 32).as_chunks().0.to_vec();
+        let (publisher, signature, hosted) = (Wire::decode(r), Wire::decode(r), Wire::decode(r));
+        Self { swarm, key, length, duration_ms, hashes, publisher, signature, hosted }
     }
 }

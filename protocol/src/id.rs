@@ -25,8 +25,8 @@ macro_rules! byte_id {
             fn encode(&self, w: &mut Writer) {
                 w.raw(&self.0);
             }
-            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Wire::decode(r).map(Self)
+            fn decode(r: &mut Reader<'_>) -> Self {
+                Self(Wire::decode(r))
             }
         }
     };
@@ -54,8 +54,8 @@ impl Wire for TrackId {
     fn encode(&self, w: &mut Writer) {
         w.raw(&self.0.to_be_bytes());
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(u64::from_be_bytes(Wire::decode(r)?)))
+    fn decode(r: &mut Reader<'_>) -> Self {
+        Self(u64::from_be_bytes(Wire::decode(r)))
     }
 }
 
@@ -129,8 +129,8 @@ impl Wire for BlockIndex {
     fn encode(&self, w: &mut Writer) {
         self.0.encode(w);
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Wire::decode(r).map(Self)
+    fn decode(r: &mut Reader<'_>) -> Self {
+        Self(Wire::decode(r))
     }
 }
 
@@ -150,11 +150,14 @@ impl Wire for Role {
             Self::Seed => 1,
         });
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match r.byte()? {
-            0 => Ok(Self::Viewer),
-            1 => Ok(Self::Seed),
-            tag => Err(DecodeError::Tag(tag)),
+    fn decode(r: &mut Reader<'_>) -> Self {
+        match r.byte() {
+            0 => Self::Viewer,
+            1 => Self::Seed,
+            tag => {
+                r.fail(DecodeError::Tag(tag));
+                Self::Viewer
+            }
         }
     }
 }
@@ -175,11 +178,14 @@ impl Wire for Delivery {
             Self::Dash => 1,
         });
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match r.byte()? {
-            0 => Ok(Self::Hls),
-            1 => Ok(Self::Dash),
-            tag => Err(DecodeError::Tag(tag)),
+    fn decode(r: &mut Reader<'_>) -> Self {
+        match r.byte() {
+            0 => Self::Hls,
+            1 => Self::Dash,
+            tag => {
+                r.fail(DecodeError::Tag(tag));
+                Self::Hls
+            }
         }
     }
 }

@@ -158,16 +158,19 @@ impl Wire for RefusedCode {
     fn encode(&self, w: &mut Writer) {
         w.byte(*self as u8);
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match r.byte()? {
+    fn decode(r: &mut Reader<'_>) -> Self {
+        match r.byte() {
             0 => Self::Malformed,
             1 => Self::Version,
             2 => Self::Site,
             3 => Self::Unauthorised,
             4 => Self::RateLimited,
             5 => Self::Unavailable,
-            tag => return Err(DecodeError::Tag(tag)),
-        })
+            tag => {
+                r.fail(DecodeError::Tag(tag));
+                Self::Malformed
+            }
+        }
     }
 }
 

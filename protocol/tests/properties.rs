@@ -275,7 +275,8 @@ fn a_count_that_the_bytes_cannot_hold_allocates_nothing_of_that_size() {
     w.varint(1 << 40);
     let bytes = w.into_bytes();
     let mut r = Reader::new(&bytes);
-    assert_eq!(r.list::<[u8; 32]>(usize::MAX), Err(DecodeError::Short));
+    assert!(r.list::<[u8; 32]>(usize::MAX).len() <= 1);
+    assert_eq!(r.end(), Err(DecodeError::Short));
 }
 
 #[test]

@@ -183,20 +183,20 @@ impl Wire for Bits {
         (0..used).for_each(|at| w.raw(&self.word(at).to_le_bytes()));
     }
 
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let n = r.length(MAX_BLOCKS.div_ceil(64))?;
+    fn decode(r: &mut Reader<'_>) -> Self {
+        let n = r.length(MAX_BLOCKS.div_ceil(64));
         let mut bits = Self::default();
         bits.reserve(n);
         for at in 0..n {
-            let word = u64::from_le_bytes(Wire::decode(r)?);
+            let word = u64::from_le_bytes(Wire::decode(r));
             if at + 1 == n && word == 0 {
-                return Err(DecodeError::NotCanonical);
+                r.fail(DecodeError::NotCanonical);
             }
             if let Some(mine) = bits.word_mut(at) {
                 *mine = word;
             }
         }
-        Ok(bits)
+        bits
     }
 }
 

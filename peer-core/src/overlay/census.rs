@@ -4,7 +4,7 @@
 //! smallest of n such numbers is n times smaller than one of them, so the slots' minima tell n. A number counts as long as its owner
 //! refreshes it: each carries its age, and the old ones are dropped.
 
-use rillcast_protocol::coding::{DecodeError, List, Reader, Wire, Writer};
+use rillcast_protocol::coding::{List, Reader, Wire, Writer};
 use rillcast_protocol::id::TrackId;
 
 use crate::rng::mix;
@@ -31,8 +31,8 @@ impl Wire for Slot {
         w.raw(&self.value.to_le_bytes());
         w.byte(self.age);
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { value: u32::from_le_bytes(Wire::decode(r)?), age: r.byte()? })
+    fn decode(r: &mut Reader<'_>) -> Self {
+        Self { value: u32::from_le_bytes(Wire::decode(r)), age: r.byte() }
     }
 }
 

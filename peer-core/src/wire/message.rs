@@ -48,8 +48,8 @@ impl Wire for TransferId {
     fn encode(&self, w: &mut Writer) {
         self.0.encode(w);
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Wire::decode(r).map(Self)
+    fn decode(r: &mut Reader<'_>) -> Self {
+        Self(Wire::decode(r))
     }
 }
 
@@ -118,16 +118,19 @@ impl Wire for No {
     fn encode(&self, w: &mut Writer) {
         w.byte(*self as u8);
     }
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match r.byte()? {
+    fn decode(r: &mut Reader<'_>) -> Self {
+        match r.byte() {
             0 => Self::Held,
             1 => Self::InFlight,
             2 => Self::Unwanted,
             3 => Self::NoDigest,
             4 => Self::NotHeld,
             5 => Self::Busy,
-            tag => return Err(DecodeError::Tag(tag)),
-        })
+            tag => {
+                r.fail(DecodeError::Tag(tag));
+                Self::Busy
+            }
+        }
     }
 }
 
