@@ -8,8 +8,10 @@ use crate::engine::io::LinkId;
 use crate::map::Map;
 use crate::media::Bits;
 
-/// Segments remembered of one neighbour.
-pub const MAX_MAPS_PER_LINK: usize = 128;
+/// Segments remembered of one neighbour: on demand, picture and sound of some minutes.
+pub const MAX_MAPS_PER_LINK: usize = 256;
+/// When it is one more, so many numbers from the oldest on are forgotten at once: looking for them takes time.
+pub const FORGOTTEN: u64 = 16;
 
 /// Shells count links, so that the last bits of neighbours' numbers mostly differ.
 const SIGNPOSTS: usize = 64;
@@ -160,16 +162,18 @@ impl Index {
             return;
         }
         let theirs = |maps: &[Option<Bits>]| maps.get(place).is_some_and(Option::is_some);
-        let oldest = self.segments.iter().filter(|(_, maps)| theirs(maps)).map(|(key, _)| *key);
-        if let Some(oldest) = oldest.min_by_key(|k| k.number) {
-            self.sizes[place] -= 1;
-            self.segments.retain(|key, maps| {
-                if *key == oldest {
-                    maps[place] = None;
-                }
-                maps.iter().any(Option::is_some)
-            });
-        }
+        let numbers = self.segments.iter().filter(|(_, maps)| theirs(maps)).map(|(key, _)| key.number);
+        let Some(oldest) = numbers.min() else { return };
+        let size = &mut self.sizes[place];
+        self.segments.retain(|key, maps| {
+            if key.number - oldest.min(key.number) < FORGOTTEN
+                && let Some(map) = maps.get_mut(place)
+                && map.take().is_some()
+            {
+                *size -= 1;
+            }
+            maps.iter().any(Option::is_some)
+        });
     }
 }
 
@@ -196,7 +200,12 @@ mod tests {
         }
         assert!(index.holds(ONE, &key(0), 0), "at the limit");
         index.set(ONE, key(1000), Bits::full(3));
-        assert!(!index.knows(ONE, &key(0)) && index.holds(ONE, &key(1), 0), "one over: the oldest goes");
+        assert!(!index.knows(ONE, &key(FORGOTTEN - 1)), "one over: the oldest go, some at once");
+        assert!(index.holds(ONE, &key(FORGOTTEN), 0), "and no others");
+        (1..FORGOTTEN).for_each(|number| index.add(ONE, key(1000 + number), 0));
+        assert!(index.holds(ONE, &key(FORGOTTEN), 0), "at the limit again");
+        index.add(ONE, key(2000), 0);
+        assert!(!index.knows(ONE, &key(FORGOTTEN)));
         assert_eq!(index.held(ONE, &key(1000)).map(Bits::count), Some(3));
         assert!(index.holds(TWO, &key(0), 0), "another's are its own affair");
     }

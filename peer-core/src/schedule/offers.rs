@@ -77,6 +77,11 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         return full;
     }
     let mut again = Instant::NEVER;
+    let mut segments =
+        view.store.since(view.now.minus(FRESH)).filter(|(key, s)| is_offered(view, key, s)).peekable();
+    if segments.peek().is_none() {
+        return Plan { again, hungry: true };
+    }
     let mut takers = Vec::with_capacity(view.members.len());
     for (id, link) in view.members.links() {
         if link.role != Role::Viewer || !link.greeted || !view.is_inside(link) || view.uploads.is_lagging(id)
@@ -102,7 +107,7 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
     let lacks = Vec::with_capacity(takers.len() * 4);
     let (fresh, holders, rarest) = (Vec::with_capacity(4), Vec::with_capacity(4), Vec::new());
     let mut board = Board { takers, fresh, lacks, holders, rarest };
-    for (key, segment) in view.store.since(view.now.minus(FRESH)) {
+    for (key, segment) in segments {
         board.look(view, *key, segment, &mut again);
     }
     let mut made = 0;
@@ -122,6 +127,12 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         actions.push(Action::Offer { link: taker.id, name, expected: entry.expected });
     }
     full
+}
+
+/// Whether anything of a segment is to be offered: of a live stream, and held.
+fn is_offered<P: Payload>(view: &View<'_, P>, key: &SegmentKey, segment: &Segment<P>) -> bool {
+    let live = || view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
+    !segment.held().is_empty() && live()
 }
 
 /// How much rather somebody is served than another as fast: what stays in a home, an office or a provider's network costs others nothing
@@ -157,10 +168,6 @@ impl Board<'_> {
         let Some(digest) = segment.digest() else { return };
         let blocks = digest.blocks();
         let held = segment.held();
-        let live = view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
-        if !live || held.is_empty() {
-            return;
-        }
         let words = usize::from(blocks).div_ceil(64);
         let maps = view.index.maps(&key);
         let map_of = |taker: &Taker<'_>| taker.place.and_then(|place| maps.get(place)?.as_ref());

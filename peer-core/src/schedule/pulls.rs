@@ -8,7 +8,7 @@ use crate::engine::io::LinkId;
 use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::message::BlockName;
 
 use super::{Action, View};
@@ -24,62 +24,32 @@ pub(super) struct Pulls {
     total: usize,
 }
 
+/// A neighbour that may be asked for blocks of a segment.
+struct Holder<'a> {
+    id: LinkId,
+    blocks: &'a Bits,
+    /// Seeds only where no viewer has room. Then whoever plays closest ahead of us: those further ahead are the only hope of others.
+    seed: bool,
+    lead: usize,
+    rtt: Option<Duration>,
+    /// Where its load stands.
+    at: usize,
+}
+
 impl Pulls {
     pub(super) fn new<P: Payload>(view: &View<'_, P>) -> Self {
         Self { load: Vec::new(), total: view.downloads.len() }
     }
 
-    fn load_of<P: Payload>(&mut self, view: &View<'_, P>, link: LinkId) -> &mut usize {
-        let at = self.load.iter().position(|(l, _)| *l == link).unwrap_or_else(|| {
+    /// Where a neighbour's load stands.
+    fn load_of<P: Payload>(&mut self, view: &View<'_, P>, link: LinkId) -> usize {
+        self.load.iter().position(|(l, _)| *l == link).unwrap_or_else(|| {
             self.load.push((link, view.downloads.over(link)));
             self.load.len() - 1
-        });
-        &mut self.load[at].1
+        })
     }
 
-    /// Asks the holder that plays closest ahead of us: those further ahead are the only hope of others. Seeds only where no
-    /// viewer has room. False if nobody could be asked.
-    pub(super) fn request<P: Payload>(
-        &mut self,
-        view: &View<'_, P>,
-        name: BlockName,
-        due: Instant,
-        actions: &mut Vec<Action>,
-    ) -> bool {
-        if self.total >= PULLS {
-            return false;
-        }
-        let lead = |l: &Link| {
-            l.playing
-                .iter()
-                .find(|p| p.track == name.key.track)
-                .map_or(u64::MAX, |p| p.next.abs_diff(name.key.number))
-        };
-        let mut best = None;
-        for (id, blocks) in view.index.holders(&name.key) {
-            let holds = |l: &&Link| blocks.contains(name.block.0) && view.is_inside(l);
-            let Some(link) = view.members.link(id).filter(holds) else {
-                continue;
-            };
-            if link.busy_until > view.now || !link.greeted || link.passive {
-                continue;
-            }
-            let seed = link.role == Role::Seed;
-            let limit = if seed { PULLS_PER_LINK * 4 } else { PULLS_PER_LINK };
-            let load = *self.load_of(view, id);
-            let score = (seed, load + lead(link).min(16) as usize, link.rtt, id);
-            if load < limit && best.is_none_or(|b| score < b) {
-                best = Some(score);
-            }
-        }
-        let Some((.., link)) = best else { return false };
-        *self.load_of(view, link) += 1;
-        self.total += 1;
-        actions.push(Action::Request { link, name, due });
-        true
-    }
-
-    /// Asks for all of these blocks; false if some could not be asked for.
+    /// Asks for these blocks, as many as there is room for; false if some could not be asked for.
     pub(super) fn request_all<P: Payload>(
         &mut self,
         view: &View<'_, P>,
@@ -88,9 +58,40 @@ impl Pulls {
         due: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
+        let mut blocks = blocks.peekable();
+        if blocks.peek().is_none() {
+            return true;
+        }
+        if self.total >= PULLS {
+            return false;
+        }
+        let lead = |l: &Link| {
+            let theirs = l.playing.iter().find(|p| p.track == key.track);
+            theirs.map_or(16, |p| p.next.abs_diff(key.number).min(16) as usize)
+        };
+        let mut holders = Vec::new();
+        for (id, blocks) in view.index.holders(&key) {
+            let Some(link) = view.members.link(id).filter(|l| view.is_inside(l)) else { continue };
+            if !blocks.is_empty() && link.busy_until <= view.now && link.greeted && !link.passive {
+                let (seed, at) = (link.role == Role::Seed, self.load_of(view, id));
+                holders.push(Holder { id, blocks, seed, lead: lead(link), rtt: link.rtt, at });
+            }
+        }
         let mut all = true;
         for block in blocks {
-            all &= self.request(view, BlockName { key, block: BlockIndex(block) }, due, actions);
+            holders.retain(|h| self.load[h.at].1 < PULLS_PER_LINK * if h.seed { 4 } else { 1 });
+            if holders.is_empty() || self.total >= PULLS {
+                return false;
+            }
+            let able = holders.iter().filter(|h| h.blocks.contains(block));
+            let Some(best) = able.min_by_key(|h| (h.seed, self.load[h.at].1 + h.lead, h.rtt, h.id)) else {
+                all = false;
+                continue;
+            };
+            self.load[best.at].1 += 1;
+            self.total += 1;
+            let name = BlockName { key, block: BlockIndex(block) };
+            actions.push(Action::Request { link: best.id, name, due });
         }
         all
     }
