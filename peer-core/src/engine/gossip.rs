@@ -1,7 +1,9 @@
 //! How many there are, and who: told to neighbours now and then. Signals carried from neighbour to neighbour.
 
+use std::ops::Range;
+
 use rillcast_protocol::coding::{Blob, List};
-use rillcast_protocol::id::{PeerId, Role};
+use rillcast_protocol::id::{PeerId, Role, TrackId};
 use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
 
 use crate::map::take_least;
@@ -10,7 +12,7 @@ use crate::overlay::{Link, Place, Populations};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
 use crate::wire::Message;
-use crate::wire::message::{Acquaintance, MAX_ACQUAINTANCES, Playing};
+use crate::wire::message::{Acquaintance, HaveMap, MAX_ACQUAINTANCES, Playing};
 
 use super::{Engine, LinkId, Output};
 
@@ -20,6 +22,10 @@ const SHUFFLE: Duration = Duration::from_millis(5000);
 const CENSUS: Duration = Duration::from_millis(1500);
 /// Of the neighbours described, so many are picked by chance, the others because they suit the one who is told.
 const BY_CHANCE: usize = 2;
+/// Segments of a track shown to a neighbour at a time: with picture and sound, two make a message.
+const SHOWN: usize = 32;
+/// More are shown when it has so many of them left.
+const SHOW_AGAIN: u64 = 8;
 /// Signals that a neighbour may have carried in one [`CARRIED_IN`].
 const MAX_CARRIED: u16 = 64;
 /// See [`MAX_CARRIED`].
@@ -34,15 +40,18 @@ fn describe(link: &Link) -> Acquaintance {
         net: link.net,
         initiate: true,
     };
-    Acquaintance { peer, track: link.playing.first().map(|p| p.track) }
+    Acquaintance { peer, playing: link.playing.first().copied() }
 }
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Counts us among those who play what we play, and those who are where we are.
     pub(super) fn belong(&mut self, passive: bool, now: Instant) {
         let Some(membership) = self.membership else { return };
-        self.place.tracks = self.timeline.current().map(|c| c.track).collect();
-        let mut ours: Vec<u64> = self.place.tracks.iter().copied().map(Populations::of_track).collect();
+        let current = || self.timeline.current();
+        self.place.playing.clear();
+        self.place.playing.extend(current().map(|c| Playing { track: c.track, next: c.next }));
+        self.place.on_demand = current().any(|c| !c.live);
+        let mut ours: Vec<u64> = current().map(|c| Populations::of_track(c.track)).collect();
         if self.place.net.site != 0 {
             ours.push(Populations::of_site(self.place.net.site));
         }
@@ -93,12 +102,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Describes some neighbours to one of them.
     pub(super) fn shuffle(&mut self, to: LinkId) {
         let Some(receiver) = self.members.link(to) else { return };
-        let theirs = Place { net: receiver.net, tracks: receiver.playing.iter().map(|p| p.track).collect() };
+        let theirs =
+            Place { net: receiver.net, playing: receiver.playing.clone(), on_demand: self.place.on_demand };
         let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
-        let ranked = others.map(|(id, l)| {
-            let track = l.playing.first().map(|p| p.track);
-            (u32::MAX - affinity(&theirs, l.role, l.net, track), id)
-        });
+        let ranked = others
+            .map(|(id, l)| (u32::MAX - affinity(&theirs, l.role, l.net, l.playing.first().copied()), id));
         let mut ranked: Vec<_> = ranked.collect();
         let mut peers = Vec::new();
         while peers.len() < MAX_ACQUAINTANCES && !ranked.is_empty() {
@@ -116,7 +124,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
         let me = self.membership.map(|m| m.peer);
         for known in peers.iter().filter(|a| Some(a.peer.id) != me && a.peer.role == Role::Viewer) {
-            self.members.hear_of(&known.peer, known.track, via, now);
+            self.members.hear_of(&known.peer, known.playing, via, now);
         }
     }
 
@@ -133,6 +141,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             (l.playing, l.passive, l.upload) = (playing, passive, upload);
         }
         self.has_news();
+        self.show(link);
         // A seed follows what its neighbours play.
         self.dirty.get |= self.config.role == Role::Seed;
         if is_first {
@@ -143,6 +152,41 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.tell_census(link, of, now);
                 }
             }
+        }
+    }
+
+    /// On demand, shows a neighbour what we hold of what it will need. What we told when the link opened was about our own place in the
+    /// film, and it may have jumped since.
+    fn show(&mut self, link: LinkId) {
+        let Some(l) =
+            self.members.link_mut(link).filter(|_| self.place.on_demand || self.config.role == Role::Seed)
+        else {
+            return;
+        };
+        let mut maps = Vec::new();
+        let mut shown = Vec::new();
+        for playing in &l.playing {
+            let covers = |(track, numbers): &&(TrackId, Range<u64>)| {
+                *track == playing.track
+                    && numbers.start <= playing.next
+                    && playing.next + SHOW_AGAIN < numbers.end
+            };
+            if let Some(known) = l.shown.iter().find(covers) {
+                shown.push(known.clone());
+                continue;
+            }
+            let held = self.store.from(playing.track, playing.next);
+            let held = held.filter(|(_, s)| s.digest().is_some() && !s.held().is_empty());
+            let before = maps.len();
+            maps.extend(held.take(SHOWN).map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() }));
+            // What comes later, it is told of.
+            let all = maps.len() - before < SHOWN;
+            let end = maps.last().filter(|_| !all).map_or(u64::MAX, |map| map.key.number + 1);
+            shown.push((playing.track, playing.next..end));
+        }
+        l.shown = shown;
+        if !maps.is_empty() {
+            self.send(link, Message::Have { maps: List::clipped(maps) });
         }
     }
 
@@ -174,7 +218,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         let known = PeerDescriptor { initiate: false, ..from.peer };
         let room = self.members.has_room(self.max_links());
-        if let Some(connect) = self.members.called(&known, from.track, via, room, now) {
+        if let Some(connect) = self.members.called(&known, from.playing, via, room, now) {
             if connect {
                 self.outputs.push_back(Output::Connect { peer, initiate: false });
             }

@@ -62,6 +62,8 @@ pub struct Link {
     pub full_until: Instant,
     /// Blocks that it offered us: a sign of good will even if others were quicker.
     pub offers: u32,
+    /// On demand: from which number on it was shown what we hold of a track, and up to where.
+    pub shown: Vec<(TrackId, core::ops::Range<u64>)>,
     claims: Vec<(SegmentKey, core::ops::Range<u16>, Instant)>,
     pauses: Vec<(SegmentKey, Instant)>,
     carried: (Instant, u16),
@@ -91,6 +93,7 @@ impl Link {
             busy_until: now,
             full_until: now,
             offers: 0,
+            shown: Vec::new(),
             claims: Vec::new(),
             pauses: Vec::new(),
             carried: (now, 0),

@@ -5,15 +5,16 @@
 
 use crate::map::{Map, take_least};
 
-use rillcast_protocol::id::{PeerId, TrackId};
+use rillcast_protocol::id::PeerId;
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::engine::io::LinkId;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
+use crate::wire::message::Playing;
 
 use super::Link;
-use super::rank::{Place, affinity};
+use super::rank::{Place, affinity, is_kin};
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 96;
@@ -62,7 +63,7 @@ struct Known {
     not_before: Instant,
     /// The neighbour that told us of it and is linked with it; `None` if the server did.
     via: Option<PeerId>,
-    track: Option<TrackId>,
+    playing: Option<Playing>,
 }
 
 /// Known peers and open links.
@@ -103,10 +104,10 @@ impl Members {
     }
 
     /// Takes what a neighbour tells of one of its own neighbours. The server's word stands before a neighbour's.
-    pub fn hear_of(&mut self, peer: &PeerDescriptor, track: Option<TrackId>, via: PeerId, now: Instant) {
+    pub fn hear_of(&mut self, peer: &PeerDescriptor, playing: Option<Playing>, via: PeerId, now: Instant) {
         let is_new = !self.known.contains_key(&peer.id);
         if let Some(known) = self.admit(peer, now) {
-            known.track = track.or(known.track);
+            known.playing = playing.or(known.playing);
             if is_new || known.via.is_some() || known.state == State::Idle && known.attempts > 0 {
                 known.via = Some(via);
                 known.descriptor.initiate = true;
@@ -129,7 +130,7 @@ impl Members {
             attempts: 0,
             not_before: now,
             via: None,
-            track: None,
+            playing: None,
         }))
     }
 
@@ -137,7 +138,7 @@ impl Members {
     pub fn called(
         &mut self,
         peer: &PeerDescriptor,
-        track: Option<TrackId>,
+        playing: Option<Playing>,
         via: PeerId,
         room: bool,
         now: Instant,
@@ -149,7 +150,7 @@ impl Members {
         if !room {
             return None;
         }
-        (known.via, known.track) = (Some(via), track.or(known.track));
+        (known.via, known.playing) = (Some(via), playing.or(known.playing));
         known.descriptor.initiate = false;
         (known.state, known.not_before) = (State::Connecting, now);
         Some(true)
@@ -291,7 +292,7 @@ impl Members {
             self.dial(own, (dials_up_to, max_links), &mut busy, rng, now, &mut wants);
         }
         let kin = self.kin(own);
-        let alien = !own.tracks.is_empty() && kin < ENOUGH;
+        let alien = !own.playing.is_empty() && kin < ENOUGH;
         let (pace, trial) = if kin < KIN { (HASTE, TRIAL / 3) } else { (EXCHANGE, TRIAL) };
         if busy >= dials_up_to && now.since(self.exchanged) >= pace {
             self.exchanged = now;
@@ -312,10 +313,9 @@ impl Members {
         known.via.is_none_or(|via| self.link_to(via).is_some())
     }
 
-    /// Neighbours, and attempts, that play what we play.
+    /// Neighbours that play what we play, on demand a little ahead of us.
     fn kin(&self, own: &Place) -> usize {
-        let plays = |l: &Link| own.tracks.iter().any(|t| l.plays(*t));
-        self.links.values().filter(|l| plays(l.as_ref())).count()
+        self.links.values().filter(|l| is_kin(own, l.playing.first().copied())).count()
     }
 
     fn dial(
@@ -336,7 +336,7 @@ impl Members {
             .iter()
             .filter(|(_, k)| reachable(k))
             .map(|(id, k)| {
-                let suits = affinity(own, k.descriptor.role, k.descriptor.net, k.track);
+                let suits = affinity(own, k.descriptor.role, k.descriptor.net, k.playing);
                 (core::cmp::Reverse(suits), k.attempts, rng.draw(), *id)
             })
             .collect();
@@ -379,7 +379,7 @@ impl Members {
             .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
             .filter(|k| self.is_near(k))
             .map(|k| {
-                (u32::MAX - affinity(own, k.descriptor.role, k.descriptor.net, k.track), 0, k.descriptor.id)
+                (u32::MAX - affinity(own, k.descriptor.role, k.descriptor.net, k.playing), 0, k.descriptor.id)
             });
         let mut better: Vec<_> = better.collect();
         let mut links: Vec<_> = self
@@ -387,7 +387,7 @@ impl Members {
             .values()
             .filter(|l| now.since(l.opened) > trial)
             .map(|l| {
-                let suits = affinity(own, l.role, l.net, l.playing.first().map(|p| p.track));
+                let suits = affinity(own, l.role, l.net, l.playing.first().copied());
                 (suits, l.received + l.sent, l.peer)
             })
             .collect();

@@ -70,8 +70,8 @@ wire_struct! {
     pub struct Acquaintance {
         /// The peer.
         pub peer: PeerDescriptor,
-        /// What it plays.
-        pub track: Option<TrackId>,
+        /// What it plays, and where it is in it.
+        pub playing: Option<Playing>,
     }
 }
 

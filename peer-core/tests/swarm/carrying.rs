@@ -7,7 +7,7 @@ use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{MAX_RELAY, PeerDescriptor};
 use rillcast_core::time::Duration;
 use rillcast_core::wire::Message;
-use rillcast_core::wire::message::Acquaintance;
+use rillcast_core::wire::message::{Acquaintance, Playing};
 
 use crate::lab::solo::described;
 use crate::lab::{MAIN, Solo, peer_id};
@@ -21,7 +21,8 @@ fn relay(to: usize, text: &[u8]) -> Message {
 }
 
 fn relayed(from: usize, text: &[u8]) -> Message {
-    let from = Acquaintance { peer: described(from, Role::Viewer), track: Some(MAIN) };
+    let from =
+        Acquaintance { peer: described(from, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
     Message::Relayed { from, payload: Blob::new(text).expect("short") }
 }
 
@@ -40,7 +41,10 @@ fn a_signal_is_carried_to_a_neighbour_in_the_name_of_whoever_sent_it() {
     solo.take_said(two);
     solo.hear(one, relay(2, b"offer"));
     let (from, payload) = carried(&mut solo, two).pop().expect("carried");
-    assert_eq!((from.peer.id, from.track, payload.as_slice()), (peer_id(1), Some(MAIN), &b"offer"[..]));
+    assert_eq!(
+        (from.peer.id, from.playing.map(|p| p.track), payload.as_slice()),
+        (peer_id(1), Some(MAIN), &b"offer"[..])
+    );
     assert!(solo.signals.is_empty() && solo.signaled.is_empty(), "it is not for us");
 }
 
@@ -113,7 +117,8 @@ fn nobody_is_called_in_our_own_name_or_in_that_of_one_cut_off_or_while_switched_
 fn signals_go_the_way_by_which_their_receiver_became_known() {
     let mut solo = Solo::viewer();
     let link = solo.neighbour(1);
-    let told = Acquaintance { peer: described(7, Role::Viewer), track: Some(MAIN) };
+    let told =
+        Acquaintance { peer: described(7, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
     solo.hear(link, Message::Shuffle { peers: List::clipped([told]) });
     solo.introduce(8, Role::Viewer);
     solo.wait(Duration::from_millis(600));

@@ -86,7 +86,7 @@ fn any_acquaintance() -> impl Strategy<Value = Acquaintance> {
         |(n, (seed, initiate, nonce, weight), net, track)| {
             let role = if seed { Role::Seed } else { Role::Viewer };
             let peer = PeerDescriptor { id: peer_id(n), role, nonce, weight, net, initiate };
-            Acquaintance { peer, track }
+            Acquaintance { peer, playing: track.map(|track| Playing { track, next: nonce }) }
         },
     )
 }

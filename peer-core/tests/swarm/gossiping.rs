@@ -1,5 +1,6 @@
 //! Neighbours introduce their neighbours, and tell how many there are.
 
+use rillcast_core::engine::Input;
 use rillcast_core::overlay::Populations;
 use rillcast_core::overlay::census::Census;
 use rillcast_core::protocol::coding::List;
@@ -10,7 +11,7 @@ use rillcast_core::wire::Message;
 use rillcast_core::wire::message::{Acquaintance, Playing};
 
 use crate::lab::solo::{described, profile};
-use crate::lab::{MAIN, Net, Setup, Solo, peer_id};
+use crate::lab::{Buf, MAIN, Net, Setup, Solo, peer_id};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -99,6 +100,34 @@ fn a_newcomer_hears_at_once_of_others_and_of_how_many_there_are() {
     assert!(said.iter().any(counted), "{said:?}");
 }
 
+// R5: on demand everybody is somewhere else; a newcomer is told of what it needs, not of what we have got last.
+#[test]
+fn on_demand_a_neighbour_is_shown_what_we_hold_of_what_it_needs_next() {
+    let mut solo = Solo::viewer();
+    solo.plays(80, 8, 120, false);
+    solo.demand(82);
+    for number in 20..80 {
+        let (digest, body) = (crate::lab::digest(&solo.rendition, number, false), Buf(solo.body(number)));
+        solo.tell(Input::Published { digest, body });
+    }
+    let link = solo.neighbour(1);
+    let mut shown = |next| {
+        solo.take_said(link);
+        solo.hear(link, profile([Playing { track: MAIN, next }]));
+        let numbers = |m| match m {
+            Message::Have { maps } => Some(maps.iter().map(|map| map.key.number).collect::<Vec<_>>()),
+            _ => None,
+        };
+        solo.take_said(link).into_iter().find_map(numbers).unwrap_or_default()
+    };
+    assert_eq!(shown(12), (20..52).collect::<Vec<_>>(), "from its place on, half a message");
+    assert_eq!(shown(43), [], "it has some of that left");
+    assert_eq!(shown(44), (44..76).collect::<Vec<_>>(), "it has few left");
+    assert_eq!(shown(70), (70..80).collect::<Vec<_>>(), "to the end");
+    assert_eq!(shown(79), [], "all that comes later it is told of");
+    assert_eq!(shown(30), (30..62).collect::<Vec<_>>(), "it has jumped back");
+}
+
 #[test]
 fn neither_we_ourselves_nor_seeds_nor_those_cut_off_are_taken_from_what_neighbours_tell() {
     let mut solo = Solo::viewer();
@@ -108,7 +137,10 @@ fn neither_we_ourselves_nor_seeds_nor_those_cut_off_are_taken_from_what_neighbou
     let link = solo.neighbour(1);
     solo.connects.clear();
     let told = [(0, Role::Viewer), (2, Role::Seed), (3, Role::Viewer), (4, Role::Viewer)];
-    let peers = told.map(|(n, role)| Acquaintance { peer: described(n, role), track: Some(MAIN) });
+    let peers = told.map(|(n, role)| Acquaintance {
+        peer: described(n, role),
+        playing: Some(Playing { track: MAIN, next: 9 }),
+    });
     solo.hear(link, Message::Shuffle { peers: List::clipped(peers) });
     solo.wait(secs(2));
     assert_eq!(solo.connects, [peer_id(4)]);

@@ -228,8 +228,10 @@ fn a_flood_of_names_does_not_grow_the_engine() {
             solo.hear(link, Message::Refuse { transfer: request, why: No::Busy });
             let slots = List::clipped(vec![Slot { value: round as u32, age: 0 }; SLOTS]);
             solo.hear(link, Message::Census { of: round, slots });
-            let from =
-                Acquaintance { peer: described(10_000 + round as usize, Role::Viewer), track: Some(MAIN) };
+            let from = Acquaintance {
+                peer: described(10_000 + round as usize, Role::Viewer),
+                playing: Some(Playing { track: MAIN, next: 9 }),
+            };
             solo.hear(link, Message::Shuffle { peers: List::clipped([from]) });
             let payload = Blob::new(vec![1; 9]).expect("short");
             solo.hear(link, Message::Relayed { from, payload: payload.clone() });

@@ -1,5 +1,6 @@
 //! Blocks on their way through a viewer.
 
+use rillcast_core::engine::{Input, SourceError};
 use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
@@ -96,6 +97,31 @@ fn in_a_whole_swarm_next_to_nothing_comes_twice() {
     net.run();
     let wasted: u64 = (0..8).map(|n| net.engine(n).stats().wasted_bytes).sum();
     assert!(wasted * 50 < net.figures.delivered, "{wasted} of {}", net.figures.delivered);
+}
+
+// R14: a player that reports rarely, and a source that fails: the moment is past, and whatever peers have is still welcome.
+#[test]
+fn what_should_be_playing_already_is_taken_though_the_player_has_not_said_that_it_waits() {
+    let mut solo = Solo::viewer();
+    solo.plays(17, 4, 20, true);
+    solo.demand(18);
+    let link = solo.neighbour(1);
+    solo.describe(18);
+    for _ in 0..100 {
+        solo.wait(Duration::from_millis(100));
+        for asked in core::mem::take(&mut solo.fetches) {
+            solo.tell(Input::SourceFailed { fetch: asked.fetch, error: SourceError::Status(503) });
+        }
+        if !solo.failed.is_empty() {
+            solo.failed.clear();
+            solo.demand(18);
+        }
+    }
+    solo.take_said(link);
+    let transfer = TransferId::offer(1);
+    solo.hear(link, offer(transfer, name(18, 3)));
+    let said = solo.take_said(link);
+    assert_eq!(granted(&said, transfer), Some(name(18, 3)), "{said:?}");
 }
 
 // A grant that comes after its offer has ended is answered, or its sender would wait in vain.

@@ -36,11 +36,11 @@ fn small_digest() -> SegmentDigest {
     }
 }
 
-fn acquaintance(track: Option<TrackId>) -> Acquaintance {
+fn acquaintance(playing: Option<Playing>) -> Acquaintance {
     let net = Network { asn: 3320, country: 0x4445, site: 0x8000_0001 };
     let id = PeerId([0xf6; 16]);
     let peer = PeerDescriptor { id, role: Role::Viewer, nonce: 300, weight: 100, net, initiate: true };
-    Acquaintance { peer, track }
+    Acquaintance { peer, playing }
 }
 
 fn every_message() -> Vec<(&'static str, Message)> {
@@ -52,7 +52,7 @@ fn every_message() -> Vec<(&'static str, Message)> {
     let playing = Playing { track: key().track, next: 301 };
     let decline = |why| Message::Decline { transfer: offer, why, blocks: blocks.clone() };
     let payload = Blob::new(*b"hi").expect("short");
-    let known = acquaintance(Some(key().track));
+    let known = acquaintance(Some(playing));
     let slots = List::clipped((0..SLOTS as u32).map(|n| Slot { value: n << 24 | 7, age: n as u8 }));
     vec![
         ("hello", Message::Hello { version: 1, session: 0x0102_0304_0506_0708 }),
@@ -142,7 +142,7 @@ fn the_longest_messages_fit_the_limit() {
     };
     let net = Network { asn: u32::MAX, country: u16::MAX, site: u32::MAX };
     let peer = PeerDescriptor { nonce: u64::MAX, weight: u16::MAX, net, ..acquaintance(None).peer };
-    let widest = Acquaintance { peer, track: Some(key.track) };
+    let widest = Acquaintance { peer, playing: Some(Playing { track: key.track, next: u64::MAX }) };
     let longest = [
         Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
         Message::Got { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },

@@ -245,13 +245,16 @@ fn a_hopeless_acquaintance_is_not_tried_again() {
 // R6
 #[test]
 fn a_better_partner_takes_the_place_of_the_least_useful_one_and_strangers_stay() {
-    let own = Place { tracks: vec![TrackId(7)], ..Place::default() };
+    let own = Place {
+        playing: vec![Playing { track: rillcast_protocol::id::TrackId(7), next: 0 }],
+        ..Place::default()
+    };
     for (links, gives_up) in [(STRANGERS, false), (STRANGERS + 1, true)] {
         let mut members = Members::default();
         link_all(&mut members, &(0..links as u16).map(peer).collect::<Vec<_>>());
         let now = Instant::ZERO + TRIAL * 2;
         members.links_mut().for_each(|(_, l)| l.heard = now);
-        members.hear_of(&peer(99), Some(TrackId(7)), peer(0).id, now);
+        members.hear_of(&peer(99), Some(own.playing[0]), peer(0).id, now);
         let wants = members.maintain(&own, links, &mut Rng::new(1), now);
         assert_eq!(wants.iter().any(|w| matches!(w, Want::Close(_))), gives_up, "{links}: {wants:?}");
     }
