@@ -1,6 +1,6 @@
 //! The Rillcast engine: sans-IO and deterministic. No clock, socket, thread, async, global or OS randomness.
 //!
-//! Rooms, each using only those before it: [`time`], [`payload`], [`media`], [`wire`], [`index`], [`overlay`], [`transfer`],
+//! Rooms, each using only those before it: [`time`], [`payload`], [`switches`], [`media`], [`wire`], [`index`], [`overlay`], [`transfer`],
 //! [`schedule`], [`engine`].
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod overlay;
 pub mod payload;
 pub mod rng;
 pub mod schedule;
+pub mod switches;
 pub mod time;
 pub mod transfer;
 pub mod wire;

@@ -53,6 +53,9 @@ struct Options {
     /// Switches a mechanism of the engine off.
     #[arg(long, value_name = "MECHANISM")]
     without: Vec<String>,
+    /// Plays it whole, by the simple scheduler, and without each mechanism, and compares these runs.
+    #[arg(long, conflicts_with_all = ["without", "seeds", "pairs", "out"])]
+    each: bool,
     /// Where the files go; each of several seeds gets a folder in it. Default: reports/sim/SCENARIO-SEED.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -63,13 +66,21 @@ struct Options {
 
 fn main() -> Result<()> {
     let mut options = Options::parse();
-    pairs::check_switches(&options.without)?;
+    let switches = pairs::switches(&options.without)?;
     options.set.extend(options.minutes.map(|minutes| format!("minutes={minutes}")));
     let scenario = overrides::load(&options.scenario, &options.set, options.peers)?;
     let name = Path::new(&options.scenario).file_stem().unwrap_or_default().to_string_lossy();
+    if options.each {
+        let reports = run::each(&scenario, &name, options.seed);
+        println!("{}", report::beneath("", reports.iter().map(|(label, report)| (label.clone(), report))));
+        for (label, report) in &reports {
+            println!("{}", serde_json::json!({ "run": label, "report": report }));
+        }
+        return Ok(());
+    }
     let mut reports = Vec::new();
     for seed in options.seeds.clone().unwrap_or(options.seed..=options.seed) {
-        let runs = run::play(&scenario, seed, options.pairs);
+        let runs = run::play(&scenario, seed, options.pairs, switches);
         let report = Report::new(&name, seed, &runs);
         println!("{}", report::table(&report));
         if !options.no_files {
@@ -109,6 +120,7 @@ fn range(text: &str) -> Result<RangeInclusive<u64>> {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
+    use rillcast_core::switches::{Mechanism, Switches};
 
     #[test]
     fn a_small_swarm_saves_most_and_does_not_stall() {
@@ -116,7 +128,7 @@ mod tests {
         scenario.viewers.peers = 60;
         scenario.viewers.come_within_seconds = 20.0;
         scenario.minutes = 3.0;
-        let runs = run::play(&scenario, 1, Pairs::None);
+        let runs = run::play(&scenario, 1, Pairs::None, Switches::default());
         let report = Report::new("small", 1, &runs);
         let (figures, table) = (&report.engine.figures, report::table(&report));
         println!("{table}");
@@ -132,7 +144,7 @@ mod tests {
         let sets = ["minutes=1".to_owned(), "viewers.come_within_seconds=5".to_owned()];
         for name in ["scarce", "seeds", "vod", "isps", "free-riders", "low-latency"] {
             let scenario = overrides::load(name, &sets, Some(30)).expect(name);
-            let report = Report::new(name, 2, &run::play(&scenario, 2, Pairs::None));
+            let report = Report::new(name, 2, &run::play(&scenario, 2, Pairs::None, Switches::default()));
             let figures = &report.engine.figures;
             assert!(figures.savings <= figures.bound + 1e-9, "{}", report::table(&report));
             assert!(figures.bounds.by_rendition <= figures.bounds.structure + 1e-9, "{name}: {figures:?}");
@@ -143,7 +155,8 @@ mod tests {
     fn several_seeds_are_told_with_their_medians() {
         let sets = ["minutes=0.5".to_owned(), "viewers.come_within_seconds=5".to_owned()];
         let scenario = overrides::load("single-bitrate", &sets, Some(12)).expect("right values");
-        let of = |seed| Report::new("few", seed, &run::play(&scenario, seed, Pairs::Cdn));
+        let of =
+            |seed| Report::new("few", seed, &run::play(&scenario, seed, Pairs::Cdn, Switches::default()));
         let reports: Vec<_> = (1..=3).map(of).collect();
         let table = report::seeds(&reports);
         assert_eq!(table.lines().count(), 5, "{table}");
@@ -161,7 +174,7 @@ mod tests {
     fn all_pairs_play_the_same_visits() {
         let mut scenario = overrides::load("single-bitrate", &[], Some(30)).expect("ships");
         scenario.minutes = 1.5;
-        let runs = run::play(&scenario, 1, Pairs::All);
+        let runs = run::play(&scenario, 1, Pairs::All, Switches::default());
         let report = Report::new("small", 1, &runs);
         let simple = &report.simple_scheduler.as_ref().expect("played").figures;
         let alone = &report.baseline.as_ref().expect("played").figures;
@@ -171,9 +184,29 @@ mod tests {
     }
 
     #[test]
-    fn what_this_engine_cannot_do_is_said() {
-        assert!(pairs::check_switches(&["offers".to_owned()]).is_err());
-        assert!(pairs::check_switches(&[]).is_ok());
+    fn mechanisms_are_switched_off_by_name() {
+        let off = pairs::switches(&["offers".to_owned(), "gossip".to_owned()]).expect("both exist");
+        let on = |name| off.has(Mechanism::ALL.iter().find(|m| m.0 == name).expect("it exists").1);
+        assert!(!on("offers") && !on("gossip") && on("exchange"));
+        assert_eq!(pairs::switches(&[]).expect("nothing"), Switches::default());
+        let wrong = pairs::switches(&["offer".to_owned()]).expect_err("there is none").to_string();
+        assert!(wrong.contains("no mechanism offer;") && wrong.contains("offers, choice"), "{wrong}");
+    }
+
+    #[test]
+    fn every_mechanism_can_be_switched_off_and_offers_bring_most() {
+        let sets = ["minutes=1.5".to_owned(), "viewers.come_within_seconds=10".to_owned()];
+        let scenario = overrides::load("single-bitrate", &sets, Some(30)).expect("right values");
+        let reports = run::each(&scenario, "small", 1);
+        assert_eq!(reports.len(), 2 + Mechanism::ALL.len());
+        let table = report::beneath("", reports.iter().map(|(label, report)| (label.clone(), report)));
+        let savings = |name: &str| {
+            let (_, report) = reports.iter().find(|(label, _)| label == name).expect("played");
+            report.engine.figures.savings
+        };
+        assert!(savings("whole") > savings("without offers"), "{table}");
+        assert!(savings("whole") > savings("simple scheduler"), "{table}");
+        assert_eq!(table.lines().count(), 1 + reports.len(), "{table}");
     }
 
     #[test]

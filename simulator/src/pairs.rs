@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use rillcast_core::switches::{Mechanism, Switches};
 
 /// How viewers get their media.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,20 +58,15 @@ impl Pairs {
     }
 }
 
-/// Mechanisms of the engine that can be switched off for a run, by name.
-const SWITCHES: [&str; 0] = [];
-
-/// Says if a mechanism can't be switched off.
-pub(crate) fn check_switches(without: &[String]) -> Result<()> {
+/// The switches with these mechanisms off, by name.
+pub(crate) fn switches(without: &[String]) -> Result<Switches> {
+    let mut switches = Switches::default();
     for name in without {
-        if !SWITCHES.contains(&name.as_str()) {
-            match SWITCHES.join(", ") {
-                known if known.is_empty() => {
-                    bail!("this engine has no mechanisms that can be switched off yet")
-                }
-                known => bail!("there is no mechanism {name}; name one of {known}"),
-            }
-        }
+        let Some((_, mechanism)) = Mechanism::ALL.iter().find(|(known, _)| known == name) else {
+            let known: Vec<_> = Mechanism::ALL.iter().map(|(name, _)| *name).collect();
+            bail!("there is no mechanism {name}; name one of {}", known.join(", "));
+        };
+        switches = switches.without(*mechanism);
     }
-    Ok(())
+    Ok(switches)
 }

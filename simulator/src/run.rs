@@ -4,12 +4,15 @@ use std::time::Instant;
 
 use crate::facts::Facts;
 use crate::machine::{Machine, Meter};
+use rillcast_core::switches::{Mechanism, Switches};
+
 use crate::pairs::{Arrangement, Pairs};
+use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::world::World;
 
 /// One run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Played {
     pub(crate) facts: Facts,
     pub(crate) machine: Machine,
@@ -27,13 +30,13 @@ pub(crate) struct Runs {
 }
 
 /// Plays a scenario on a seed, and then its pairs.
-pub(crate) fn play(scenario: &Scenario, seed: u64, pairs: Pairs) -> Runs {
+pub(crate) fn play(scenario: &Scenario, seed: u64, pairs: Pairs, switches: Switches) -> Runs {
     let others = pairs.arrangements();
     let count = 1 + others.len();
-    let engine = one(scenario, seed, Arrangement::Hybrid, &format!("run 1 of {count}"));
+    let engine = one(scenario, seed, Arrangement::Hybrid, switches, &format!("run 1 of {count}"));
     let mut runs = Runs { engine, alone: None, simple: None };
     for (n, arrangement) in others.iter().enumerate() {
-        let played = one(scenario, seed, *arrangement, &format!("run {} of {count}", n + 2));
+        let played = one(scenario, seed, *arrangement, switches, &format!("run {} of {count}", n + 2));
         match arrangement {
             Arrangement::Simple => runs.simple = Some(played),
             _ => runs.alone = Some(played),
@@ -42,9 +45,29 @@ pub(crate) fn play(scenario: &Scenario, seed: u64, pairs: Pairs) -> Runs {
     runs
 }
 
-fn one(scenario: &Scenario, seed: u64, arrangement: Arrangement, label: &str) -> Played {
+/// Plays a scenario on a seed as it is, by the simple scheduler, and without one mechanism after the other; told back: what it was and its
+/// report, compared with the CDN alone.
+pub(crate) fn each(scenario: &Scenario, name: &str, seed: u64) -> Vec<(String, Report)> {
+    let whole = Switches::default();
+    let alone = one(scenario, seed, Arrangement::Alone, whole, "baseline");
+    let mut runs = vec![("whole".to_owned(), Arrangement::Hybrid, whole)];
+    runs.push((Arrangement::Simple.name().to_owned(), Arrangement::Simple, whole));
+    for (mechanism, switch) in Mechanism::ALL {
+        runs.push((format!("without {mechanism}"), Arrangement::Hybrid, whole.without(switch)));
+    }
+    let count = runs.len();
+    let play = |(n, (label, arrangement, switches)): (usize, (String, Arrangement, Switches))| {
+        let progress = format!("run {} of {count}, {label}", n + 1);
+        let engine = one(scenario, seed, arrangement, switches, &progress);
+        let runs = Runs { engine, alone: Some(alone.clone()), simple: None };
+        (label, Report::new(name, seed, &runs))
+    };
+    runs.into_iter().enumerate().map(play).collect()
+}
+
+fn one(scenario: &Scenario, seed: u64, arrangement: Arrangement, switches: Switches, label: &str) -> Played {
     let meter = Meter::start();
-    let mut world = World::new(scenario, seed).arranged(arrangement);
+    let mut world = World::new(scenario, seed).arranged(arrangement, switches);
     let mut pace = Pace::new();
     world.run(|done, present| {
         if let Some(left) = pace.left(done) {

@@ -9,6 +9,7 @@ use crate::index::Index;
 use crate::media::{Bits, Bringer};
 use crate::overlay::Link;
 use crate::payload::Payload;
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant};
 use crate::transfer::download::Piece;
 use crate::transfer::upload::Promise;
@@ -213,6 +214,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let outside = |site: u32| self.members.link(link).is_some_and(|l| l.net.site != site);
         if no == Some(No::Unwanted) || self.members.office(self.place.net).is_some_and(outside) {
             return Err(No::Unwanted);
+        }
+        if !self.switches.has(Mechanism::Choice) {
+            return no.map_or(Ok(offered), Err);
         }
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
         // A player that waits is glad of whatever comes; one that should have run dry and hasn't said so yet waits too.

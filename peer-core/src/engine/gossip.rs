@@ -10,6 +10,7 @@ use crate::map::take_least;
 use crate::overlay::rank::affinity;
 use crate::overlay::{Link, Place, Populations};
 use crate::payload::Payload;
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant};
 use crate::wire::Message;
 use crate::wire::message::{Acquaintance, HaveMap, MAX_ACQUAINTANCES, Playing};
@@ -101,9 +102,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Describes some neighbours to one of them.
     pub(super) fn shuffle(&mut self, to: LinkId) {
+        if !self.switches.has(Mechanism::Gossip) {
+            return;
+        }
         let Some(receiver) = self.members.link(to) else { return };
-        let theirs =
-            Place { net: receiver.net, playing: receiver.playing.clone(), on_demand: self.place.on_demand };
+        let theirs = Place { net: receiver.net, playing: receiver.playing.clone(), ..self.place };
         let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
         let ranked = others
             .map(|(id, l)| (u32::MAX - affinity(&theirs, l.role, l.net, l.playing.first().copied()), id));

@@ -8,6 +8,7 @@ use crate::map::put_in_order;
 use crate::overlay::Link;
 use crate::overlay::members::{PING_EVERY, SILENCE, Want};
 use crate::payload::Payload;
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, Rate, micros};
 use crate::wire::Message;
 use crate::wire::message::{HaveMap, MAX_MAPS};
@@ -29,7 +30,10 @@ const MEASURE_EVERY: Duration = Duration::from_millis(20_000);
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
         let Welcome { peer, swarm, nonce, weight, net, settings, publishers, .. } = welcome;
-        self.place.net = net;
+        if self.switches.has(Mechanism::Locality) {
+            self.place.net = net;
+        }
+        self.place.settled = !self.switches.has(Mechanism::Exchange);
         self.joined.get_or_insert(now);
         self.membership = Some(Membership { swarm, peer, nonce, weight });
         self.publishers = publishers.into_vec();
@@ -201,6 +205,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let most = usize::from(self.settings.max_links).min(MAX_LINKS);
         match (self.bitrate, self.uplink()) {
             (0, _) | (_, 0) => most,
+            _ if !self.switches.has(Mechanism::UplinkLinks) => most,
             (bitrate, uplink) => {
                 let percent = (80 + 35 * u64::from(uplink) / bitrate).clamp(90, 200) as usize;
                 (most * percent / 100).clamp(most.min(FEW_LINKS), MAX_LINKS)

@@ -23,6 +23,7 @@ use crate::overlay::{Members, Place, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
+use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::wire::message::HaveMap;
@@ -70,6 +71,7 @@ enum Pending {
 #[derive(Debug)]
 pub struct Engine<P> {
     config: Config,
+    switches: Switches,
     rng: Rng,
     session: u64,
     /// When the first input came, and when the server first let us in.
@@ -135,6 +137,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let mut rng = Rng::new(config.seed);
         Self {
             session: rng.draw(),
+            switches: Switches::default(),
             born: None,
             joined: None,
             rng,
@@ -182,6 +185,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Puts another scheduler in, for an experiment.
     pub fn with_scheduler(mut self, scheduler: Box<dyn Scheduler<P> + Send>) -> Self {
         self.scheduler = scheduler;
+        self
+    }
+
+    /// Switches mechanisms off, for an experiment.
+    #[cfg(feature = "switches")]
+    #[must_use]
+    pub fn with_switches(mut self, switches: Switches) -> Self {
+        self.switches = switches;
         self
     }
 

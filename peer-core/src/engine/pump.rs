@@ -8,6 +8,7 @@ use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, Plan, View};
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, millis};
 use crate::wire::message::{HaveMap, MAX_MAPS, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
@@ -50,6 +51,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             role: self.config.role,
             net: self.place.net,
             office: self.members.office(self.place.net),
+            switches: self.switches,
             ballot: self.membership.map(|m| (m.nonce, m.weight)),
             timeline: &self.timeline,
             store: &self.store,
@@ -77,8 +79,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if give {
             self.dirty.give = false;
             let none = Plan { again: Instant::NEVER, hungry: false };
-            let plan =
-                if may_upload { self.scheduler.give(&view, &mut self.rng, &mut actions) } else { none };
+            let plan = if may_upload && self.switches.has(Mechanism::Offers) {
+                self.scheduler.give(&view, &mut self.rng, &mut actions)
+            } else {
+                none
+            };
             (self.give_at, self.spare) = (plan.again, plan.hungry);
         }
         let mut digests = Vec::new();

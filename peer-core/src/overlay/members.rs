@@ -294,7 +294,7 @@ impl Members {
         let kin = self.kin(own);
         let alien = !own.playing.is_empty() && kin < ENOUGH;
         let (pace, trial) = if kin < KIN { (HASTE, TRIAL / 3) } else { (EXCHANGE, TRIAL) };
-        if busy >= dials_up_to && now.since(self.exchanged) >= pace {
+        if !own.settled && busy >= dials_up_to && now.since(self.exchanged) >= pace {
             self.exchanged = now;
             let times = if alien { ENOUGH } else { 1 };
             self.exchange(own, trial, times, now, &mut wants);

@@ -17,6 +17,8 @@ pub struct Place {
     pub playing: Vec<Playing>,
     /// Everybody is somewhere else in it.
     pub on_demand: bool,
+    /// Partners aren't exchanged for better ones.
+    pub settled: bool,
 }
 
 /// Whoever plays the same rendition can give and take every block.
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn the_same_rendition_the_same_network_and_seeds_are_preferred() {
         let net = |asn, site| Network { asn, country: 0x4445, site };
-        let own = Place { net: net(7, 9), playing: vec![at(1, 7)], on_demand: false };
+        let own = Place { net: net(7, 9), playing: vec![at(1, 7)], ..Place::default() };
         let rank = |net, track| affinity(&own, Role::Viewer, net, Some(at(track, 9)));
         let order = [
             rank(net(7, 9), 1),

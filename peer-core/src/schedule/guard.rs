@@ -12,11 +12,13 @@ const MAX_MARGIN: Duration = Duration::from_millis(3000);
 #[derive(Clone, Debug)]
 pub struct Guard {
     margin: Duration,
+    /// The margin follows what happens.
+    pub adapts: bool,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { margin: Duration::from_millis(1300) }
+        Self { margin: Duration::from_millis(1300), adapts: true }
     }
 }
 
@@ -51,6 +53,9 @@ impl Guard {
 
     /// A segment came: too late doubles the caution, in time lets go of a little of it.
     pub fn learn(&mut self, late: bool) {
+        if !self.adapts {
+            return;
+        }
         self.margin =
             if late { self.margin * 3 / 2 } else { self.margin * 49 / 50 }.clamp(MIN_MARGIN, MAX_MARGIN);
     }

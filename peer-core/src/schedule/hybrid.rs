@@ -14,6 +14,7 @@ use crate::media::{Bits, Segment};
 use crate::overlay::Populations;
 use crate::payload::Payload;
 use crate::rng::Rng;
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, Rate, millis};
 use crate::transfer::source::Ranges;
 
@@ -79,6 +80,7 @@ pub struct Hybrid {
 impl<P: Payload> Scheduler<P> for Hybrid {
     fn get(&mut self, view: &View<'_, P>, rng: &mut Rng, actions: &mut Vec<Action>) -> Plan {
         self.forget_old(view.now);
+        self.guard.adapts = view.switches.has(Mechanism::AdaptiveGuard);
         let mut plan = Plan { again: Instant::NEVER, hungry: false };
         let mut pulls = Pulls::new(view);
         for want in &wanted(view) {
@@ -162,6 +164,7 @@ impl Hybrid {
         actions: &mut Vec<Action>,
     ) {
         let now = view.now;
+        let has = |mechanism| view.switches.has(mechanism);
         let waits = want.demanded && (!view.timeline.has_started() || view.timeline.is_starving());
         if let Some((_, until)) = self.backoff.iter().find(|(key, _)| *key == want.key && !waits) {
             return plan.at(*until);
@@ -237,7 +240,7 @@ impl Hybrid {
         // Whoever has nobody to pass it on to fetches nothing for others.
         let lonely =
             !view.members.links().any(|(_, l)| l.greeted && l.plays(want.key.track) && view.is_inside(l));
-        if fresh && !view.hidden && !lonely {
+        if fresh && !view.hidden && !lonely && has(Mechanism::Election) {
             plan.at(self.elect(view, want, segment, digest.hosted, &absent, actions));
         }
         let mut lacking = absent.clone();
@@ -245,11 +248,11 @@ impl Hybrid {
         let remind_from = want.deadline.minus(NEEDED);
         let viewers = view.populations.size(Populations::of_track(want.key.track));
         let few = viewers <= FEW && now >= remind_from;
-        if !want.live || few {
+        if !want.live || few || !has(Mechanism::Offers) {
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else if now < remind_from {
             plan.at(remind_from);
-        } else if !lacking.is_empty() {
+        } else if !lacking.is_empty() && has(Mechanism::Reminders) {
             match self.reminded.iter().find(|(key, _)| *key == want.key) {
                 Some((_, at)) => plan.at(*at + REMIND),
                 None => {
@@ -267,7 +270,7 @@ impl Hybrid {
             let orphans = if has_hope(view) { Vec::new() } else { orphans.list() };
             let spent = orphans.iter().any(|b| self.spent_since(&want.key, b / GROUP).is_some());
             let alone = !fresh || view.members.is_empty();
-            let hosted = digest.hosted && !spent && alone;
+            let hosted = digest.hosted && !spent && alone && has(Mechanism::PublisherCopy);
             let via = if hosted { Via::Publisher } else { Via::Origin };
             self.fetch(view, want.key, segment, &orphans, (via, via == Via::Origin, false), actions);
             plan.hungry = true;
@@ -340,13 +343,17 @@ impl Hybrid {
         if rate < 2 * bitrate || (view.timeline.has_started() && view.timeline.is_starving()) {
             return Instant::NEVER;
         }
-        let own = (nonce, election::weight(weight, view.upload, bitrate));
+        let weigh = |given, upload| match view.switches.has(Mechanism::Weights) {
+            true => election::weight(given, upload, bitrate),
+            false => 100,
+        };
+        let own = (nonce, weigh(weight, view.upload));
         let voters: Vec<_> = view
             .members
             .links()
             .filter(|(_, l)| l.role == Role::Viewer && l.greeted && !l.passive && l.plays(want.key.track))
             .filter(|(_, l)| view.is_inside(l))
-            .map(|(_, l)| (l.nonce, election::weight(l.weight, l.upload, bitrate)))
+            .map(|(_, l)| (l.nonce, weigh(l.weight, l.upload)))
             .collect();
         // An office elects for itself: each fetches its own copy.
         let whole = view.office.map_or(Populations::of_track(want.key.track), Populations::of_site);
@@ -355,7 +362,12 @@ impl Hybrid {
         let large = unseen > LARGE;
         let copies = (unseen / PER_COPY).clamp(1, COPIES) * ONE;
         // What the source has to give in the end it had better give at the beginning, for others to pass it on.
-        let copies = copies.max(size * self.shortage * ONE * EARLY / 100_000);
+        let early = if view.switches.has(Mechanism::EarlyCopies) {
+            size * self.shortage * ONE * EARLY / 100_000
+        } else {
+            0
+        };
+        let copies = copies.max(early);
         let mean = voters.iter().map(|v| u64::from(v.1)).sum::<u64>() / (voters.len() as u64).max(1);
         let has_seed = view
             .members
@@ -377,6 +389,7 @@ impl Hybrid {
             let rank = election::rank(&want.key, group, own, voters.iter().copied(), (unseen, mean as u16));
             // The publisher's copy is for whoever comes first. In a large swarm nobody knows who is, so that a few ask for it.
             let asks = (!large || rank < ASKERS * ONE) && view.office.is_none();
+            let hosted = hosted && view.switches.has(Mechanism::PublisherCopy);
             let via = if hosted && spent.is_none() && asks { Via::Publisher } else { Via::Origin };
             if via == Via::Origin && !view.timeline.is_listed(&want.key) {
                 continue;

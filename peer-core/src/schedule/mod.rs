@@ -15,6 +15,7 @@ use crate::media::{Bits, Store, Timeline};
 use crate::overlay::{Link, Members, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
+use crate::switches::Switches;
 use crate::time::Instant;
 use crate::transfer::{Downloads, Sources, Uploads};
 use crate::wire::message::BlockName;
@@ -50,6 +51,8 @@ pub struct View<'a, P> {
     pub net: Network,
     /// In which office we are, if in any: see [`Members::office`].
     pub office: Option<u32>,
+    /// What is switched off.
+    pub switches: Switches,
     /// Our place and weight in elections, once joined.
     pub ballot: Option<(u64, u16)>,
     /// Playlists and playhead.

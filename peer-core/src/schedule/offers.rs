@@ -12,6 +12,7 @@ use crate::overlay::Link;
 use crate::overlay::census::minus_log2;
 use crate::payload::Payload;
 use crate::rng::Rng;
+use crate::switches::Mechanism;
 use crate::time::{Duration, Instant};
 use crate::wire::message::BlockName;
 
@@ -99,7 +100,8 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
                 link,
                 place: view.index.place(id),
                 pending,
-                speed: speed(link, view.now) * nearness(view.net, link.net),
+                speed: if view.switches.has(Mechanism::FastestFirst) { speed(link, view.now) } else { 1 }
+                    * nearness(view.net, link.net),
             });
         }
     }

@@ -23,7 +23,7 @@ mod table;
 
 pub(crate) use figures::Figures;
 pub(crate) use files::write;
-pub(crate) use table::{seeds, table};
+pub(crate) use table::{beneath, seeds, table};
 
 /// One run: its figures, and what it cost this machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]

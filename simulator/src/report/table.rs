@@ -161,37 +161,50 @@ pub(crate) fn table(report: &Report) -> String {
 /// One of the figures that seeds are compared by: its name, its value, and how it is written.
 type Column = (&'static str, fn(&Figures) -> Option<f64>, fn(f64) -> String);
 
+/// What runs are compared by.
+const COLUMNS: [Column; 9] = [
+    ("savings", |f| Some(f.savings), percent),
+    ("eta", |f| Some(f.eta), |v| format!("{v:.4}")),
+    ("copies, steady", |f| Some(f.copies_steady), |v| format!("{v:.2}")),
+    ("source p95", |f| Some(f.p95_source_bps), mbit),
+    ("over CDN's", |f| Some(f.comparison?.p95_source_over_cdn), |v| format!("{v:.3}")),
+    ("buffer longer", |f| Some(f.comparison?.worse_buffering), percent),
+    ("lower bitrate", |f| Some(f.comparison?.lower_bitrate), percent),
+    ("stalls/hour", |f| Some(f.stalls_per_hour), |v| format!("{v:.3}")),
+    ("latency above", |f| f.comparison?.latency_above_s, |v| format!("{v:+.3} s")),
+];
+
+/// Runs under each other, by name.
+pub(crate) fn beneath<'a>(heading: &str, runs: impl Iterator<Item = (String, &'a Report)>) -> String {
+    let mut text = heading_of(heading);
+    for (name, report) in runs {
+        text += &row(&name, |(_, value, write)| value(&report.engine.figures).map(write));
+    }
+    text
+}
+
 /// Several seeds under each other, and their medians.
 pub(crate) fn seeds(reports: &[Report]) -> String {
-    let columns: [Column; 9] = [
-        ("savings", |f| Some(f.savings), percent),
-        ("eta", |f| Some(f.eta), |v| format!("{v:.4}")),
-        ("copies, steady", |f| Some(f.copies_steady), |v| format!("{v:.2}")),
-        ("source p95", |f| Some(f.p95_source_bps), mbit),
-        ("over CDN's", |f| Some(f.comparison?.p95_source_over_cdn), |v| format!("{v:.3}")),
-        ("buffer longer", |f| Some(f.comparison?.worse_buffering), percent),
-        ("lower bitrate", |f| Some(f.comparison?.lower_bitrate), percent),
-        ("stalls/hour", |f| Some(f.stalls_per_hour), |v| format!("{v:.3}")),
-        ("latency above", |f| f.comparison?.latency_above_s, |v| format!("{v:+.3} s")),
-    ];
-    let mut text = format!("{:<8}", "seed");
-    columns.iter().for_each(|(name, ..)| text += &format!("{name:>16}"));
-    text.push('\n');
-    for report in reports {
-        text += &format!("{:<8}", report.seed);
-        for (_, value, write) in &columns {
-            text += &format!("{:>16}", or_dash(value(&report.engine.figures).as_ref(), |v| write(*v)));
-        }
-        text.push('\n');
-    }
-    text += &format!("{:<8}", "median");
-    for (_, value, write) in &columns {
+    let mut text = beneath("seed", reports.iter().map(|report| (report.seed.to_string(), report)));
+    text += &row("median", |(_, value, write)| {
         let all: Vec<f64> = reports.iter().filter_map(|r| value(&r.engine.figures)).collect();
-        let middle = (!all.is_empty()).then(|| write(median(all)));
-        text += &format!("{:>16}", middle.unwrap_or_else(|| DASH.to_owned()));
-    }
-    text.push('\n');
+        (!all.is_empty()).then(|| write(median(all)))
+    });
     text
+}
+
+fn heading_of(name: &str) -> String {
+    let mut text = format!("{name:<24}");
+    COLUMNS.iter().for_each(|(name, ..)| text += &format!("{name:>16}"));
+    text + "\n"
+}
+
+fn row(name: &str, cell: impl Fn(Column) -> Option<String>) -> String {
+    let mut text = format!("{name:<24}");
+    COLUMNS
+        .iter()
+        .for_each(|column| text += &format!("{:>16}", or_dash(cell(*column).as_ref(), String::clone)));
+    text + "\n"
 }
 
 fn or_dash<T>(value: Option<&T>, write: impl Fn(&T) -> String) -> String {

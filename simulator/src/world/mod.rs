@@ -17,6 +17,7 @@ use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::rng::mix;
 use rillcast_core::schedule::Simple;
+use rillcast_core::switches::Switches;
 use rillcast_core::time::{Duration, Instant};
 
 use crate::draw::Draw;
@@ -130,6 +131,7 @@ impl Event {
 pub(crate) struct World {
     scenario: Scenario,
     arrangement: Arrangement,
+    switches: Switches,
     media: Media,
     settings: Settings,
     now: Instant,
@@ -172,6 +174,7 @@ impl World {
                 ..Settings::default()
             },
             arrangement: Arrangement::Hybrid,
+            switches: Switches::default(),
             media,
             now: Instant::ZERO,
             end: start + Duration::from_secs_f64(scenario.minutes * 60.0),
@@ -222,8 +225,8 @@ impl World {
     }
 
     /// How its viewers get their media; said before it runs.
-    pub(crate) fn arranged(mut self, arrangement: Arrangement) -> Self {
-        self.arrangement = arrangement;
+    pub(crate) fn arranged(mut self, arrangement: Arrangement, switches: Switches) -> Self {
+        (self.arrangement, self.switches) = (arrangement, switches);
         self.settings.holdout = arrangement.is_alone();
         self
     }
@@ -324,7 +327,7 @@ impl World {
         let role = self.nodes[n as usize].role;
         let store_budget = if role == Role::Seed { SEED_STORE } else { STORE };
         let seed = mix(u64::from(n) ^ self.draw.seed());
-        let mut engine = Engine::new(Config { role, seed, store_budget });
+        let mut engine = Engine::new(Config { role, seed, store_budget }).with_switches(self.switches);
         if self.arrangement == Arrangement::Simple {
             engine = engine.with_scheduler(Box::new(Simple::default()));
         }

@@ -13,7 +13,7 @@ fn small() -> Scenario {
 }
 
 fn played(seed: u64) -> (Report, Vec<(String, String)>) {
-    let runs = play(&small(), seed, Pairs::Cdn);
+    let runs = play(&small(), seed, Pairs::Cdn, Default::default());
     let report = Report::new("small", seed, &runs);
     let files = files(&report, "about", &runs).expect("can be written");
     (report, files)
