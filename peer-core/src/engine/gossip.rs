@@ -212,20 +212,37 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    /// A neighbour has carried a signal to us.
+    /// A neighbour has carried a signal to us; an empty one says that whoever we call has no room.
     pub(super) fn relayed(&mut self, link: LinkId, from: &Acquaintance, payload: &[u8], now: Instant) {
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
         let peer = from.peer.id;
         if self.membership.is_none_or(|m| m.peer == peer) || !self.sharing() {
             return;
         }
+        if payload.is_empty() {
+            if self.members.turned_away(peer, now) {
+                self.outputs.push_back(Output::Close { peer });
+                self.upkeep_at = now;
+            }
+            return;
+        }
         let known = PeerDescriptor { initiate: false, ..from.peer };
+        let is_new = self.members.is_stranger(peer);
+        if is_new
+            && !self.members.has_room(self.max_links())
+            && let Some(worst) = self.members.replaced(&self.place, from, now)
+        {
+            self.close(worst, now);
+        }
         let room = self.members.has_room(self.max_links());
         if let Some(connect) = self.members.called(&known, from.playing, via, room, now) {
             if connect {
                 self.outputs.push_back(Output::Connect { peer, initiate: false });
             }
             self.outputs.push_back(Output::Signaled { from: peer, payload: payload.to_vec() });
+        } else if !room {
+            // Without a word it would wait for an answer, and call again and again.
+            self.send(link, Message::Relay { to: peer, payload: Blob::default() });
         }
     }
 }

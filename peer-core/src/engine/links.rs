@@ -124,6 +124,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.upkeep_at = now;
     }
 
+    /// Gives a link up.
+    pub(super) fn close(&mut self, peer: PeerId, now: Instant) {
+        let link = self.members.link_to(peer);
+        self.link_closed(peer, link, now);
+        self.outputs.push_back(Output::Close { peer });
+    }
+
     /// What was coming over the link comes from elsewhere; what was going is forgotten.
     fn drop_link(&mut self, link: LinkId) {
         self.index.drop_link(link);
@@ -155,11 +162,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                         self.outputs.push_back(Output::Connect { peer, initiate })
                     }
                     Want::Peers(count) => self.outputs.push_back(Output::WantPeers { count }),
-                    Want::Close(peer) => {
-                        let link = self.members.link_to(peer);
-                        self.link_closed(peer, link, now);
-                        self.outputs.push_back(Output::Close { peer });
-                    }
+                    Want::Close(peer) => self.close(peer, now),
                 }
             }
         }

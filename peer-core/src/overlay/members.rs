@@ -11,7 +11,7 @@ use rillcast_protocol::signal::{Network, PeerDescriptor};
 use crate::engine::io::LinkId;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use crate::wire::message::Playing;
+use crate::wire::message::{Acquaintance, Playing};
 
 use super::Link;
 use super::rank::{Place, affinity, is_kin};
@@ -39,6 +39,8 @@ const EXCHANGE: Duration = Duration::from_millis(5000);
 const HASTE: Duration = Duration::from_millis(1500);
 /// Neighbours of the same rendition that a viewer wants to have at least.
 const KIN: usize = 10;
+/// Whoever had no room is called again after so long.
+const FULL: Duration = Duration::from_secs(20);
 /// A link younger than this isn't judged.
 const TRIAL: Duration = Duration::from_secs(15);
 /// So many neighbours at the same place make an office. A home has fewer, and where an address is shared by strangers who can't
@@ -74,6 +76,8 @@ pub struct Members {
     banned: Vec<PeerId>,
     asked: Option<Instant>,
     exchanged: Instant,
+    /// When a caller last got another's place.
+    replaced: Instant,
     /// Peers whose turn to be dialed comes after those being dialed.
     in_line: usize,
 }
@@ -159,6 +163,11 @@ impl Members {
     /// The open link by which signals for a peer go; `None` if they go by the server.
     pub fn route(&self, peer: PeerId) -> Option<LinkId> {
         self.link_to(self.known.get(&peer)?.via?)
+    }
+
+    /// Whether there is neither a link with a peer nor an attempt at one.
+    pub fn is_stranger(&self, peer: PeerId) -> bool {
+        self.known.get(&peer).is_none_or(|k| k.state == State::Idle)
     }
 
     /// Whether anything is known of a peer.
@@ -382,18 +391,7 @@ impl Members {
                 (u32::MAX - affinity(own, k.descriptor.role, k.descriptor.net, k.playing), 0, k.descriptor.id)
             });
         let mut better: Vec<_> = better.collect();
-        let mut links: Vec<_> = self
-            .links
-            .values()
-            .filter(|l| now.since(l.opened) > trial)
-            .map(|l| {
-                let suits = affinity(own, l.role, l.net, l.playing.first().copied());
-                (suits, l.received + l.sent, l.peer)
-            })
-            .collect();
-        for _ in 0..STRANGERS {
-            take_least(&mut links);
-        }
+        let mut links = self.dispensable(own, trial, now);
         for _ in 0..times {
             match (take_least(&mut better), take_least(&mut links)) {
                 (Some((misfit, ..)), Some((suits, _, peer))) if u32::MAX - misfit > suits => {
@@ -402,6 +400,38 @@ impl Members {
                 _ => return,
             }
         }
+    }
+
+    /// Links that may be given up, with how well they suit.
+    fn dispensable(&self, own: &Place, trial: Duration, now: Instant) -> Vec<(u32, u64, PeerId)> {
+        let tried = self.links.values().filter(|l| now.since(l.opened) > trial);
+        let suits = |l: &Link| affinity(own, l.role, l.net, l.playing.first().copied());
+        let mut links: Vec<_> = tried.map(|l| (suits(l), l.received + l.sent, l.peer)).collect();
+        for _ in 0..STRANGERS {
+            take_least(&mut links);
+        }
+        links
+    }
+
+    /// Somebody calls and there is no room. The link to be given up for it, if that suits us less.
+    pub fn replaced(&mut self, own: &Place, caller: &Acquaintance, now: Instant) -> Option<PeerId> {
+        if own.settled || self.banned.contains(&caller.peer.id) || now.since(self.replaced) < EXCHANGE {
+            return None;
+        }
+        let (suits, _, worst) = take_least(&mut self.dispensable(own, TRIAL, now))?;
+        let peer = &caller.peer;
+        (affinity(own, peer.role, peer.net, caller.playing) > suits).then(|| {
+            self.replaced = now;
+            worst
+        })
+    }
+
+    /// Somebody that we call has no room now; nothing else is wrong with it. True if there was an attempt to give up.
+    pub fn turned_away(&mut self, peer: PeerId, now: Instant) -> bool {
+        let calling = |k: &&mut Known| k.state == State::Connecting && k.via.is_some();
+        let Some(known) = self.known.get_mut(&peer).filter(calling) else { return false };
+        (known.state, known.not_before) = (State::Idle, now + FULL);
+        true
     }
 }
 

@@ -2,16 +2,18 @@
 
 use rillcast_core::engine::{Input, LinkId};
 use rillcast_core::protocol::coding::{Blob, List};
-use rillcast_core::protocol::id::Role;
+use rillcast_core::protocol::id::{Role, TrackId};
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{MAX_RELAY, PeerDescriptor};
 use rillcast_core::time::Duration;
 use rillcast_core::wire::Message;
 use rillcast_core::wire::message::{Acquaintance, Playing};
 
-use crate::lab::solo::described;
+use crate::lab::solo::{described, profile};
 use crate::lab::{MAIN, Solo, peer_id};
 
+/// A rendition that we don't play.
+const OTHER: TrackId = TrackId(99);
 /// Signals that a neighbour may have carried, and in what time.
 const CARRIED: usize = 64;
 const CARRIED_IN: Duration = Duration::from_secs(10);
@@ -96,6 +98,67 @@ fn whoever_calls_through_a_neighbour_is_answered_if_there_is_room() {
         solo.tell(Input::Signal { to: peer_id(7), payload: b"answer".to_vec() });
         let by_neighbour = solo.take_said(link).contains(&relay(7, b"answer"));
         assert_eq!((by_neighbour, solo.signals.len()), (lets_in, usize::from(!lets_in)));
+    }
+}
+
+// Without a word the caller would wait, call again, and in the end take us for unreachable.
+#[test]
+fn a_caller_for_whom_there_is_no_room_is_told_so() {
+    for (max_links, turned_away) in [(1, true), (2, false)] {
+        let mut solo = Solo::with(Role::Viewer, 1 << 20, Settings { max_links, ..Settings::default() });
+        let link = solo.neighbour(1);
+        solo.take_said(link);
+        solo.hear(link, relayed(7, b"offer"));
+        assert_eq!(solo.take_said(link).contains(&relay(7, b"")), turned_away, "{max_links}");
+    }
+}
+
+#[test]
+fn whoever_turns_us_away_is_called_again_later_and_not_at_once() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    let told =
+        Acquaintance { peer: described(7, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
+    solo.hear(link, Message::Shuffle { peers: List::clipped([told]) });
+    let calls = |solo: &Solo| solo.connects.iter().filter(|peer| **peer == peer_id(7)).count();
+    // More often than a peer that can't be reached is tried.
+    for n in 1..=5 {
+        solo.wait(Duration::from_secs(1));
+        assert_eq!((calls(&solo), solo.is_closed(7)), (n, false));
+        solo.hear(link, relayed(7, b""));
+        assert!(solo.is_closed(7), "the attempt ends at once");
+        solo.closed.clear();
+        solo.wait(Duration::from_secs(18));
+        assert_eq!(calls(&solo), n);
+        solo.wait(Duration::from_secs(2));
+    }
+    // Who isn't being called can't turn us away.
+    solo.hear(link, relayed(1, b""));
+    assert!(!solo.is_closed(1));
+}
+
+// R6
+#[test]
+fn a_caller_that_suits_better_gets_the_place_of_the_least_useful_link() {
+    let far = Some(Playing { track: OTHER, next: 9 });
+    let near = Some(Playing { track: MAIN, next: 9 });
+    for (playing, links, lets_in) in [(near, 4, true), (near, 3, false), (far, 4, false)] {
+        let settings = Settings { max_links: links, ..Settings::default() };
+        let mut solo = Solo::with(Role::Viewer, 1 << 20, settings);
+        solo.plays(17, 12, 20, true);
+        solo.demand(20);
+        let all: Vec<_> = (1..=usize::from(links)).map(|n| solo.neighbour(n)).collect();
+        all.iter().for_each(|l| solo.hear(*l, profile([Playing { track: OTHER, next: 20 }])));
+        solo.wait(Duration::from_secs(40));
+        solo.closed.clear();
+        let from = Acquaintance { peer: described(77, Role::Viewer), playing };
+        let payload = Blob::new(*b"offer").expect("short");
+        solo.hear(all[0], Message::Relayed { from, payload });
+        assert_eq!(
+            (solo.closed.len(), solo.signaled.len()),
+            (usize::from(lets_in), usize::from(lets_in)),
+            "{links}"
+        );
     }
 }
 
