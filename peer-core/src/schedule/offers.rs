@@ -33,6 +33,11 @@ const SEED_HELPS: Duration = Duration::from_millis(2500);
 /// Believed of an uplink that hasn't been measured, in bytes/s.
 const UNKNOWN: u32 = 125_000;
 
+/// Whoever is fastest counts while no more neighbours than this have a block.
+const RARE: u8 = 1;
+/// Afterwards all those are alike who can pass on so much, in 1,000 bytes/s.
+const ENOUGH: u32 = 32;
+
 /// A fresh segment of which we hold something.
 struct Fresh {
     key: SegmentKey,
@@ -67,6 +72,8 @@ struct Taker<'a> {
     pending: usize,
     /// Roughly how fast it passes on what it gets.
     speed: u32,
+    /// How much rather it is served for where it is.
+    near: u32,
 }
 
 /// Fills the free slots.
@@ -100,8 +107,8 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
                 link,
                 place: view.index.place(id),
                 pending,
-                speed: if view.switches.has(Mechanism::FastestFirst) { speed(link, view.now) } else { 1 }
-                    * nearness(view.net, link.net),
+                speed: if view.switches.has(Mechanism::FastestFirst) { speed(link, view.now) } else { 1 },
+                near: nearness(view.net, link.net),
             });
         }
     }
@@ -258,7 +265,8 @@ impl Board<'_> {
                     if holders > fewest || rarest == 0 {
                         continue;
                     }
-                    let luck = minus_log2(drawn) / u64::from(taker.speed.max(1));
+                    let speed = if fewest <= RARE { taker.speed } else { taker.speed.min(ENOUGH) };
+                    let luck = minus_log2(drawn) / u64::from((speed * taker.near).max(1));
                     let score = (luck, core::cmp::Reverse(entry.key.number));
                     if best.as_ref().is_none_or(|(s, ..)| score < *s) {
                         best = Some((score, of, at, word, rarest));
