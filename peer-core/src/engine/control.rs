@@ -83,8 +83,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 }
             }
             Message::Cancel { transfer } => {
-                let lost = self.uploads.cancel(link, transfer);
-                self.pacer.lost(u64::from(lost));
+                if let Some((out, time)) = self.uploads.cancel(link, transfer, now) {
+                    self.pacer.failed(out, time, now);
+                }
                 self.has_room();
             }
             Message::Arrived { transfer } => self.arrived(link, transfer, now),

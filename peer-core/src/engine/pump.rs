@@ -192,7 +192,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.uploads.is_idle() {
             return;
         }
-        self.withdraw();
+        self.withdraw(now);
         let queued = self.uploads.queued();
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
@@ -207,8 +207,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             };
             let block = self.store.segment(&slice.name.key).and_then(|s| s.block(slice.name.block.0));
             let Some(block) = block else {
-                let sent = self.uploads.cancel(slice.link, slice.transfer);
-                self.pacer.lost(u64::from(sent.saturating_sub(slice.len)));
+                self.uploads.take_back(&slice);
+                self.uploads.cancel(slice.link, slice.transfer, now);
                 self.send(
                     slice.link,
                     Message::Refuse { transfer: slice.transfer, why: crate::wire::message::No::NotHeld },
@@ -255,7 +255,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// Refuses what was promised and may no longer be given.
-    fn withdraw(&mut self) {
+    fn withdraw(&mut self, now: Instant) {
         let refused = match (self.may_upload(), self.is_willing()) {
             (true, _) => return,
             // Past the ratio: the block that has begun is finished, for half a block is of no use to anybody.
@@ -263,8 +263,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             (false, false) => self.uploads.give_up(),
         };
         for (link, transfer) in refused {
-            let lost = self.uploads.cancel(link, transfer);
-            self.pacer.lost(u64::from(lost));
+            self.uploads.cancel(link, transfer, now);
             self.send(link, Message::Refuse { transfer, why: crate::wire::message::No::Busy });
         }
     }

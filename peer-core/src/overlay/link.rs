@@ -174,7 +174,7 @@ impl Link {
     /// How long a block takes from it, as far as it says what its uplink carries: it may have another one to send first.
     pub fn takes(&self) -> Duration {
         let rate = Rate::new(u64::from(if self.upload == 0 { UNKNOWN_UPLINK } else { self.upload }));
-        (rate.time_for(2 * u64::from(BLOCK)) + self.rtt.unwrap_or_default()).min(SLOWEST)
+        (rate.time_for(3 * u64::from(BLOCK)) + self.rtt.unwrap_or_default()).min(SLOWEST)
     }
 
     /// Takes a round trip.

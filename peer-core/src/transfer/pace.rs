@@ -15,6 +15,8 @@ pub const MAX_WINDOW: u64 = 8 * 1024 * 1024;
 const QUEUE: Duration = Duration::from_millis(120);
 /// A measured rate counts for so long.
 const MEMORY: Duration = Duration::from_secs(10);
+/// Patience of a receiver that says something about our uplink.
+const FAILED: Duration = Duration::from_millis(1000);
 const SAMPLE: Duration = Duration::from_millis(400);
 
 /// The uplink's window and its cap.
@@ -118,6 +120,14 @@ impl Pacer {
         }
     }
 
+    /// What was on its way hadn't arrived after such a time, when its receiver gave it up. Of an uplink that nothing is known of, and that is
+    /// too slow for anybody's patience, nothing else would ever be learnt.
+    pub fn failed(&mut self, out: u64, time: Duration, now: Instant) {
+        if self.best.is_none() && time >= FAILED {
+            self.best = Some((Rate::of(out, time), now));
+        }
+    }
+
     /// Bytes sent will never be reported: their link or transfer is gone.
     pub fn lost(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
@@ -194,6 +204,17 @@ mod tests {
         assert!(!pacer.admits(1, false, Instant::ZERO), "one over the least window");
         let (_, most) = over(&mut Pacer::default(), 400_000_000, 400, 12);
         assert!(most <= MAX_WINDOW, "{most}");
+    }
+
+    #[test]
+    fn an_uplink_too_slow_for_anybody_s_patience_is_known_to_be_slow() {
+        let mut pacer = Pacer::default();
+        pacer.failed(32_000, FAILED - Duration::from_millis(1), after(0));
+        assert_eq!(pacer.rate(), None, "they may have got it elsewhere");
+        pacer.failed(32_000, FAILED * 4, after(0));
+        assert_eq!(pacer.rate(), Some(Rate::new(8000)));
+        pacer.failed(32_000, FAILED * 8, after(0));
+        assert_eq!(pacer.rate(), Some(Rate::new(8000)), "what was measured counts for more");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub const OFFER: Duration = Duration::from_millis(1200);
 const MAX_OUT: u32 = 64 * 1024;
 /// Sent bytes that aren't reported as arrived count as lost after this time.
 const UNREPORTED: Duration = Duration::from_millis(6000);
+/// Believed of an uplink of which nothing is known, for the time that cancelled bytes take to leave it.
+const UNKNOWN: Rate = Rate::new(40_000);
 /// So much later than our uplink needs, they have left it at least, and wait at the receiver's end.
 const LEFT: Duration = Duration::from_millis(60);
 
@@ -73,6 +75,8 @@ pub struct Uploads {
     queue: Vec<Upload>,
     offers: Map<(LinkId, TransferId), (BlockName, Instant, u32)>,
     unreported: Map<(LinkId, TransferId), (BlockName, u32, Instant)>,
+    /// Of cancelled transfers, bytes that had gone out, and when: they are in our uplink's queue all the same.
+    leaving: Vec<(u32, Instant)>,
     next: u32,
 }
 
@@ -192,11 +196,27 @@ impl Uploads {
         self.unreported.remove(&(link, transfer)).map(|(name, bytes, _)| (name, bytes))
     }
 
-    /// The receiver wants no more of it; told back: bytes sent in vain.
-    pub fn cancel(&mut self, link: LinkId, transfer: TransferId) -> u32 {
+    /// The receiver wants no more of it. Told back: what is on its way to all receivers, and for how long what had gone out of this has been.
+    pub fn cancel(&mut self, link: LinkId, transfer: TransferId, now: Instant) -> Option<(u64, Duration)> {
         self.offers.remove(&(link, transfer));
         self.queue.retain(|u| !(u.link == link && u.transfer == transfer));
-        self.unreported.remove(&(link, transfer)).map_or(0, |(_, bytes, _)| bytes)
+        let out = self.out();
+        let (_, bytes, at) = self.unreported.remove(&(link, transfer))?;
+        self.leaving.push((bytes, at));
+        Some((out, now.since(at)))
+    }
+
+    /// A piece that was about to go out can't.
+    pub fn take_back(&mut self, slice: &Slice) {
+        if let Some((_, bytes, _)) = self.unreported.get_mut(&(slice.link, slice.transfer)) {
+            *bytes -= slice.len;
+        }
+    }
+
+    /// Bytes on their way, as far as we know.
+    fn out(&self) -> u64 {
+        let unreported = self.unreported.values().map(|(_, bytes, _)| u64::from(*bytes));
+        unreported.chain(self.leaving.iter().map(|(bytes, _)| u64::from(*bytes))).sum()
     }
 
     /// A link is gone; told back: bytes sent to it that nobody will report.
@@ -231,10 +251,17 @@ impl Uploads {
 
     /// Bytes that no longer burden our own uplink, though their arrival hasn't been reported: counted once.
     pub fn settle(&mut self, uplink: Option<Rate>, has_left: impl Fn(LinkId) -> bool, now: Instant) -> u64 {
-        let Some(uplink) = uplink else { return 0 };
-        let out: u64 = self.unreported.values().map(|(_, bytes, _)| u64::from(*bytes)).sum();
-        let limit = LEFT + uplink.time_for(out + out / 8);
+        let out = self.out();
+        let limit = LEFT + uplink.unwrap_or(UNKNOWN).time_for(out + out / 8);
         let mut left = 0;
+        self.leaving.retain(|(bytes, at)| {
+            let gone = now.since(*at) > limit;
+            left += if gone { u64::from(*bytes) } else { 0 };
+            !gone
+        });
+        if uplink.is_none() {
+            return left;
+        }
         for ((link, _), (_, bytes, at)) in self.unreported.iter_mut() {
             if now.since(*at) > limit && has_left(*link) {
                 left += u64::from(core::mem::take(bytes));
@@ -253,14 +280,10 @@ impl Uploads {
             .map(|((l, _), (n, ..))| (*l, *n))
             .collect();
         self.offers.retain(|_, (_, at, _)| !stale(at, OFFER));
-        let lost = self
-            .unreported
-            .values()
-            .filter(|(_, _, at)| stale(at, UNREPORTED))
-            .map(|(_, bytes, _)| u64::from(*bytes))
-            .sum();
+        let before = self.out();
         self.unreported.retain(|_, (_, _, at)| !stale(at, UNREPORTED));
-        (offers, lost)
+        self.leaving.retain(|(_, at)| !stale(at, UNREPORTED));
+        (offers, before - self.out())
     }
 }
 

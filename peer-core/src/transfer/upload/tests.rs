@@ -147,20 +147,41 @@ fn bytes_sent_in_vain_are_told_back_once() {
         (uploads, bytes)
     };
     let (link, transfer) = (LinkId(1), TransferId::request(1));
-    let (mut cancelled, bytes) = sent();
-    assert_eq!(cancelled.cancel(link, transfer), bytes);
-    assert_eq!((cancelled.cancel(link, transfer), cancelled.queued()), (0, 0));
     let (mut dropped, bytes) = sent();
     assert_eq!(dropped.drop_link(link), u64::from(bytes));
     assert_eq!(dropped.drop_link(link), 0);
-    let (mut silent, bytes) = sent();
-    assert_eq!(silent.reap(Instant::ZERO + UNREPORTED).1, 0, "at the limit");
     let over = Instant::ZERO + UNREPORTED + Duration::from_micros(1);
-    assert_eq!(silent.reap(over).1, u64::from(bytes));
-    assert_eq!(silent.reap(over).1, 0);
+    let (silent, bytes) = sent();
+    let (mut cancelled, _) = sent();
+    cancelled.cancel(link, transfer, Instant::ZERO);
+    for mut uploads in [silent, cancelled] {
+        assert_eq!(uploads.reap(Instant::ZERO + UNREPORTED).1, 0, "at the limit");
+        assert_eq!(uploads.reap(over).1, u64::from(bytes));
+        assert_eq!(uploads.reap(over).1, 0);
+    }
     let (mut arrived, bytes) = sent();
     assert_eq!(arrived.arrived(link, transfer).map(|(_, b)| b), Some(bytes));
     assert_eq!(arrived.arrived(link, transfer), None);
+}
+
+// R11: what has gone out stands in the modem's queue, whether anybody wants it or not. Taken for gone at once, it would be followed by more,
+// and a slow uplink would never deliver anything in time.
+#[test]
+fn what_is_cancelled_is_still_on_its_way() {
+    let at = |ms| Instant::ZERO + Duration::from_millis(ms);
+    for (uplink, leaves) in [(Some(Rate::new(160_000)), 115 + 60), (None, 460 + 60)] {
+        let mut uploads = Uploads::default();
+        uploads.queue(request(1, 0), None);
+        let bytes = next(&mut uploads).expect("a slice").len;
+        let link = LinkId(1);
+        let told = uploads.cancel(link, TransferId::request(1), at(100));
+        assert_eq!(told, Some((u64::from(bytes), Duration::from_millis(100))), "all that is on its way");
+        assert_eq!(uploads.cancel(link, TransferId::request(1), at(100)), None);
+        assert_eq!(uploads.queued(), 0);
+        assert_eq!(uploads.settle(uplink, |_| true, at(leaves)), 0, "it takes its time");
+        assert_eq!(uploads.settle(uplink, |_| true, at(leaves + 2)), u64::from(bytes));
+        assert_eq!(uploads.settle(uplink, |_| true, at(leaves + 2)), 0);
+    }
 }
 
 #[test]
