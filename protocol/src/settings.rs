@@ -28,6 +28,8 @@ wire_struct! {
         pub ratio_percent: u16,
         /// Upload rate cap in bytes/s; 0 is no cap.
         pub upload_cap: u32,
+        /// All that viewers upload yields to everything else on their uplinks.
+        pub yields: bool,
         /// Open links a browser may have.
         pub max_links: u8,
         /// STUN and TURN.
@@ -44,6 +46,7 @@ impl Default for Settings {
             holdout: false,
             ratio_percent: 200,
             upload_cap: 0,
+            yields: false,
             max_links: 24,
             ice: List::clipped([]),
             report_secs: 10,

@@ -129,11 +129,12 @@ fn what_the_server_says() {
         holdout: false,
         ratio_percent: 200,
         upload_cap: 1,
+        yields: true,
         max_links: 16,
         ice: List::clipped([ice]),
         report_secs: 10,
     };
-    let settings_hex = "01 00 c801 01 10 01 087374756e3a683a31 0175 0170 0a";
+    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 0a";
     let welcome = Welcome {
         version: 1,
         peer: id(1),

@@ -141,6 +141,7 @@ fn edit(field: &str, value: &[u8]) -> Result<Edit, String> {
         holdout,
         ratio,
         upload_cap,
+        yields,
         max_links,
         report_secs,
         ice,

@@ -86,6 +86,8 @@ pub struct SiteFile {
     pub ratio: Option<f64>,
     /// Upload cap in bytes/s; 0 is none.
     pub upload_cap: Option<u32>,
+    /// What viewers upload yields to everything else on their uplinks.
+    pub yields: Option<bool>,
     /// Open links a browser may have.
     pub max_links: Option<u8>,
     /// Seconds between two reports of a viewer; 0 is never.
@@ -133,6 +135,7 @@ pub struct Site {
     holdout: f64,
     ratio_percent: u16,
     upload_cap: u32,
+    yields: bool,
     /// Open links a browser may have.
     pub max_links: u8,
     report_secs: u16,
@@ -210,6 +213,7 @@ impl Site {
             holdout: share("holdout", first!(holdout, 0.0))?,
             ratio_percent: (ratio * 100.0).round() as u16,
             upload_cap: first!(upload_cap, 0),
+            yields: first!(yields, built_in.yields),
             max_links,
             report_secs: first!(report_secs, built_in.report_secs),
             ice,
@@ -254,6 +258,7 @@ impl Site {
             holdout: !is_seed && draw(peer, b"holdout") < self.holdout,
             ratio_percent: self.ratio_percent,
             upload_cap: self.upload_cap,
+            yields: self.yields && !is_seed,
             max_links: self.max_links,
             ice: List::clipped(ice),
             report_secs: self.report_secs,

@@ -11,6 +11,7 @@ use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::switches::Mechanism;
 use crate::time::{Duration, Instant};
+use crate::transfer::Priority;
 use crate::transfer::download::Piece;
 use crate::transfer::upload::Promise;
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
@@ -70,8 +71,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     self.has_room();
                 }
             }
-            Message::Request { transfer, name, need_ms } => {
-                self.requested(link, transfer, name, need_ms, now)
+            Message::Request { transfer, name, need_ms, priority } => {
+                if !transfer.is_requested() {
+                    return self.expel(link, "asked under an offer's number", now);
+                }
+                let due = now + Duration::from_millis(u64::from(need_ms));
+                self.promise(link, transfer, name, due, priority);
+            }
+            Message::Priority { transfer, priority } => {
+                self.uploads.set_priority(link, transfer, self.grants(priority));
             }
             Message::Refuse { transfer, why } => {
                 if let Some(name) = self.downloads.end(link, transfer) {
@@ -107,7 +115,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let sample = now.since(Instant::from_micros(stamp));
                 // A stamp that isn't ours would teach us nonsense.
                 if stamp <= now.as_micros() && sample < Duration::from_secs(30) {
-                    self.with(link, |l| l.measure(sample));
+                    let queue = self.pacer.yielding.queue(now);
+                    if let Some(l) = self.members.link_mut(link) {
+                        self.pacer.yielding.measured(l.measure(sample, queue, now));
+                    }
                 }
             }
         }
@@ -186,7 +197,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 if room && let Some((link, transfer)) = self.downloads.give_way(&name, now) {
                     self.send(link, Message::Cancel { transfer });
                 }
-                if room && self.downloads.begin(link, transfer, name, len, arrives) {
+                if room && self.downloads.begin(link, transfer, name, len, Priority::NORMAL, arrives) {
                     let blocks = self.taken_of(&name.key, now);
                     return self.send(link, Message::Grant { transfer, name, blocks });
                 }
@@ -318,23 +329,28 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             // It came too late for the offer. Without a word its sender would wait for the block until its lease ends.
             return self.send(link, Message::Refuse { transfer, why: No::Busy });
         }
-        self.promise(link, transfer, name, Instant::ZERO);
+        self.promise(link, transfer, name, Instant::ZERO, Priority::NORMAL);
     }
 
-    fn requested(&mut self, link: LinkId, transfer: TransferId, name: BlockName, need_ms: u32, now: Instant) {
-        if !transfer.is_requested() {
-            return self.expel(link, "asked under an offer's number", now);
-        }
-        self.promise(link, transfer, name, now + Duration::from_millis(u64::from(need_ms)));
+    /// Where the site has all uploads yield, none is more than that.
+    fn grants(&self, priority: Priority) -> Priority {
+        if self.settings.yields { Priority::BACKGROUND } else { priority }
     }
 
-    fn promise(&mut self, link: LinkId, transfer: TransferId, name: BlockName, due: Instant) {
+    fn promise(
+        &mut self,
+        link: LinkId,
+        transfer: TransferId,
+        name: BlockName,
+        due: Instant,
+        priority: Priority,
+    ) {
         let len = self.store.segment(&name.key).and_then(|s| s.block(name.block.0)).map(Payload::len);
         let Some(len) = len else { return self.send(link, Message::Refuse { transfer, why: No::NotHeld }) };
         if !self.may_upload() {
             return self.send(link, Message::Refuse { transfer, why: No::Busy });
         }
-        let promise = Promise { link, transfer, name, len: len as u32, due };
+        let promise = Promise { link, transfer, name, len: len as u32, due, priority: self.grants(priority) };
         if let Some((link, transfer)) = self.uploads.queue(promise, self.pacer.rate()) {
             self.send(link, Message::Refuse { transfer, why: No::Busy });
         }

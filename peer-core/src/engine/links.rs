@@ -179,7 +179,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             (sum, measured) = (sum + micros(rtt), measured + 1);
         }
         if let Some(mean) = sum.checked_div(measured) {
-            self.pacer.set_rtt(Duration::from_micros(mean));
+            self.pacer.set_rtt(mean);
         }
         self.members.links_mut().for_each(|(_, l)| l.forget_old(now));
         // Far behind a live edge nobody needs anything; on demand, anything may be jumped to.
@@ -216,7 +216,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn ping(&mut self, link: LinkId, now: Instant) {
+    pub(super) fn ping(&mut self, link: LinkId, now: Instant) {
         if let Some(l) = self.members.link_mut(link) {
             l.pinged = now;
         }

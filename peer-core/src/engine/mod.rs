@@ -220,7 +220,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::Timeline { track, kind, segments, live } => {
                 self.timeline.update(track, kind, segments, live)
             }
-            Input::Playhead(playhead) => self.timeline.set_playhead(playhead, now),
+            Input::Playhead(playhead) => {
+                self.timeline.set_playhead(playhead, now);
+                self.tell_priorities(now);
+            }
             Input::Demand { key, patience } => self.demand(key, patience, now),
             Input::Handed { key, bytes, first_byte, transfer } => {
                 self.sources.seen(u64::from(bytes), first_byte, transfer, now);

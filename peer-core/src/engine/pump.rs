@@ -10,6 +10,7 @@ use crate::payload::Payload;
 use crate::schedule::{Action, Plan, View};
 use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, millis};
+use crate::transfer::Priority;
 use crate::wire::message::{HaveMap, MAX_MAPS, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
@@ -28,6 +29,13 @@ const UNKNOWN_UPLINK: u32 = 250_000;
 const SEED_UPLINK: u32 = 3_500_000;
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
+    /// Tells who sends us blocks that they have become more or less urgent: their time has come nearer, or the player has jumped.
+    pub(super) fn tell_priorities(&mut self, now: Instant) {
+        while let Some((link, transfer, priority)) = self.downloads.reprioritize(&self.timeline, now) {
+            self.send(link, Message::Priority { transfer, priority });
+        }
+    }
+
     /// Gives up blocks that don't come, or aren't wanted any more.
     pub(super) fn reap_downloads(&mut self, now: Instant) {
         let (timeline, demands) = (&self.timeline, &self.demands);
@@ -135,9 +143,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.next_request = self.next_request.wrapping_add(1);
                 let transfer = TransferId::request(self.next_request);
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
-                if len > 0 && self.downloads.begin(link, transfer, name, len, now) {
+                let priority = Priority::of(&self.timeline, &name.key, due, now);
+                if len > 0 && self.downloads.begin(link, transfer, name, len, priority, now) {
                     let need_ms = millis(due.since(now)).min(600_000) as u32;
-                    self.send(link, Message::Request { transfer, name, need_ms });
+                    self.send(link, Message::Request { transfer, name, need_ms, priority });
                 }
             }
             Action::WantDigest { .. } => {}
@@ -189,17 +198,20 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Sends while the window and the links' buffers have room.
     pub(super) fn pump(&mut self, now: Instant) {
         self.pump_at = Instant::NEVER;
+        let queued = self.uploads.queued();
+        if self.uploads.has_background() && self.pacer.probes(now) {
+            self.probe(now);
+        }
         if self.uploads.is_idle() {
             return;
         }
         self.withdraw(now);
-        let queued = self.uploads.queued();
         loop {
             let (members, pacer) = (&self.members, &mut self.pacer);
             let room = |link| members.link(link).is_some_and(|l| l.buffered < LINK_BUFFER);
-            let Some(slice) =
-                self.uploads.next_slice(room, |bytes, begun| pacer.admits(bytes, begun, now), now)
-            else {
+            let admits =
+                |bytes, begun, priority: Priority| pacer.admits(bytes, begun, priority.yields(), now);
+            let Some(slice) = self.uploads.next_slice(room, admits, now) else {
                 if self.settle(now) {
                     continue;
                 }
@@ -217,7 +229,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             };
             let payload = block.slice(slice.offset as usize..(slice.offset + slice.len) as usize);
             let header = BulkHeader { transfer: slice.transfer, offset: slice.offset }.to_bytes();
-            self.pacer.sent(u64::from(slice.len));
+            self.pacer.sent(u64::from(slice.len), slice.priority.yields(), now);
             self.counters.uploaded_bytes += u64::from(slice.len);
             if let Some(l) = self.members.link_mut(slice.link) {
                 l.buffered += slice.len;
@@ -232,6 +244,23 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)
         {
             self.pump_at = self.pump_at.min(at);
+        }
+        if self.uploads.has_background() {
+            self.pump_at = self.pump_at.min(self.pacer.yielding.next(now));
+        }
+    }
+
+    /// Measures a round trip to whom none has been measured to for longest, rather not behind a bulk message: a ping would measure that.
+    fn probe(&mut self, now: Instant) {
+        let mut next = (u64::MAX, LinkId(0));
+        for (id, l) in self.members.links() {
+            let this = l.pinged.as_micros() | u64::from(l.buffered > 0) << 63;
+            if this < next.0 {
+                next = (this, id);
+            }
+        }
+        if next.0 < u64::MAX {
+            self.ping(next.1, now);
         }
     }
 
@@ -280,7 +309,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             (_, 0) => UNKNOWN_UPLINK,
             (_, rate) => rate,
         };
-        u64::from(rate) * ANSWER_MS / 1000
+        let bytes = u64::from(rate) * ANSWER_MS / 1000;
+        // A measured rate is remembered for seconds; what yields comes back sooner.
+        bytes.max(self.pacer.yielding.window())
     }
 
     /// What neighbours are told of us, once there is anything to tell.

@@ -5,7 +5,7 @@ use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::media::Bits;
-use crate::time::{Duration, Instant, Rate};
+use crate::time::{Duration, Instant, Rate, micros};
 use crate::wire::message::{No, Playing};
 
 /// A source claim holds this long.
@@ -16,6 +16,8 @@ const UNKNOWN_UPLINK: u32 = 250_000;
 /// However slow an uplink says that it is, no block is waited for longer.
 const SLOWEST: Duration = Duration::from_millis(4000);
 
+/// The smallest round trip counts for twice this time at most: paths change.
+const PERIOD: Duration = Duration::from_secs(300);
 /// Segments that it is offered nothing of for a while.
 const MAX_PAUSES: usize = 32;
 
@@ -50,6 +52,8 @@ pub struct Link {
     pub pinged: Instant,
     /// Smallest round trip of late.
     pub rtt: Option<Duration>,
+    /// The smallest since then.
+    period: (Duration, Instant),
     /// Bytes in its bulk buffer, as far as we know.
     pub buffered: u32,
     /// Media bytes received from it.
@@ -87,6 +91,7 @@ impl Link {
             heard: now,
             pinged: now,
             rtt: None,
+            period: (Duration::MAX, now),
             buffered: 0,
             received: 0,
             sent: 0,
@@ -177,12 +182,18 @@ impl Link {
         (rate.time_for(3 * u64::from(BLOCK)) + self.rtt.unwrap_or_default()).min(SLOWEST)
     }
 
-    /// Takes a round trip.
-    pub fn measure(&mut self, sample: Duration) {
-        self.rtt = Some(match self.rtt {
-            Some(old) if old < sample => old + (sample - old) / 16,
-            _ => sample,
-        });
+    /// Takes a round trip, of which so many microseconds were due to a queue on our own uplink; told back: by how many it was longer than
+    /// the smallest. Only of the first such a queue is taken away: whom we meet while there is one has never been seen without.
+    pub fn measure(&mut self, sample: Duration, queue: u64, now: Instant) -> u64 {
+        let first = Duration::from_micros(micros(sample).saturating_sub(queue));
+        let mut rtt = self.rtt.unwrap_or(first).min(sample);
+        self.period.0 = self.period.0.min(sample);
+        if now > self.period.1 + PERIOD {
+            // What was smaller before this period is forgotten.
+            (rtt, self.period) = (self.period.0, (Duration::MAX, now));
+        }
+        self.rtt = Some(rtt);
+        micros(sample).saturating_sub(micros(rtt))
     }
 }
 
@@ -246,12 +257,31 @@ mod tests {
     }
 
     #[test]
-    fn the_round_trip_follows_shorter_samples_at_once_and_longer_ones_slowly() {
-        let mut link = link();
-        for (sample, rtt) in [(80, 80), (40, 40), (200, 50), (20, 20)] {
-            link.measure(Duration::from_millis(sample));
-            assert_eq!(link.rtt, Some(Duration::from_millis(rtt)));
+    fn the_round_trip_is_the_smallest_of_the_last_minutes() {
+        let (mut link, ms) = (link(), Duration::from_millis);
+        for (at, sample, rtt) in [
+            (0, 80, 80),
+            (1, 40, 40),
+            (299, 90, 40),
+            (300, 70, 40),
+            (301, 60, 40),
+            (302, 90, 40),
+            (601, 80, 40),
+            (602, 85, 80),
+            (603, 20, 20),
+        ] {
+            let over = link.measure(ms(sample), 0, Instant::ZERO + Duration::from_secs(at));
+            assert_eq!((link.rtt, over), (Some(ms(rtt)), (sample - rtt) * 1000), "{sample} after {at} s");
         }
+    }
+
+    #[test]
+    fn a_queue_on_our_own_uplink_is_no_part_of_the_first_round_trip() {
+        let (mut link, mut other, ms) = (link(), link(), Duration::from_millis);
+        assert_eq!(link.measure(ms(150), 100_000, Instant::ZERO), 100_000);
+        assert_eq!(link.measure(ms(170), 100_000, Instant::ZERO), 120_000);
+        assert_eq!(link.measure(ms(40), 100_000, Instant::ZERO), 0, "later ones are as they are");
+        assert_eq!(other.measure(ms(40), 100_000, Instant::ZERO), 40_000, "none is less than nothing");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use crate::map::{Map, put_in_order};
 use rillcast_protocol::id::{BlockIndex, SegmentKey};
 
 use crate::engine::io::LinkId;
-use crate::media::Bits;
+use crate::media::{Bits, Timeline};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant};
+use crate::transfer::Priority;
 use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
@@ -30,6 +31,8 @@ pub struct Download<P> {
     pub transfer: TransferId,
     /// When something last came of it.
     pub moved: Instant,
+    /// As its sender was told.
+    pub priority: Priority,
     len: u32,
     got: u32,
     pieces: Vec<(u32, P)>,
@@ -129,6 +132,7 @@ impl<P: Payload> Downloads<P> {
         transfer: TransferId,
         name: BlockName,
         len: u32,
+        priority: Priority,
         expected: Instant,
     ) -> bool {
         let id = (name.key, name.block.0);
@@ -137,8 +141,25 @@ impl<P: Payload> Downloads<P> {
             return false;
         }
         self.by_transfer.insert((link, transfer), id);
-        self.blocks.insert(id, Download { link, transfer, moved: expected, len, got: 0, pieces: Vec::new() });
+        let pieces = Vec::new();
+        self.blocks.insert(id, Download { link, transfer, moved: expected, priority, len, got: 0, pieces });
         true
+    }
+
+    /// A block that we asked for whose priority is another now; told back, for its sender to know. As often as there is one.
+    pub fn reprioritize(
+        &mut self,
+        timeline: &Timeline,
+        now: Instant,
+    ) -> Option<(LinkId, TransferId, Priority)> {
+        for ((key, _), download) in self.blocks.iter_mut() {
+            let priority = Priority::of(timeline, key, timeline.deadline(key, now), now);
+            if download.transfer.is_requested() && download.priority != priority {
+                download.priority = priority;
+                return Some((download.link, download.transfer, priority));
+            }
+        }
+        None
     }
 
     /// A piece has come.
@@ -219,15 +240,23 @@ mod tests {
 
     fn one() -> Downloads<Vec<u8>> {
         let mut downloads = Downloads::default();
-        assert!(downloads.begin(LINK, TransferId(1), name(1, 0), 100, Instant::ZERO));
+        assert!(downloads.begin(LINK, TransferId(1), name(1, 0), 100, Priority::NORMAL, Instant::ZERO));
         downloads
     }
 
     #[test]
     fn blocks_on_their_way_are_bounded() {
         let mut downloads = Downloads::<Vec<u8>>::default();
-        let mut begin =
-            |n: usize| downloads.begin(LINK, TransferId(n as u32), name(n as u64, 0), 100, Instant::ZERO);
+        let mut begin = |n: usize| {
+            downloads.begin(
+                LINK,
+                TransferId(n as u32),
+                name(n as u64, 0),
+                100,
+                Priority::NORMAL,
+                Instant::ZERO,
+            )
+        };
         assert!((0..MAX_DOWNLOADS).all(&mut begin), "up to the limit");
         assert!(!begin(MAX_DOWNLOADS), "one over");
     }
@@ -235,10 +264,16 @@ mod tests {
     #[test]
     fn a_block_comes_from_one_at_a_time_and_a_number_is_used_once() {
         let mut downloads = one();
-        assert!(!downloads.begin(LinkId(2), TransferId(9), name(1, 0), 100, Instant::ZERO), "the same block");
-        assert!(!downloads.begin(LINK, TransferId(1), name(1, 1), 100, Instant::ZERO), "the same number");
         assert!(
-            downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO),
+            !downloads.begin(LinkId(2), TransferId(9), name(1, 0), 100, Priority::NORMAL, Instant::ZERO),
+            "the same block"
+        );
+        assert!(
+            !downloads.begin(LINK, TransferId(1), name(1, 1), 100, Priority::NORMAL, Instant::ZERO),
+            "the same number"
+        );
+        assert!(
+            downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Priority::NORMAL, Instant::ZERO),
             "another's number"
         );
         assert_eq!((downloads.over(LINK), downloads.over(LinkId(2)), downloads.len()), (1, 1, 2));
@@ -265,7 +300,7 @@ mod tests {
     #[test]
     fn a_lost_link_takes_its_transfers_with_it() {
         let mut downloads = one();
-        downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Instant::ZERO);
+        downloads.begin(LinkId(2), TransferId(1), name(1, 1), 100, Priority::NORMAL, Instant::ZERO);
         downloads.drop_link(LINK);
         assert!(!downloads.is_coming(&name(1, 0).key, 0) && downloads.is_coming(&name(1, 0).key, 1));
         assert_eq!(downloads.end(LINK, TransferId(1)), None);

@@ -3,16 +3,17 @@
 //! The uplink is shared by all links, and browsers give no control over SCTP, so the window is ours: bytes sent
 //! and not yet reported as arrived. It is the highest rate seen of late times the mean round trip plus a fixed
 //! queue, a little more than measured, so that it grows while the path takes more and stops where it doesn't (the idea of
-//! BBR's startup, with a bounded standing queue).
+//! BBR's startup, with a bounded standing queue). What yields is held back further: see [`Yielding`].
 
+use super::yielding::Yielding;
 use crate::time::{Duration, Instant, Rate, micros};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
 pub const MIN_WINDOW: u64 = 48 * 1024;
 /// Never more.
 pub const MAX_WINDOW: u64 = 8 * 1024 * 1024;
-/// Standing queue that the window allows itself.
-const QUEUE: Duration = Duration::from_millis(120);
+/// Standing queue that the window allows itself, in microseconds.
+const QUEUE: u64 = 120_000;
 /// A measured rate counts for so long.
 const MEMORY: Duration = Duration::from_secs(10);
 /// Patience of a receiver that says something about our uplink.
@@ -24,10 +25,13 @@ const SAMPLE: Duration = Duration::from_millis(400);
 pub struct Pacer {
     in_flight: u64,
     window: u64,
+    /// Of what yields.
+    pub yielding: Yielding,
     best: Option<(Rate, Instant)>,
     sample: Option<(Instant, u64)>,
     limited: bool,
-    rtt: Duration,
+    /// In microseconds.
+    rtt: u64,
     cap: Option<Rate>,
     tokens: u64,
     refilled: Instant,
@@ -38,10 +42,11 @@ impl Default for Pacer {
         Self {
             in_flight: 0,
             window: MIN_WINDOW,
+            yielding: Yielding::default(),
             best: None,
             sample: None,
             limited: false,
-            rtt: Duration::ZERO,
+            rtt: 0,
             cap: None,
             tokens: 0,
             refilled: Instant::ZERO,
@@ -55,14 +60,17 @@ impl Pacer {
         self.cap = cap;
     }
 
-    /// Takes the links' mean round trip.
-    pub fn set_rtt(&mut self, rtt: Duration) {
+    /// Takes the links' mean round trip, in microseconds.
+    pub fn set_rtt(&mut self, rtt: u64) {
         self.rtt = rtt;
     }
 
     /// Whether `bytes` more may go now. A block that has begun is finished whatever the window: half of it is of no use to anybody.
-    pub fn admits(&mut self, bytes: u64, begun: bool, now: Instant) -> bool {
-        if !begun && self.in_flight > 0 && self.in_flight + bytes > self.window {
+    pub fn admits(&mut self, bytes: u64, begun: bool, yields: bool, now: Instant) -> bool {
+        let window = if yields { self.yielding.window().clamp(MIN_WINDOW, self.window) } else { self.window };
+        let fits = begun || self.in_flight == 0 || self.in_flight + bytes <= window;
+        let goes = if yields { self.yielding.admits(fits, now) } else { fits };
+        if !goes {
             self.limited = true;
             return false;
         }
@@ -93,7 +101,10 @@ impl Pacer {
     }
 
     /// Bytes have gone out.
-    pub fn sent(&mut self, bytes: u64) {
+    pub fn sent(&mut self, bytes: u64, yields: bool, now: Instant) {
+        if yields {
+            self.yielding.sent(bytes, self.rtt, now);
+        }
         self.in_flight += bytes;
         self.tokens = self.tokens.saturating_sub(bytes);
     }
@@ -128,6 +139,11 @@ impl Pacer {
         }
     }
 
+    /// Something that yields waits: whether a round trip is to be measured now.
+    pub fn probes(&mut self, now: Instant) -> bool {
+        self.yielding.probes(self.rtt, now)
+    }
+
     /// Bytes sent will never be reported: their link or transfer is gone.
     pub fn lost(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
@@ -136,7 +152,7 @@ impl Pacer {
     fn resize(&mut self) {
         let Some((best, _)) = self.best else { return };
         let time = self.rtt + QUEUE;
-        let window = best.bytes_per_second().saturating_mul(micros(time)) / 1_000_000;
+        let window = best.bytes_per_second().saturating_mul(time) / 1_000_000;
         // Some receivers report late. What would fill half a second isn't too much, if it isn't more than three blocks.
         let least = (best.bytes_per_second() / 2).clamp(MIN_WINDOW, 2 * MIN_WINDOW);
         self.window = (window + window / 4).clamp(least, MAX_WINDOW);
@@ -166,7 +182,7 @@ mod tests {
     /// Sends all that is admitted over a path of `rate` bytes/s and `rtt` for `secs`; told back: bytes that arrived and the most that was
     /// ever on its way.
     fn over(pacer: &mut Pacer, rate: u64, rtt_ms: u64, secs: u64) -> (u64, u64) {
-        pacer.set_rtt(Duration::from_millis(rtt_ms));
+        pacer.set_rtt(rtt_ms * 1000);
         let mut reports = std::collections::VecDeque::new();
         let (mut free_at, mut arrived, mut most) = (0u64, 0, 0);
         for now in 0..secs * 1000 {
@@ -175,8 +191,8 @@ mod tests {
                 pacer.arrived(MESSAGE, after(now));
                 arrived += MESSAGE;
             }
-            while pacer.admits(MESSAGE, false, after(now)) {
-                pacer.sent(MESSAGE);
+            while pacer.admits(MESSAGE, false, false, after(now)) {
+                pacer.sent(MESSAGE, false, Instant::ZERO);
                 free_at = free_at.max(now) + (MESSAGE * 1000 / rate).max(1);
                 reports.push_back(free_at + rtt_ms);
             }
@@ -199,9 +215,9 @@ mod tests {
     #[test]
     fn the_window_has_a_least_and_a_most() {
         let mut pacer = Pacer::default();
-        assert!(pacer.admits(MIN_WINDOW, false, Instant::ZERO));
-        pacer.sent(MIN_WINDOW);
-        assert!(!pacer.admits(1, false, Instant::ZERO), "one over the least window");
+        assert!(pacer.admits(MIN_WINDOW, false, false, Instant::ZERO));
+        pacer.sent(MIN_WINDOW, false, Instant::ZERO);
+        assert!(!pacer.admits(1, false, false, Instant::ZERO), "one over the least window");
         let (_, most) = over(&mut Pacer::default(), 400_000_000, 400, 12);
         assert!(most <= MAX_WINDOW, "{most}");
     }
@@ -221,7 +237,7 @@ mod tests {
     fn something_may_always_go_when_nothing_is_on_its_way() {
         let mut pacer = Pacer::default();
         assert!(
-            pacer.admits(MAX_WINDOW * 2, false, Instant::ZERO),
+            pacer.admits(MAX_WINDOW * 2, false, false, Instant::ZERO),
             "or a block larger than the window would never go"
         );
     }
@@ -229,10 +245,10 @@ mod tests {
     #[test]
     fn lost_bytes_leave_the_window() {
         let mut pacer = Pacer::default();
-        pacer.sent(MIN_WINDOW);
-        assert!(!pacer.admits(MESSAGE, false, Instant::ZERO));
+        pacer.sent(MIN_WINDOW, false, Instant::ZERO);
+        assert!(!pacer.admits(MESSAGE, false, false, Instant::ZERO));
         pacer.lost(MESSAGE);
-        assert!(pacer.admits(MESSAGE, false, Instant::ZERO));
+        assert!(pacer.admits(MESSAGE, false, false, Instant::ZERO));
         pacer.lost(u64::MAX);
         assert_eq!(pacer.in_flight(), 0, "more lost than sent is none on its way");
     }
@@ -255,12 +271,12 @@ mod tests {
         let mut pacer = Pacer::default();
         assert_eq!(pacer.wait(MESSAGE, after(5000)), None);
         pacer.set_cap(Some(Rate::new(16_376)));
-        while pacer.admits(MESSAGE, false, after(5000)) {
-            pacer.sent(MESSAGE);
+        while pacer.admits(MESSAGE, false, false, after(5000)) {
+            pacer.sent(MESSAGE, false, Instant::ZERO);
             pacer.arrived(MESSAGE, after(5000));
         }
         let at = pacer.wait(MESSAGE, after(5000)).expect("held by the cap");
         assert!(at > after(5000) && at <= after(6000));
-        assert!(pacer.admits(MESSAGE, false, at));
+        assert!(pacer.admits(MESSAGE, false, false, at));
     }
 }

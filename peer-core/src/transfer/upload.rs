@@ -1,7 +1,8 @@
 //! Blocks that we offer, have promised or are sending to peers.
 //!
-//! Serially: one block to one receiver at full rate, then the next. What was asked for goes first, the soonest needed before the
-//! rest, then what we offered.
+//! Serially: one block to one receiver at full rate, then the next. Of normal blocks those that we offered go first, then the soonest
+//! needed. To a receiver of urgent ones goes up to four times what goes to one of normal ones, while both wait. What yields goes when
+//! nothing else can, and is interrupted.
 
 use crate::map::Map;
 
@@ -9,6 +10,7 @@ use rillcast_protocol::id::SegmentKey;
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
 use crate::time::{Duration, Instant, Rate};
+use crate::transfer::Priority;
 use crate::wire::TransferId;
 use crate::wire::message::BlockName;
 
@@ -20,8 +22,12 @@ pub const MIN_QUEUE: usize = 1;
 const QUEUE_TIME: Duration = Duration::from_millis(1200);
 /// An offer that isn't answered counts as declined after this time.
 pub const OFFER: Duration = Duration::from_millis(1200);
-/// Bytes on their way to one receiver: one that takes them slowly keeps nobody else waiting.
+/// Bytes on their way to one receiver: one that takes them slowly keeps nobody else waiting. Of urgent ones as many times as much as they weigh.
 const MAX_OUT: u32 = 64 * 1024;
+/// What yields goes in messages of this length: less of a burst for others to lose packets by.
+const SMALL: u32 = 8 * 1024;
+/// No more may gather for the one or the other, should they have been unable to go: a turn of four of the larger blocks.
+const MAX_CREDIT: i32 = 4 * 64 * 1024;
 /// Sent bytes that aren't reported as arrived count as lost after this time.
 const UNREPORTED: Duration = Duration::from_millis(6000);
 /// Believed of an uplink of which nothing is known, for the time that cancelled bytes take to leave it.
@@ -40,8 +46,10 @@ pub struct Promise {
     pub name: BlockName,
     /// Its bytes.
     pub len: u32,
-    /// When its player needs it; `NEVER` for what we offered.
+    /// When its player needs it; `ZERO` for what we offered.
     pub due: Instant,
+    /// Its share.
+    pub priority: Priority,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +58,7 @@ struct Upload {
     transfer: TransferId,
     name: BlockName,
     due: Instant,
+    priority: Priority,
     len: u32,
     sent: u32,
 }
@@ -67,6 +76,8 @@ pub struct Slice {
     pub offset: u32,
     /// So many bytes.
     pub len: u32,
+    /// The transfer's.
+    pub priority: Priority,
 }
 
 /// All uploads.
@@ -78,12 +89,19 @@ pub struct Uploads {
     /// Of cancelled transfers, bytes that had gone out, and when: they are in our uplink's queue all the same.
     leaving: Vec<(u32, Instant)>,
     next: u32,
+    /// Bytes that may go to receivers of urgent blocks before one goes to a receiver of normal ones.
+    credit: i32,
 }
 
 impl Uploads {
     /// Blocks not yet wholly sent.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether something waits that yields.
+    pub fn has_background(&self) -> bool {
+        self.queue.iter().any(|u| u.priority.yields())
     }
 
     /// Whether nothing is offered or waits to be sent.
@@ -136,8 +154,8 @@ impl Uploads {
     /// Queues a block, the soonest needed first. Where more waits than the uplink, as last measured, sends in a little over a second,
     /// what is needed last is refused: told back.
     pub fn queue(&mut self, promise: Promise, uplink: Option<Rate>) -> Option<(LinkId, TransferId)> {
-        let Promise { link, transfer, name, len, due } = promise;
-        let upload = Upload { link, transfer, name, due, len, sent: 0 };
+        let Promise { link, transfer, name, len, due, priority } = promise;
+        let upload = Upload { link, transfer, name, due, priority, len, sent: 0 };
         self.insert(upload);
         let waiting: u64 = self.queue.iter().map(|u| u64::from(u.len - u.sent)).sum();
         let slow = uplink.is_some_and(|rate| rate.time_for(waiting) > QUEUE_TIME);
@@ -150,22 +168,57 @@ impl Uploads {
         Some((refused.link, refused.transfer))
     }
 
-    /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now.
+    /// The next piece for one of the links that have room. `admits` says whether so many bytes may go now, of a block that has begun or
+    /// not, and of this priority.
     pub fn next_slice(
         &mut self,
         has_room: impl Fn(LinkId) -> bool,
-        mut admits: impl FnMut(u64, bool) -> bool,
+        mut admits: impl FnMut(u64, bool, Priority) -> bool,
         now: Instant,
     ) -> Option<Slice> {
         let unreported = &self.unreported;
         let out = |link: LinkId| -> u32 {
             unreported.iter().filter(|((l, _), _)| *l == link).map(|(_, (_, bytes, _))| *bytes).sum()
         };
-        let at = self.queue.iter().position(|u| has_room(u.link) && out(u.link) < MAX_OUT)?;
-        let upload = &mut self.queue[at];
-        let len = (upload.len - upload.sent).min(BULK_PAYLOAD as u32);
-        if !admits(u64::from(len), upload.sent > 0) {
+        // Receivers of urgent and of normal blocks, as bits; and whose turn it is.
+        let (mut urgent, mut normal) = (0u64, 0u64);
+        let mut first = (u8::MAX, 0);
+        for (at, upload) in self.queue.iter().enumerate() {
+            let receiver = 1 << (upload.link.0 % 64);
+            let turn = match upload.priority {
+                Priority::BACKGROUND => 4 - u8::from(upload.sent > 0),
+                // Half a block is of no use to anybody: what has begun is finished, whatever comes.
+                _ if upload.sent > 0 => 0,
+                Priority::NORMAL => 1 + u8::from(self.credit >= 0),
+                _ => 1 + u8::from(self.credit < 0),
+            };
+            match upload.priority {
+                Priority::BACKGROUND => {}
+                Priority::NORMAL => normal |= receiver,
+                _ => urgent |= receiver,
+            }
+            if turn < first.0
+                && has_room(upload.link)
+                && out(upload.link) < MAX_OUT * upload.priority.weight().max(1) as u32
+            {
+                first = (turn, at);
+            }
+        }
+        let at = first.1;
+        let upload = self.queue.get_mut(at).filter(|_| first.0 < u8::MAX)?;
+        let priority = upload.priority;
+        let most = if priority.yields() { SMALL } else { BULK_PAYLOAD as u32 };
+        let len = (upload.len - upload.sent).min(most);
+        if !admits(u64::from(len), upload.sent > 0, priority) {
             return None;
+        }
+        if !priority.yields() && normal > 0 {
+            let (most, bytes) = (Priority::URGENT.weight(), len as i32);
+            self.credit += match priority {
+                Priority::NORMAL => bytes * most * urgent.count_ones() as i32 / normal.count_ones() as i32,
+                _ => -bytes * most / priority.weight(),
+            };
+            self.credit = self.credit.clamp(-MAX_CREDIT, MAX_CREDIT);
         }
         let slice = Slice {
             link: upload.link,
@@ -173,6 +226,7 @@ impl Uploads {
             name: upload.name,
             offset: upload.sent,
             len,
+            priority,
         };
         upload.sent += len;
         let entry = self.unreported.or_insert_with((upload.link, upload.transfer), || (upload.name, 0, now));
@@ -184,7 +238,16 @@ impl Uploads {
         Some(slice)
     }
 
-    /// A block that has begun is finished first, whatever comes: half a block is of no use to anybody.
+    /// A block that waits has become more or less urgent.
+    pub fn set_priority(&mut self, link: LinkId, transfer: TransferId, priority: Priority) {
+        for upload in &mut self.queue {
+            if (upload.link, upload.transfer) == (link, transfer) {
+                upload.priority = priority;
+            }
+        }
+    }
+
+    /// The soonest needed first, after what has begun.
     fn insert(&mut self, upload: Upload) {
         let due = upload.due;
         let at = self.queue.iter().position(|u| u.sent == 0 && u.due > due).unwrap_or(self.queue.len());

@@ -12,6 +12,7 @@ use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct};
 use crate::engine::io::MAX_CONTROL;
 use crate::media::Bits;
 use crate::overlay::census::Slots;
+use crate::transfer::Priority;
 
 /// Have-maps in one message.
 pub const MAX_MAPS: usize = 64;
@@ -179,7 +180,8 @@ wire_enum! {
         9 => Request { /// Its number, a request's.
                        transfer: TransferId, /// The block.
                        name: BlockName, /// Milliseconds until its player needs it.
-                       need_ms: u32 },
+                       need_ms: u32, /// Its share of the sender's uplink.
+                       priority: Priority },
         /// No to a request, or to a grant that can't be kept.
         10 => Refuse { /// The number.
                        transfer: TransferId, /// Why.
@@ -216,6 +218,10 @@ wire_enum! {
         19 => Relayed { /// The sender's neighbour that it is from.
                         from: Acquaintance, /// Opaque.
                         payload: Blob<MAX_RELAY> },
+        /// A block that was asked for has become more or less urgent.
+        20 => Priority { /// The request's number.
+                         transfer: TransferId, /// Its share from now on.
+                         priority: Priority },
     }
 }
 

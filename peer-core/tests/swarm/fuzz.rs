@@ -10,6 +10,7 @@ use rillcast_core::protocol::digest::SegmentDigest;
 use rillcast_core::protocol::id::{BlockIndex, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
 use rillcast_core::time::Duration;
+use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
@@ -39,6 +40,10 @@ fn any_transfer() -> impl Strategy<Value = TransferId> {
         (0u32..12).prop_map(TransferId::request),
         any::<u32>().prop_map(TransferId),
     ]
+}
+
+fn any_priority() -> impl Strategy<Value = Priority> {
+    (0u8..5).prop_map(|priority| Priority::from_bytes(&[priority]).unwrap())
 }
 
 fn any_no() -> impl Strategy<Value = No> {
@@ -134,11 +139,11 @@ fn any_message() -> impl Strategy<Value = Message> {
             why,
             blocks
         }),
-        (any_transfer(), any_name(), any::<u32>()).prop_map(|(transfer, name, need_ms)| Message::Request {
-            transfer,
-            name,
-            need_ms
-        }),
+        (any_transfer(), any_name(), any::<u32>(), any_priority()).prop_map(
+            |(transfer, name, need_ms, priority)| { Message::Request { transfer, name, need_ms, priority } }
+        ),
+        (any_transfer(), any_priority())
+            .prop_map(|(transfer, priority)| Message::Priority { transfer, priority }),
         (any_transfer(), any_no()).prop_map(|(transfer, why)| Message::Refuse { transfer, why }),
         any_transfer().prop_map(|transfer| Message::Cancel { transfer }),
         any_transfer().prop_map(|transfer| Message::Arrived { transfer }),

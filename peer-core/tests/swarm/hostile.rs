@@ -7,7 +7,7 @@ use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{BlockName, No};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{decline, declined, grant, granted, name, offer};
+use crate::lab::solo::{decline, declined, grant, granted, name, offer, request};
 use crate::lab::{Solo, key};
 
 /// A viewer that lacks segment 20, has its digest, and pulls it from neighbours.
@@ -57,16 +57,16 @@ fn a_hello_of_a_forgotten_version_is_dropped_and_one_of_a_later_version_is_not()
 
 #[test]
 fn unreadable_messages_drop_the_link() {
-    let request =
-        Message::Request { transfer: TransferId::request(1), name: name(20, 0), need_ms: 5 }.to_bytes();
+    let request = request(TransferId::request(1), name(20, 0), 5).to_bytes();
     let mut trailing = request.clone();
     trailing.push(0);
-    let messages: [(&str, Vec<u8>); 6] = [
+    let messages: [(&str, Vec<u8>); 7] = [
         ("empty", vec![]),
         ("unknown tag", vec![16, 0]),
         ("highest tag", vec![255]),
         ("cut short", request[..request.len() - 1].to_vec()),
         ("bytes left over", trailing),
+        ("more than urgent", vec![20, 0, 5]),
         ("a count beyond the bytes", vec![3, 0xff, 0x7f]),
     ];
     for (what, bytes) in messages {
@@ -215,7 +215,7 @@ fn an_offer_under_a_requests_number_drops_the_link() {
 fn a_request_under_an_offers_number_drops_the_link() {
     let mut solo = pulling();
     let link = solo.neighbour(1);
-    solo.hear(link, Message::Request { transfer: TransferId::offer(1), name: name(20, 0), need_ms: 1 });
+    solo.hear(link, request(TransferId::offer(1), name(20, 0), 1));
     assert!(expelled(&solo, 1));
 }
 
@@ -241,7 +241,7 @@ fn a_block_that_the_segment_does_not_have_is_neither_taken_nor_given() {
     let link = solo.neighbour(1);
     let beyond = BlockName { key: key(20), block: BlockIndex(solo.blocks(20)) };
     solo.hear(link, offer(TransferId::offer(1), beyond));
-    solo.hear(link, Message::Request { transfer: TransferId::request(1), name: beyond, need_ms: 0 });
+    solo.hear(link, request(TransferId::request(1), beyond, 0));
     let said = solo.take_said(link);
     assert_eq!(declined(&said, TransferId::offer(1)), Some(No::Unwanted));
     assert!(said.contains(&Message::Refuse { transfer: TransferId::request(1), why: No::NotHeld }));

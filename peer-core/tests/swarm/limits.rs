@@ -7,10 +7,11 @@ use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::PeerDescriptor;
 use rillcast_core::time::Duration;
+use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{Acquaintance, No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{self, decline, described, grant, name, profile};
+use crate::lab::solo::{self, decline, described, grant, name, profile, request};
 use crate::lab::{MAIN, Net, Setup, Solo, key};
 use crate::switches::holding;
 
@@ -25,7 +26,7 @@ fn drain(solo: &mut Solo, link: LinkId, time: Duration) -> u64 {
     let before = solo.engine.stats().uploaded_bytes;
     for n in 0.. {
         let transfer = TransferId::request(n);
-        solo.hear(link, Message::Request { transfer, name: name(20, (n % 12) as u16), need_ms: 1000 });
+        solo.hear(link, request(transfer, name(20, (n % 12) as u16), 1000));
         let mut got = 0;
         while got < BLOCK {
             solo.bulk.clear();
@@ -222,7 +223,9 @@ fn a_flood_of_names_does_not_grow_the_engine() {
             solo.hear(link, solo::got(name));
             solo.hear(link, Message::Claim { key, first: 0, count: 9 });
             solo.hear(link, solo::offer(offer, name));
-            solo.hear(link, Message::Request { transfer: request, name, need_ms: 0 });
+            solo.hear(link, solo::request(request, name, 0));
+            let priority = if round % 2 == 0 { Priority::URGENT } else { Priority::BACKGROUND };
+            solo.hear(link, Message::Priority { transfer: request, priority });
             solo.hear(link, decline(offer, No::Held));
             solo.hear(link, grant(offer, name));
             solo.hear(link, Message::Refuse { transfer: request, why: No::Busy });

@@ -12,6 +12,7 @@ mod leaving;
 mod limits;
 mod playing;
 mod pollution;
+mod priorities;
 mod publishing;
 mod relaying;
 mod replay;

@@ -5,7 +5,7 @@ use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{got, grant, granted, name, offer, profile};
+use crate::lab::solo::{got, grant, granted, name, offer, profile, request};
 use crate::lab::{MAIN, Net, Setup, Solo};
 
 /// A live viewer in want of segment 20, one neighbour that holds all of it and one that holds nothing.
@@ -36,7 +36,7 @@ fn a_block_is_offered_and_given_on_before_its_segment_is_whole() {
     assert!(said.iter().any(offered), "{said:?}");
     let told = |m: &Message| *m == got(name(20, 3));
     assert!(said.iter().any(told));
-    solo.hear(lacking, Message::Request { transfer: TransferId::request(1), name: name(20, 3), need_ms: 0 });
+    solo.hear(lacking, request(TransferId::request(1), name(20, 3), 0));
     let given: Vec<u8> =
         solo.bulk.iter().filter(|(l, ..)| *l == lacking).flat_map(|(.., p)| p.0.to_vec()).collect();
     assert_eq!(given, solo.block(20, 3));
@@ -53,7 +53,7 @@ fn a_block_that_is_not_yet_verified_is_neither_offered_nor_given() {
     solo.take_said(lacking);
     solo.wait(Duration::from_millis(300));
     let transfer = TransferId::request(1);
-    solo.hear(lacking, Message::Request { transfer, name: name(20, 3), need_ms: 0 });
+    solo.hear(lacking, request(transfer, name(20, 3), 0));
     let said = solo.take_said(lacking);
     assert!(said.contains(&Message::Refuse { transfer, why: No::NotHeld }));
     assert!(!said.iter().any(|m| matches!(m, Message::Offer { .. } | Message::Got { .. })), "{said:?}");

@@ -8,7 +8,7 @@ use rillcast_core::time::Duration;
 use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{declined, name, offer};
+use crate::lab::solo::{declined, name, offer, request};
 use crate::lab::{MAIN, Net, Setup, Solo, key};
 
 fn secs(n: u64) -> Duration {
@@ -38,7 +38,7 @@ pub fn holding(settings: Settings) -> (Solo, rillcast_core::engine::LinkId) {
 /// Asks for a block and tells what came of it.
 fn asks(solo: &mut Solo, link: rillcast_core::engine::LinkId, n: u32) -> (usize, Vec<Message>) {
     solo.bulk.clear();
-    solo.hear(link, Message::Request { transfer: TransferId::request(n), name: name(20, 0), need_ms: 100 });
+    solo.hear(link, request(TransferId::request(n), name(20, 0), 100));
     solo.wait(Duration::from_millis(50));
     (solo.bulk.iter().map(|(.., p)| p.0.len()).sum(), solo.take_said(link))
 }
@@ -123,7 +123,7 @@ fn consent_withdrawn_breaks_off_what_was_promised() {
     solo.wait(Duration::from_millis(600));
     for n in 0..8 {
         let name = name(20, n as u16);
-        solo.hear(link, Message::Request { transfer: TransferId::request(n), name, need_ms: 100 });
+        solo.hear(link, request(TransferId::request(n), name, 100));
     }
     let sent = solo.engine.stats().uploaded_bytes;
     assert!(sent < 8 * 32 * 1024, "the cap holds most of it back");

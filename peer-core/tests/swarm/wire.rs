@@ -10,6 +10,7 @@ use rillcast_core::protocol::coding::{Blob, List, Wire, Writer};
 use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
+use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{
     Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, MAX_KEYS, MAX_MAPS, No, Playing,
 };
@@ -67,7 +68,10 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("decline-in-flight", decline(No::InFlight)),
         ("decline-unwanted", decline(No::Unwanted)),
         ("decline-no-digest", decline(No::NoDigest)),
-        ("request", Message::Request { transfer: request, name: name(), need_ms: 1500 }),
+        (
+            "request",
+            Message::Request { transfer: request, name: name(), need_ms: 1500, priority: Priority::NORMAL },
+        ),
         ("refuse-not-held", Message::Refuse { transfer: request, why: No::NotHeld }),
         ("refuse-busy", Message::Refuse { transfer: request, why: No::Busy }),
         ("cancel", Message::Cancel { transfer: request }),
@@ -79,6 +83,7 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("shuffle", Message::Shuffle { peers: List::clipped([known, acquaintance(None)]) }),
         ("relay", Message::Relay { to: known.peer.id, payload: payload.clone() }),
         ("relayed", Message::Relayed { from: known, payload }),
+        ("priority", Message::Priority { transfer: request, priority: Priority::URGENT }),
     ]
 }
 
@@ -110,11 +115,20 @@ fn golden_vectors_of_every_message_hold() {
 #[test]
 fn every_kind_of_message_has_a_golden_vector() {
     let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
-    assert_eq!(tags, (0..20).collect());
+    assert_eq!(tags, (0..21).collect());
     for (name, message) in every_message() {
         assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
     }
-    assert!(Message::parse(&[20]).is_err(), "a new tag wants a vector");
+    assert!(Message::parse(&[21]).is_err(), "a new tag wants a vector");
+}
+
+#[test]
+fn a_priority_above_the_highest_is_refused() {
+    let mut bytes = Message::Priority { transfer: TransferId(0), priority: Priority::NORMAL }.to_bytes();
+    for (priority, fits) in [(0, true), (3, true), (4, true), (5, false), (255, false)] {
+        *bytes.last_mut().unwrap() = priority;
+        assert_eq!(Message::parse(&bytes).is_ok(), fits, "{priority}");
+    }
 }
 
 #[test]

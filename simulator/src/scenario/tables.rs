@@ -275,6 +275,9 @@ pub(crate) struct Background {
     pub(crate) queue_ms: f64,
     /// The upload's round trip without the queue, in ms.
     pub(crate) rtt_ms: f64,
+    /// Their site has what they give to others yield to everything else on the uplink.
+    #[serde(default)]
+    pub(crate) yields: bool,
     /// It runs from here.
     #[serde(default)]
     pub(crate) from_minute: f64,

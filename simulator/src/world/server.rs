@@ -3,6 +3,7 @@
 use rillcast_core::engine::Input;
 use rillcast_core::protocol::coding::{List, Text};
 use rillcast_core::protocol::id::{Role, SegmentKey, TrackId};
+use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::Duration;
@@ -45,6 +46,7 @@ impl World {
         if !self.is_there(n) || self.without_server(n) {
             return;
         }
+        let yields = self.nodes[n as usize].shared.as_ref().is_some_and(|shared| shared.yields);
         let welcome = Welcome {
             version: 1,
             peer: peer_id(n as usize),
@@ -53,7 +55,7 @@ impl World {
             weight: self.weight(n),
             net: self.network(n),
             server_time_ms: 0,
-            settings: self.settings.clone(),
+            settings: Settings { yields, ..self.settings.clone() },
             publishers: List::clipped([PUBLISHER]),
             publisher_base: Text::clipped(""),
         };

@@ -56,6 +56,8 @@ pub(super) struct SharedUplink {
     from: Duration,
     to: Duration,
     links: Vec<Association>,
+    /// What its viewer uploads is to yield.
+    pub(super) yields: bool,
 }
 
 impl SharedUplink {
@@ -69,6 +71,7 @@ impl SharedUplink {
             from: Duration::from_secs_f64(b.from_minute * 60.0),
             to: Duration::from_secs_f64(b.to_minute * 60.0),
             links: Vec::new(),
+            yields: b.yields,
         }
     }
 

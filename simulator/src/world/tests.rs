@@ -275,8 +275,16 @@ fn a_tcp_upload_alone_fills_its_uplink() {
         scenario.viewers.peers = 1;
         let (up_kbps, queue_ms, rtt_ms) = (10_000.0, 100.0, 40.0);
         let (from_minute, to_minute) = (0.0, 1.0);
-        scenario.background =
-            Some(Background { viewers: 1, flow, up_kbps, queue_ms, rtt_ms, from_minute, to_minute });
+        scenario.background = Some(Background {
+            viewers: 1,
+            flow,
+            up_kbps,
+            queue_ms,
+            rtt_ms,
+            yields: false,
+            from_minute,
+            to_minute,
+        });
         let world = run(&scenario);
         let seconds = &world.ledger.shared_uplinks[0];
         let tcp: u64 = seconds[5..55].iter().map(|s| s.tcp).sum();
@@ -297,6 +305,7 @@ fn two_flows_through_one_queue_share_it() {
         up_kbps: 10_000.0,
         queue_ms: 100.0,
         rtt_ms: 40.0,
+        yields: false,
         from_minute: 0.5,
         to_minute: 1.0,
     });

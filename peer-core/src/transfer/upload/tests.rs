@@ -11,7 +11,8 @@ fn name(block: u16) -> BlockName {
 
 fn promise(link: u32, transfer: TransferId, due_ms: u64) -> Promise {
     let due = Instant::ZERO + Duration::from_millis(due_ms);
-    Promise { link: LinkId(link), transfer, name: name(transfer.0 as u16), len: LEN, due }
+    let priority = Priority::NORMAL;
+    Promise { link: LinkId(link), transfer, name: name(transfer.0 as u16), len: LEN, due, priority }
 }
 
 fn request(n: u32, due_ms: u64) -> Promise {
@@ -19,7 +20,7 @@ fn request(n: u32, due_ms: u64) -> Promise {
 }
 
 fn next(uploads: &mut Uploads) -> Option<Slice> {
-    uploads.next_slice(|_| true, |_, _| true, Instant::ZERO)
+    uploads.next_slice(|_| true, |_, _, _| true, Instant::ZERO)
 }
 
 #[test]
@@ -50,11 +51,11 @@ fn a_slow_uplink_promises_no_more_than_it_can_send_in_time() {
 }
 
 #[test]
-fn a_begun_block_is_finished_first_then_the_soonest_needed_then_what_was_offered() {
+fn a_begun_block_is_finished_first_then_what_was_offered_then_the_soonest_needed() {
     let mut uploads = Uploads::default();
     uploads.queue(request(1, 500), None);
     let begun = next(&mut uploads).expect("queued");
-    uploads.queue(Promise { due: Instant::NEVER, ..promise(2, TransferId::offer(2), 0) }, None);
+    uploads.queue(promise(2, TransferId::offer(2), 0), None);
     uploads.queue(request(3, 100), None);
     uploads.queue(request(4, 50), None);
     let mut order = vec![begun.transfer];
@@ -64,7 +65,7 @@ fn a_begun_block_is_finished_first_then_the_soonest_needed_then_what_was_offered
     }
     order.dedup();
     let requested = TransferId::request;
-    assert_eq!(order, [requested(1), requested(4), requested(3), TransferId::offer(2)]);
+    assert_eq!(order, [requested(1), TransferId::offer(2), requested(4), requested(3)]);
 }
 
 #[test]
@@ -85,9 +86,9 @@ fn a_full_link_does_not_hold_up_another() {
     let mut uploads = Uploads::default();
     uploads.queue(promise(1, TransferId::request(1), 0), None);
     uploads.queue(promise(2, TransferId::request(2), 9), None);
-    let slice = uploads.next_slice(|link| link == LinkId(2), |_, _| true, Instant::ZERO).expect("a slice");
+    let slice = uploads.next_slice(|link| link == LinkId(2), |_, _, _| true, Instant::ZERO).expect("a slice");
     assert_eq!(slice.link, LinkId(2));
-    assert_eq!(uploads.next_slice(|_| true, |_, _| false, Instant::ZERO), None, "the window is closed");
+    assert_eq!(uploads.next_slice(|_| true, |_, _, _| false, Instant::ZERO), None, "the window is closed");
 }
 
 #[test]
@@ -241,4 +242,111 @@ fn offers_and_grants_are_committed_and_requests_are_not() {
     uploads.take_offer(LinkId(2), transfer);
     uploads.queue(promise(2, transfer, 0), None);
     assert_eq!(uploads.committed(), u64::from(LEN));
+}
+
+/// Sends so many blocks, each to its end and at once reported; told back: to how many receivers' numbers.
+fn send(uploads: &mut Uploads, n: usize) -> Vec<LinkId> {
+    let mut order = Vec::new();
+    while order.len() < n {
+        let slice = next(uploads).expect("queued");
+        if slice.offset + slice.len == LEN {
+            uploads.arrived(slice.link, slice.transfer);
+            order.push(slice.link);
+        }
+    }
+    order
+}
+
+/// A queue in which each receiver has so many blocks waiting, of this priority: receiver 1 the first, and so on.
+fn waiting(receivers: &[(u32, Priority)]) -> Uploads {
+    let mut uploads = Uploads::default();
+    for (at, (blocks, priority)) in receivers.iter().enumerate() {
+        for n in 0..*blocks {
+            let transfer = TransferId::request(100 * at as u32 + n);
+            let promise = promise(1 + at as u32, transfer, 500 + u64::from(n));
+            assert_eq!(uploads.queue(Promise { priority: *priority, ..promise }, None), None);
+        }
+    }
+    uploads
+}
+
+fn count(order: &[LinkId], link: u32) -> usize {
+    order.iter().filter(|l| **l == LinkId(link)).count()
+}
+
+fn weight(weight: u8) -> Priority {
+    use rillcast_protocol::coding::Wire;
+    Priority::from_bytes(&[weight]).expect("a priority")
+}
+
+// R12
+#[test]
+fn an_urgent_receiver_gets_as_many_times_a_normal_ones_share_as_its_priority_says() {
+    for times in [2, 3, 4] {
+        let mut uploads = waiting(&[(20, Priority::NORMAL), (40, weight(times))]);
+        let order = send(&mut uploads, 5 * (usize::from(times) + 1));
+        assert!(count(&order, 1).abs_diff(5) <= 1, "{times}: {order:?}");
+    }
+}
+
+// R12: whatever it says of itself, and however much it asks for.
+#[test]
+fn one_urgent_receiver_among_many_gets_no_more_than_four_times_what_each_of_them_gets() {
+    let normal = (6, Priority::NORMAL);
+    let mut uploads = waiting(&[normal, normal, normal, normal, (40, Priority::URGENT)]);
+    let order = send(&mut uploads, 32);
+    assert!((15..=17).contains(&count(&order, 5)), "{order:?}");
+}
+
+// R14
+#[test]
+fn what_yields_goes_when_nothing_else_can_and_is_interrupted() {
+    let mut uploads = waiting(&[(3, Priority::BACKGROUND), (3, Priority::NORMAL), (3, Priority::URGENT)]);
+    assert!(uploads.has_background());
+    assert_eq!(count(&send(&mut uploads, 6), 1), 0);
+    let begun = next(&mut uploads).expect("queued");
+    assert_eq!((begun.link, begun.offset, begun.len), (LinkId(1), 0, SMALL));
+    uploads.queue(promise(2, TransferId::request(900), 9000), None);
+    uploads
+        .queue(Promise { priority: Priority::BACKGROUND, ..promise(3, TransferId::request(901), 0) }, None);
+    assert_eq!(send(&mut uploads, 5), [2, 1, 3, 1, 1].map(LinkId), "the rest of it afterwards");
+    assert!(!uploads.has_background());
+}
+
+// R12
+#[test]
+fn a_change_of_priority_counts_from_the_next_piece_on() {
+    let mut uploads = waiting(&[(4, Priority::BACKGROUND), (4, Priority::NORMAL)]);
+    assert_eq!(send(&mut uploads, 1), [LinkId(2)]);
+    for n in 0..4 {
+        uploads.set_priority(LinkId(1), TransferId::request(n), Priority::NORMAL);
+        uploads.set_priority(LinkId(2), TransferId::request(100 + n), Priority::BACKGROUND);
+    }
+    assert_eq!(send(&mut uploads, 5), [1, 1, 1, 1, 2].map(LinkId));
+    for (link, n) in [(1, 103), (2, 3), (9, 103)] {
+        uploads.set_priority(LinkId(link), TransferId::request(n), Priority::URGENT);
+    }
+    assert!(uploads.queue.iter().all(|u| u.priority.yields()), "nobody else's, and none that is over");
+}
+
+#[test]
+fn no_more_than_a_turn_gathers_for_those_that_can_not_go() {
+    let only = |link: u32, n: usize| {
+        let mut uploads = waiting(&[(30, Priority::NORMAL), (30, Priority::URGENT)]);
+        for _ in 0..2 * n {
+            let slice =
+                uploads.next_slice(|l| l == LinkId(link), |_, _, _| true, Instant::ZERO).expect("room");
+            uploads.arrived(slice.link, slice.transfer);
+        }
+        uploads
+    };
+    let turn = MAX_CREDIT as usize / LEN as usize;
+    for n in [1, turn / 4, turn, 20] {
+        let order = send(&mut only(1, n), 20);
+        let first = order.iter().take_while(|l| **l == LinkId(2)).count();
+        assert_eq!(first, (4 * n).min(turn) + 1, "after {n} normal ones: {order:?}");
+        let order = send(&mut only(2, n), 10);
+        let first = order.iter().take_while(|l| **l == LinkId(1)).count();
+        assert!((1..=turn.div_ceil(4)).contains(&first), "after {n} urgent ones: {order:?}");
+    }
 }

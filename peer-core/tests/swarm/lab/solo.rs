@@ -11,6 +11,7 @@ use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
+use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{BlockName, HaveMap, No, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
@@ -324,6 +325,11 @@ pub fn grant(transfer: TransferId, name: BlockName) -> Message {
 /// No to an offer, by somebody who holds nothing of the segment.
 pub fn decline(transfer: TransferId, why: No) -> Message {
     Message::Decline { transfer, why, blocks: Bits::default() }
+}
+
+/// Asks for a block that its player needs in so many milliseconds, and that is as urgent as others.
+pub fn request(transfer: TransferId, name: BlockName, need_ms: u32) -> Message {
+    Message::Request { transfer, name, need_ms, priority: Priority::NORMAL }
 }
 
 /// The block that was granted under an offer's number.
