@@ -25,6 +25,21 @@ pub fn put_in_order<T, K: Ord>(list: &mut Vec<T>, item: T, key: impl Fn(&T) -> K
     list.insert(at, item);
 }
 
+/// Keeps those of which `keep` says so, in their order. The standard library's `retain` is twice the code for every type, and for every
+/// reason to keep.
+pub fn keep<T>(list: &mut Vec<T>, mut keep: impl FnMut(&mut T) -> bool) {
+    let mut kept = 0;
+    for at in 0..list.len() {
+        if keep(&mut list[at]) {
+            if kept != at {
+                list.swap(kept, at);
+            }
+            kept += 1;
+        }
+    }
+    list.truncate(kept);
+}
+
 /// Pairs in the order of their keys.
 #[derive(Clone, Debug)]
 pub struct Map<K, V> {
@@ -116,7 +131,7 @@ impl<K: Ord, V> Map<K, V> {
 
     /// Keeps the pairs of which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        self.pairs.retain_mut(|(k, v)| keep(k, v));
+        self::keep(&mut self.pairs, |(k, v)| keep(k, v));
     }
 }
 

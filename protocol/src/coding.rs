@@ -325,6 +325,12 @@ impl<T, const MAX: usize> List<T, MAX> {
         Self(items.into_iter().take(MAX).collect())
     }
 
+    /// The first `MAX` of the values in a list: less code than [`clipped`](Self::clipped).
+    pub fn first(mut items: Vec<T>) -> Self {
+        items.truncate(MAX);
+        Self(items)
+    }
+
     /// The values.
     pub fn into_vec(self) -> Vec<T> {
         self.0

@@ -59,19 +59,23 @@ pub enum Side {
 impl Description {
     /// Takes the fields out of an SDP that WebRTC made. `None` where one is missing or out of bounds.
     pub fn from_sdp(sdp: &str) -> Option<Self> {
-        let value = |name: &str| {
-            sdp.lines().find_map(|l| l.trim_end().strip_prefix("a=").and_then(|l| l.strip_prefix(name)))
-        };
-        let hex = value("fingerprint:sha-256 ").or_else(|| value("fingerprint:SHA-256 "))?;
+        let hex =
+            attribute(sdp, b"fingerprint:sha-256 ").or_else(|| attribute(sdp, b"fingerprint:SHA-256 "))?;
         let mut fingerprint = [0u8; 32];
-        let mut digits = hex.split(':');
-        for byte in &mut fingerprint {
-            *byte = u8::from_str_radix(digits.next()?, 16).ok()?;
+        // 32 pairs of digits, with colons between them.
+        if hex.len() != 32 * 3 - 1 {
+            return None;
         }
-        digits.next().is_none().then_some(())?;
+        for (byte, pair) in fingerprint.iter_mut().zip(hex.as_bytes().chunks(3)) {
+            if pair.get(2).is_some_and(|colon| *colon != b':') {
+                return None;
+            }
+            let digit = |at: usize| char::from(pair[at]).to_digit(16);
+            *byte = (digit(0)? << 4 | digit(1)?) as u8;
+        }
         Some(Self {
-            ufrag: Text::new(value("ice-ufrag:")?)?,
-            password: Text::new(value("ice-pwd:")?)?,
+            ufrag: Text::new(attribute(sdp, b"ice-ufrag:")?)?,
+            password: Text::new(attribute(sdp, b"ice-pwd:")?)?,
             fingerprint,
         })
     }
@@ -110,6 +114,15 @@ impl Description {
     }
 }
 
+/// What follows an attribute's name in its line. By bytes: searching for a text brings two kilobytes of algorithm along for every viewer.
+fn attribute<'a>(sdp: &'a str, name: &[u8]) -> Option<&'a str> {
+    let bytes = sdp.as_bytes();
+    let is_here = |at: &usize| bytes[..*at].ends_with(b"\na=") && bytes[*at..].starts_with(name);
+    let start = (0..bytes.len()).find(is_here)? + name.len();
+    let length = bytes[start..].iter().take_while(|b| !b.is_ascii_whitespace()).count();
+    sdp.get(start..start + length)
+}
+
 /// Whether a peer's candidate line may be handed to the WebRTC stack: one line, printable, and a candidate.
 pub fn is_candidate(line: &str) -> bool {
     line.starts_with("candidate:") && line.len() <= 512 && line.bytes().all(|b| (0x20..0x7f).contains(&b))
@@ -132,6 +145,25 @@ mod tests {
         let sdp = description().to_sdp(Side::Offer).expect("plain fields");
         assert_eq!(Description::from_sdp(&sdp), Some(description()));
         assert!(sdp.contains("a=setup:actpass"));
+    }
+
+    #[test]
+    fn a_fingerprint_of_another_form_is_none() {
+        let sdp = description().to_sdp(Side::Offer).expect("plain fields");
+        for (right, wrong) in [
+            ("00:07", "0007"),
+            ("00:07", "00:7"),
+            ("00:07", "00:0g"),
+            ("D9\r", "D9:00\r"),
+            ("\na=finger", " a=finger"),
+        ] {
+            let text = sdp.replace(right, wrong);
+            assert_ne!(text, sdp, "{right}");
+            assert_eq!(Description::from_sdp(&text), None, "{wrong}");
+        }
+        assert_eq!(Description::from_sdp(&sdp.replace("sha-256", "SHA-256")), Some(description()));
+        assert_eq!(Description::from_sdp(&sdp.replace('\r', "")), Some(description()));
+        assert_eq!(Description::from_sdp(""), None);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Signaling {
 
     /// Asks for digests.
     pub(crate) fn want_digests(&self, shell: &Shell, keys: Vec<SegmentKey>) {
-        self.send(shell, &ClientMessage::WantDigests { keys: List::clipped(keys) });
+        self.send(shell, &ClientMessage::WantDigests { keys: List::first(keys) });
     }
 
     /// Sends to a peer by way of the server.
@@ -127,7 +127,7 @@ impl Signaling {
     }
 
     fn say_playing(&self, shell: &Shell) {
-        let tracks = List::clipped(self.playing.borrow().iter().cloned());
+        let tracks = List::first(self.playing.borrow().clone());
         if !tracks.is_empty() {
             self.send(shell, &ClientMessage::Playing { tracks });
         }

@@ -168,7 +168,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn ask_digests(&mut self, link: LinkId, keys: Vec<SegmentKey>) {
         if !keys.is_empty() {
-            self.send(link, Message::WantDigest { keys: List::clipped(keys) });
+            self.send(link, Message::WantDigest { keys: List::first(keys) });
         }
     }
 
@@ -409,7 +409,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.send(link, Message::Digest { digest: (*digest).clone() });
             }
             let map = HaveMap { key, blocks: held.clone() };
-            self.send(link, Message::Have { maps: List::clipped([map]) });
+            self.send(link, Message::Have { maps: List::first(vec![map]) });
         }
     }
 }

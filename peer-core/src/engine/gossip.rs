@@ -119,7 +119,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             peers.extend(picked.and_then(|(_, id)| self.members.link(id)).map(describe));
         }
         if !peers.is_empty() {
-            self.send(to, Message::Shuffle { peers: List::clipped(peers) });
+            self.send(to, Message::Shuffle { peers: List::first(peers) });
         }
     }
 
@@ -189,7 +189,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         l.shown = shown;
         if !maps.is_empty() {
-            self.send(link, Message::Have { maps: List::clipped(maps) });
+            self.send(link, Message::Have { maps: List::first(maps) });
         }
     }
 

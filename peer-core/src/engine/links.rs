@@ -107,7 +107,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             put_in_order(&mut described, entry, |(_, s)| core::cmp::Reverse(s.known_at));
         }
         let maps = described.iter().map(|(key, s)| HaveMap { key: **key, blocks: s.held().clone() });
-        let maps = List::<_, MAX_MAPS>::clipped(maps);
+        let maps = List::<_, MAX_MAPS>::first(maps.collect());
         if !maps.is_empty() {
             self.send(link, Message::Have { maps });
         }

@@ -181,7 +181,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let map = HaveMap { key, blocks: self.taken_of(&key, now) };
         for _ in 0..REMINDED.min(holders.len()) {
             let link = holders.swap_remove(self.rng.below(holders.len()));
-            self.send(link, Message::Have { maps: List::clipped([map.clone()]) });
+            self.send(link, Message::Have { maps: List::first(vec![map.clone()]) });
         }
     }
 
@@ -317,7 +317,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// What neighbours are told of us, once there is anything to tell.
     pub(super) fn profile(&self) -> Option<Message> {
         let (playing, passive, upload) = self.told.clone()?;
-        Some(Message::Profile { playing: List::clipped(playing), passive, upload })
+        Some(Message::Profile { playing: List::first(playing), passive, upload })
     }
 
     /// Tells the neighbours what we play and can give, if that has changed.
@@ -367,7 +367,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let got = core::mem::take(&mut self.got);
         for part in got.chunks(MAX_MAPS) {
             let concerns = |l: &Link| part.iter().any(|map| l.plays(map.key.track)) || l.role == Role::Seed;
-            self.tell_some(&Message::Got { maps: List::clipped(part.iter().cloned()) }, concerns);
+            self.tell_some(&Message::Got { maps: List::first(part.to_vec()) }, concerns);
         }
     }
 }

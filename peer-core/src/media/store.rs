@@ -92,7 +92,7 @@ impl<P: Payload> Store<P> {
             dropped.push(key);
         }
         if !dropped.is_empty() {
-            self.recent.retain(|key| !dropped.contains(key));
+            crate::map::keep(&mut self.recent, |key| !dropped.contains(key));
         }
         dropped
     }

@@ -70,7 +70,7 @@ impl Census {
     pub fn tell(&mut self, now: Instant) -> Slots {
         self.refresh(now);
         let age = |at: Instant| (millis(now.since(at)) / millis(STEP)).min(255) as u8;
-        List::clipped(self.slots.iter().map(|(value, at)| Slot { value: *value, age: age(*at) }))
+        List::first(self.slots.iter().map(|(value, at)| Slot { value: *value, age: age(*at) }).collect())
     }
 
     fn refresh(&mut self, now: Instant) {

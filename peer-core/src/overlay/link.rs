@@ -4,6 +4,7 @@ use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 
+use crate::map::keep;
 use crate::media::Bits;
 use crate::time::{Duration, Instant, Rate, micros};
 use crate::wire::message::{No, Playing};
@@ -128,7 +129,7 @@ impl Link {
 
     /// It says that it fetches these blocks from the source.
     pub fn claim(&mut self, key: SegmentKey, blocks: core::ops::Range<u16>, now: Instant) {
-        self.claims.retain(|(_, _, until)| *until > now);
+        keep(&mut self.claims, |(_, _, until)| *until > now);
         if self.claims.len() < MAX_CLAIMS {
             self.claims.push((key, blocks, now + CLAIM));
         }
@@ -136,8 +137,8 @@ impl Link {
 
     /// Forgets what has ended.
     pub fn forget_old(&mut self, now: Instant) {
-        self.claims.retain(|(_, _, until)| *until > now);
-        self.pauses.retain(|(_, until)| *until > now);
+        keep(&mut self.claims, |(_, _, until)| *until > now);
+        keep(&mut self.pauses, |(_, until)| *until > now);
     }
 
     /// Whether a claim of it covers the block.
@@ -164,7 +165,7 @@ impl Link {
             No::InFlight => Duration::from_millis(400),
             No::NoDigest | No::NotHeld => Duration::from_millis(300),
         };
-        self.pauses.retain(|(_, until)| *until > now);
+        keep(&mut self.pauses, |(_, until)| *until > now);
         if self.pauses.len() < MAX_PAUSES {
             self.pauses.push((key, now + pause));
         }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{SourceError, Via};
+use crate::map::keep;
 use crate::media::{Bits, Segment};
 use crate::overlay::Populations;
 use crate::payload::Payload;
@@ -123,10 +124,10 @@ impl<P: Payload> Scheduler<P> for Hybrid {
 
 impl Hybrid {
     fn forget_old(&mut self, now: Instant) {
-        self.backoff.retain(|(_, until)| *until > now);
-        self.asked.retain(|(_, at)| now.since(*at) < ASK_AGAIN);
-        self.reminded.retain(|(_, at)| now.since(*at) < REMIND);
-        self.spent.retain(|(_, _, at)| now.since(*at) < Duration::from_secs(30));
+        keep(&mut self.backoff, |(_, until)| *until > now);
+        keep(&mut self.asked, |(_, at)| now.since(*at) < ASK_AGAIN);
+        keep(&mut self.reminded, |(_, at)| now.since(*at) < REMIND);
+        keep(&mut self.spent, |(_, _, at)| now.since(*at) < Duration::from_secs(30));
     }
 
     /// Since when the publisher's copy of a group is known to be spent.

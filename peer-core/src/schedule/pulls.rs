@@ -5,6 +5,7 @@ use std::ops::Range;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::engine::io::LinkId;
+use crate::map::keep;
 use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
@@ -79,7 +80,7 @@ impl Pulls {
         }
         let mut all = true;
         for block in blocks {
-            holders.retain(|h| self.load[h.at].1 < PULLS_PER_LINK * if h.seed { 4 } else { 1 });
+            keep(&mut holders, |h| self.load[h.at].1 < PULLS_PER_LINK * if h.seed { 4 } else { 1 });
             if holders.is_empty() || self.total >= PULLS {
                 return false;
             }

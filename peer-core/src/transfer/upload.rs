@@ -4,7 +4,7 @@
 //! needed. To a receiver of urgent ones goes up to four times what goes to one of normal ones, while both wait. What yields goes when
 //! nothing else can, and is interrupted.
 
-use crate::map::Map;
+use crate::map::{Map, keep};
 
 use rillcast_protocol::id::SegmentKey;
 
@@ -262,7 +262,7 @@ impl Uploads {
     /// The receiver wants no more of it. Told back: what is on its way to all receivers, and for how long what had gone out of this has been.
     pub fn cancel(&mut self, link: LinkId, transfer: TransferId, now: Instant) -> Option<(u64, Duration)> {
         self.offers.remove(&(link, transfer));
-        self.queue.retain(|u| !(u.link == link && u.transfer == transfer));
+        keep(&mut self.queue, |u| !(u.link == link && u.transfer == transfer));
         let out = self.out();
         let (_, bytes, at) = self.unreported.remove(&(link, transfer))?;
         self.leaving.push((bytes, at));
@@ -284,7 +284,7 @@ impl Uploads {
 
     /// A link is gone; told back: bytes sent to it that nobody will report.
     pub fn drop_link(&mut self, link: LinkId) -> u64 {
-        self.queue.retain(|u| u.link != link);
+        keep(&mut self.queue, |u| u.link != link);
         self.offers.retain(|(l, _), _| *l != link);
         let lost =
             self.unreported.iter().filter(|((l, _), _)| *l == link).map(|(_, (_, b, _))| u64::from(*b)).sum();
@@ -296,7 +296,7 @@ impl Uploads {
     pub fn give_up_waiting(&mut self) -> Vec<(LinkId, TransferId)> {
         self.offers.clear();
         let refused = self.queue.iter().filter(|u| u.sent == 0).map(|u| (u.link, u.transfer)).collect();
-        self.queue.retain(|u| u.sent > 0);
+        keep(&mut self.queue, |u| u.sent > 0);
         refused
     }
 
@@ -317,7 +317,7 @@ impl Uploads {
         let out = self.out();
         let limit = LEFT + uplink.unwrap_or(UNKNOWN).time_for(out + out / 8);
         let mut left = 0;
-        self.leaving.retain(|(bytes, at)| {
+        keep(&mut self.leaving, |(bytes, at)| {
             let gone = now.since(*at) > limit;
             left += if gone { u64::from(*bytes) } else { 0 };
             !gone
@@ -345,7 +345,7 @@ impl Uploads {
         self.offers.retain(|_, (_, at, _)| !stale(at, OFFER));
         let before = self.out();
         self.unreported.retain(|_, (_, _, at)| !stale(at, UNREPORTED));
-        self.leaving.retain(|(_, at)| !stale(at, UNREPORTED));
+        keep(&mut self.leaving, |(_, at)| !stale(at, UNREPORTED));
         (offers, before - self.out())
     }
 }
