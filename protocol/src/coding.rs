@@ -434,3 +434,29 @@ macro_rules! wire_enum {
         }
     };
 }
+
+/// Declares an enum without fields whose wire form is a tag byte.
+#[macro_export]
+macro_rules! wire_tags {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $($(#[$vmeta:meta])* $tag:literal => $variant:ident),* $(,)?
+    }) => {
+        $(#[$meta])*
+        pub enum $name { $($(#[$vmeta])* $variant),* }
+        impl $crate::coding::Wire for $name {
+            fn encode(&self, w: &mut $crate::coding::Writer) {
+                w.byte(match self { $(Self::$variant => $tag),* });
+            }
+            fn decode(r: &mut $crate::coding::Reader<'_>) -> Self {
+                let tag = r.byte();
+                match tag {
+                    $($tag => Self::$variant,)*
+                    _ => {
+                        r.fail($crate::coding::DecodeError::Tag(tag));
+                        [$(Self::$variant),*][0]
+                    }
+                }
+            }
+        }
+    };
+}

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::coding::{DecodeError, Reader, Wire, Writer};
-use crate::wire_struct;
+use crate::coding::{Reader, Wire, Writer};
+use crate::{wire_struct, wire_tags};
 
 macro_rules! byte_id {
     ($(#[$meta:meta])* $name:ident, $n:literal) => {
@@ -134,59 +134,25 @@ impl Wire for BlockIndex {
     }
 }
 
-/// What a peer is in its swarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Plays the stream.
-    Viewer,
-    /// A native node that serves and may publish digests.
-    Seed,
-}
-
-impl Wire for Role {
-    fn encode(&self, w: &mut Writer) {
-        w.byte(match self {
-            Self::Viewer => 0,
-            Self::Seed => 1,
-        });
-    }
-    fn decode(r: &mut Reader<'_>) -> Self {
-        match r.byte() {
-            0 => Self::Viewer,
-            1 => Self::Seed,
-            tag => {
-                r.fail(DecodeError::Tag(tag));
-                Self::Viewer
-            }
-        }
+wire_tags! {
+    /// What a peer is in its swarm.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Role {
+        /// Plays the stream.
+        0 => Viewer,
+        /// A native node that serves and may publish digests.
+        1 => Seed,
     }
 }
 
-/// The delivery protocol. HLS and DASH of one video are different bytes, so they never share a swarm (H10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Delivery {
-    /// HTTP Live Streaming, RFC 8216.
-    Hls,
-    /// ISO/IEC 23009-1.
-    Dash,
-}
-
-impl Wire for Delivery {
-    fn encode(&self, w: &mut Writer) {
-        w.byte(match self {
-            Self::Hls => 0,
-            Self::Dash => 1,
-        });
-    }
-    fn decode(r: &mut Reader<'_>) -> Self {
-        match r.byte() {
-            0 => Self::Hls,
-            1 => Self::Dash,
-            tag => {
-                r.fail(DecodeError::Tag(tag));
-                Self::Hls
-            }
-        }
+wire_tags! {
+    /// The delivery protocol. HLS and DASH of one video are different bytes, so they never share a swarm (H10).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Delivery {
+        /// HTTP Live Streaming, RFC 8216.
+        0 => Hls,
+        /// ISO/IEC 23009-1.
+        1 => Dash,
     }
 }
 

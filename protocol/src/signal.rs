@@ -2,11 +2,11 @@
 //!
 //! Join first; the answer is `Welcome` or `Refused`. Afterwards either side speaks when it has something to say.
 
-use crate::coding::{Blob, DecodeError, List, Reader, Text, Wire, Writer};
+use crate::coding::{Blob, List, Text, Wire};
 use crate::digest::SegmentDigest;
 use crate::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use crate::settings::Settings;
-use crate::{wire_enum, wire_struct};
+use crate::{wire_enum, wire_struct, wire_tags};
 
 /// Longest message either side takes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -137,40 +137,22 @@ wire_enum! {
     }
 }
 
-/// Why the server refuses or ends a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedCode {
-    /// The message couldn't be read, or came at the wrong time.
-    Malformed,
-    /// No common version.
-    Version,
-    /// Site unknown, or page's origin not on its list.
-    Site,
-    /// Not authorised.
-    Unauthorised,
-    /// Too many connections or messages.
-    RateLimited,
-    /// The server is full or shutting down; come back later.
-    Unavailable,
-}
-
-impl Wire for RefusedCode {
-    fn encode(&self, w: &mut Writer) {
-        w.byte(*self as u8);
-    }
-    fn decode(r: &mut Reader<'_>) -> Self {
-        match r.byte() {
-            0 => Self::Malformed,
-            1 => Self::Version,
-            2 => Self::Site,
-            3 => Self::Unauthorised,
-            4 => Self::RateLimited,
-            5 => Self::Unavailable,
-            tag => {
-                r.fail(DecodeError::Tag(tag));
-                Self::Malformed
-            }
-        }
+wire_tags! {
+    /// Why the server refuses or ends a connection.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum RefusedCode {
+        /// The message couldn't be read, or came at the wrong time.
+        0 => Malformed,
+        /// No common version.
+        1 => Version,
+        /// Site unknown, or page's origin not on its list.
+        2 => Site,
+        /// Not authorised.
+        3 => Unauthorised,
+        /// Too many connections or messages.
+        4 => RateLimited,
+        /// The server is full or shutting down; come back later.
+        5 => Unavailable,
     }
 }
 

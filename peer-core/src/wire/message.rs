@@ -7,7 +7,7 @@ use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
 use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
-use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct};
+use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct, wire_tags};
 
 use crate::engine::io::MAX_CONTROL;
 use crate::media::Bits;
@@ -98,40 +98,22 @@ wire_struct! {
     }
 }
 
-/// Why a transfer isn't to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum No {
-    /// Have it.
-    Held,
-    /// It is on its way from somebody else.
-    InFlight,
-    /// Not playing that.
-    Unwanted,
-    /// Don't know its digest yet; ask again.
-    NoDigest,
-    /// Don't hold it (any more).
-    NotHeld,
-    /// Too much to do.
-    Busy,
-}
-
-impl Wire for No {
-    fn encode(&self, w: &mut Writer) {
-        w.byte(*self as u8);
-    }
-    fn decode(r: &mut Reader<'_>) -> Self {
-        match r.byte() {
-            0 => Self::Held,
-            1 => Self::InFlight,
-            2 => Self::Unwanted,
-            3 => Self::NoDigest,
-            4 => Self::NotHeld,
-            5 => Self::Busy,
-            tag => {
-                r.fail(DecodeError::Tag(tag));
-                Self::Busy
-            }
-        }
+wire_tags! {
+    /// Why a transfer isn't to be.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum No {
+        /// Have it.
+        0 => Held,
+        /// It is on its way from somebody else.
+        1 => InFlight,
+        /// Not playing that.
+        2 => Unwanted,
+        /// Don't know its digest yet; ask again.
+        3 => NoDigest,
+        /// Don't hold it (any more).
+        4 => NotHeld,
+        /// Too much to do.
+        5 => Busy,
     }
 }
 
