@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::switches::Mechanism;
 use crate::time::{Duration, Instant};
 use crate::wire::Message;
-use crate::wire::message::{Acquaintance, HaveMap, MAX_ACQUAINTANCES, Playing};
+use crate::wire::message::{Acquaintance, HaveMap, MAX_ACQUAINTANCES, MAX_MAPS, Playing};
 
 use super::{Engine, LinkId, Output};
 
@@ -172,7 +172,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let covers = |(track, numbers): &&(TrackId, Range<u64>)| {
                 *track == playing.track
                     && numbers.start <= playing.next
-                    && playing.next + SHOW_AGAIN < numbers.end
+                    && playing.next.saturating_add(SHOW_AGAIN) < numbers.end
             };
             if let Some(known) = l.shown.iter().find(covers) {
                 shown.push(known.clone());
@@ -180,11 +180,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             let held = self.store.from(playing.track, playing.next);
             let held = held.filter(|(_, s)| s.digest().is_some() && !s.held().is_empty());
-            let before = maps.len();
-            maps.extend(held.take(SHOWN).map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() }));
+            // Who plays more tracks than a message has room for is shown the others when it says so again.
+            let (before, room) = (maps.len(), SHOWN.min(MAX_MAPS - maps.len()));
+            if room == 0 {
+                break;
+            }
+            maps.extend(held.take(room).map(|(key, s)| HaveMap { key: *key, blocks: s.held().clone() }));
             // What comes later, it is told of.
-            let all = maps.len() - before < SHOWN;
-            let end = maps.last().filter(|_| !all).map_or(u64::MAX, |map| map.key.number + 1);
+            let all = maps.len() - before < room;
+            let end = maps.last().filter(|_| !all).map_or(u64::MAX, |map| map.key.number.saturating_add(1));
             shown.push((playing.track, playing.next..end));
         }
         l.shown = shown;

@@ -30,6 +30,8 @@ const SMALL: u32 = 8 * 1024;
 const MAX_CREDIT: i32 = 4 * 64 * 1024;
 /// Sent bytes that aren't reported as arrived count as lost after this time.
 const UNREPORTED: Duration = Duration::from_millis(6000);
+/// Cancelled transfers that are remembered each by itself, until they have left.
+pub const MAX_LEAVING: usize = 64;
 /// Believed of an uplink of which nothing is known, for the time that cancelled bytes take to leave it.
 const UNKNOWN: Rate = Rate::new(40_000);
 /// So much later than our uplink needs, they have left it at least, and wait at the receiver's end.
@@ -263,9 +265,13 @@ impl Uploads {
     pub fn cancel(&mut self, link: LinkId, transfer: TransferId, now: Instant) -> Option<(u64, Duration)> {
         self.offers.remove(&(link, transfer));
         keep(&mut self.queue, |u| !(u.link == link && u.transfer == transfer));
-        let out = self.out();
+        let (out, full) = (self.out(), self.leaving.len() >= MAX_LEAVING);
         let (_, bytes, at) = self.unreported.remove(&(link, transfer))?;
-        self.leaving.push((bytes, at));
+        // A receiver that cancels as fast as it asks fills no memory.
+        match self.leaving.last_mut().filter(|_| full) {
+            Some(last) => *last = (last.0 + bytes, at),
+            None => self.leaving.push((bytes, at)),
+        }
         Some((out, now.since(at)))
     }
 

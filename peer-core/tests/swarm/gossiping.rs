@@ -126,6 +126,7 @@ fn on_demand_a_neighbour_is_shown_what_we_hold_of_what_it_needs_next() {
     assert_eq!(shown(70), (70..80).collect::<Vec<_>>(), "to the end");
     assert_eq!(shown(79), [], "all that comes later it is told of");
     assert_eq!(shown(30), (30..62).collect::<Vec<_>>(), "it has jumped back");
+    assert_eq!(shown(u64::MAX), [], "whatever it says");
 }
 
 #[test]

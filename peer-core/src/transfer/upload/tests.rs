@@ -185,6 +185,21 @@ fn what_is_cancelled_is_still_on_its_way() {
     }
 }
 
+// H6
+#[test]
+fn who_asks_and_cancels_without_end_fills_no_memory_and_no_byte_is_forgotten() {
+    let mut uploads = Uploads::default();
+    let mut bytes = 0;
+    for n in 1..=MAX_LEAVING as u32 + 2 {
+        uploads.queue(request(n, 0), None);
+        bytes += u64::from(next(&mut uploads).expect("a slice").len);
+        uploads.cancel(LinkId(1), TransferId::request(n), Instant::ZERO);
+        assert_eq!(uploads.leaving.len(), MAX_LEAVING.min(n as usize));
+    }
+    assert_eq!(uploads.settle(None, |_| true, Instant::ZERO + Duration::from_secs(3600)), bytes);
+    assert!(uploads.leaving.is_empty());
+}
+
 #[test]
 fn an_offer_that_nobody_answers_ends() {
     let mut uploads = Uploads::default();
