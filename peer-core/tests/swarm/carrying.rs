@@ -28,6 +28,11 @@ fn relayed(from: usize, text: &[u8]) -> Message {
     Message::Relayed { from, payload: Blob::new(text).expect("short") }
 }
 
+fn tells_of(peer: usize) -> Message {
+    let playing = Some(Playing { track: MAIN, next: 9 });
+    Message::Shuffle { peers: List::clipped([Acquaintance { peer: described(peer, Role::Viewer), playing }]) }
+}
+
 fn carried(solo: &mut Solo, link: LinkId) -> Vec<(Acquaintance, Vec<u8>)> {
     let signal = |m| match m {
         Message::Relayed { from, payload } => Some((from, payload.as_slice().to_vec())),
@@ -117,9 +122,7 @@ fn a_caller_for_whom_there_is_no_room_is_told_so() {
 fn whoever_turns_us_away_is_called_again_later_and_not_at_once() {
     let mut solo = Solo::viewer();
     let link = solo.neighbour(1);
-    let told =
-        Acquaintance { peer: described(7, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
-    solo.hear(link, Message::Shuffle { peers: List::clipped([told]) });
+    solo.hear(link, tells_of(7));
     let calls = |solo: &Solo| solo.connects.iter().filter(|peer| **peer == peer_id(7)).count();
     // More often than a peer that can't be reached is tried.
     for n in 1..=5 {
@@ -180,9 +183,7 @@ fn nobody_is_called_in_our_own_name_or_in_that_of_one_cut_off_or_while_switched_
 fn signals_go_the_way_by_which_their_receiver_became_known() {
     let mut solo = Solo::viewer();
     let link = solo.neighbour(1);
-    let told =
-        Acquaintance { peer: described(7, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
-    solo.hear(link, Message::Shuffle { peers: List::clipped([told]) });
+    solo.hear(link, tells_of(7));
     solo.introduce(8, Role::Viewer);
     solo.wait(Duration::from_millis(600));
     assert!([7, 8].iter().all(|n| solo.connects.contains(&peer_id(*n))), "{:?}", solo.connects);

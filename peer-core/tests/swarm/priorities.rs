@@ -151,6 +151,13 @@ impl Bench {
         }
     }
 
+    /// What is done in `time` after `before`, when what was on its way at first has come.
+    fn measure(&mut self, before: u64, time: u64, wants: [(usize, Priority); 2]) {
+        self.run(before, wants);
+        self.done.clear();
+        self.run(time, wants);
+    }
+
     fn got(&self, of: usize) -> usize {
         self.done.iter().filter(|(link, _)| *link == self.links[of]).count()
     }
@@ -160,9 +167,7 @@ impl Bench {
 #[test]
 fn of_two_receivers_the_urgent_one_gets_four_times_as_much() {
     let mut bench = Bench::new(SLOW);
-    bench.run(2000, [(5, URGENT), (4, NORMAL)]);
-    bench.done.clear();
-    bench.run(10_000, [(5, URGENT), (4, NORMAL)]);
+    bench.measure(2000, 10_000, [(5, URGENT), (4, NORMAL)]);
     let ratio = bench.got(0) as f64 / bench.got(1) as f64;
     assert!((3.4..4.6).contains(&ratio), "{} and {} blocks", bench.got(0), bench.got(1));
     let used = bench.done.len() * BLOCK * 100 / (SLOW * 10_000);
@@ -178,16 +183,12 @@ fn a_transfer_that_becomes_urgent_or_normal_again_gets_its_share_within_two_bloc
         // What the window has let out already is in the uplink's queue.
         bench.change(urgent, URGENT);
         bench.change(other, NORMAL);
-        bench.run(400, wants);
-        bench.done.clear();
-        bench.run(1600, wants);
+        bench.measure(400, 1600, wants);
         let (more, less) = (bench.got(urgent), bench.got(other));
         assert!(more >= 3 * less && less > 0, "{more} and {less}");
     }
     bench.change(0, NORMAL);
-    bench.run(400, [(4, NORMAL), (4, NORMAL)]);
-    bench.done.clear();
-    bench.run(3000, [(4, NORMAL), (4, NORMAL)]);
+    bench.measure(400, 3000, [(4, NORMAL), (4, NORMAL)]);
     assert!(bench.got(0).abs_diff(bench.got(1)) <= 2, "{} and {}", bench.got(0), bench.got(1));
 }
 
@@ -217,9 +218,7 @@ fn prefetching_delays_nothing_that_has_a_deadline() {
 #[test]
 fn while_something_with_a_deadline_waits_nothing_is_prefetched() {
     let mut bench = Bench::new(SLOW);
-    bench.run(5000, [(3, PREFETCH), (4, NORMAL)]);
-    bench.done.clear();
-    bench.run(5000, [(3, PREFETCH), (4, NORMAL)]);
+    bench.measure(5000, 5000, [(3, PREFETCH), (4, NORMAL)]);
     assert!(bench.got(1) > 30 && bench.got(0) <= 1, "{} and {}", bench.got(0), bench.got(1));
 }
 
