@@ -273,9 +273,6 @@ mod tests {
         }
         assert!((5..=6).contains(&slowdowns), "{slowdowns} in a minute");
         assert!(empty < 6_000, "{empty} ms of a minute");
-        for bases in &path.bases {
-            assert!(*bases < u64::MAX);
-        }
         assert_eq!(path.bases, path.rtts, "each way has been seen without a queue");
     }
 
