@@ -100,6 +100,13 @@ pub(crate) struct Viewers {
     /// Besides, so large a share leaves each minute whatever it wanted to watch, each followed by somebody else.
     #[serde(default)]
     pub(crate) churn_per_minute: f64,
+    /// Milliseconds between two turns of a page, on average: a busy one takes what has come meanwhile all at once.
+    #[serde(default = "eight")]
+    pub(crate) turn_ms: f64,
+}
+
+fn eight() -> f64 {
+    8.0
 }
 
 /// At which moments viewers come.
@@ -244,6 +251,7 @@ impl Scenario {
         ensure!((1..=100_000).contains(&viewers.peers), "viewers.peers must be 1 to 100000");
         within("viewers.come_within_seconds", viewers.come_within_seconds, 0.0, 86_400.0)?;
         within("viewers.churn_per_minute", viewers.churn_per_minute, 0.0, 10.0)?;
+        within("viewers.turn_ms", viewers.turn_ms, 0.001, 2000.0)?;
         law("viewers.session_seconds", &viewers.session_seconds)?;
         law("links.up_kbps", &links.up_kbps)?;
         law("links.down_kbps", &links.down_kbps)?;

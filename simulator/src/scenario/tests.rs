@@ -68,6 +68,7 @@ fn the_base_tables_refuse_what_lies_outside_their_limits() {
     limits("viewers", "peers", "", &["1", "100000"], &["0", "100001"]);
     limits("viewers", "come_within_seconds", "", &["0", "86400"], &["-1", "86401"]);
     limits("viewers", "churn_per_minute", "", &["0", "10"], &["-0.1", "10.1"]);
+    limits("viewers", "turn_ms", "", &["0.001", "2000"], &["0", "2001"]);
     limits("links", "correlation", "", &["0", "1"], &["-0.1", "1.1"]);
     limits("links", "up_over_demand", "", &["0.001", "1000"], &["0", "1001"]);
     limits("site", "ratio", "", &["0", "655"], &["-1", "656"]);

@@ -10,19 +10,18 @@ use crate::media::{Lump, holds, number_of};
 
 /// A page's timers are no finer.
 const TIMER: Duration = Duration::from_millis(1);
-/// A page that is busy takes what has come meanwhile all at once: so many microseconds lie between two turns of a viewer, 4 ms are
-/// waited on average. Calls that come together cost less, for the engine is in the cache.
-const TURNS: u64 = 8000;
 
-/// The first turn of a viewer at `when` or later. Each has moments of its own.
-pub(super) fn turn(n: u32, when: Instant) -> Instant {
-    let first = mix(u64::from(n) ^ 0x7042) % TURNS;
-    let past = when.as_micros().saturating_sub(first) % TURNS;
-    match past {
-        _ if when.as_micros() < first => Instant::from_micros(first),
-        0 => when,
-        past => when + Duration::from_micros(TURNS - past),
+/// The first turn of a viewer at `when` or later, of turns that lie `apart` microseconds apart on average: a page takes what has come
+/// meanwhile all at once. Each span of that length has one turn, at a moment of its own for each viewer. Calls that come together cost
+/// less, for the engine is in the cache.
+pub(super) fn turn(n: u32, when: Instant, apart: u64) -> Instant {
+    if when == Instant::NEVER {
+        return when;
     }
+    let moment = |span: u64| span * apart + mix(u64::from(n) << 40 ^ span) % apart;
+    let span = when.as_micros() / apart;
+    let this = moment(span);
+    Instant::from_micros(if this >= when.as_micros() { this } else { moment(span + 1) })
 }
 
 impl World {
@@ -78,7 +77,7 @@ impl World {
     fn set_timer(&mut self, n: u32) {
         let earliest = self.now + TIMER;
         let Some(engine) = &self.nodes[n as usize].engine else { return };
-        let wanted = turn(n, engine.poll_timeout().max(earliest));
+        let wanted = turn(n, engine.poll_timeout().max(earliest), self.turns);
         let node = self.node(n);
         node.timer.wanted = wanted;
         if wanted < node.timer.queued {
@@ -152,17 +151,19 @@ mod tests {
     #[test]
     fn what_comes_between_two_turns_waits_for_the_second() {
         let at = Instant::from_micros;
-        for n in 0..200 {
-            let first = turn(n, at(1_000_000));
-            assert!((1_000_000..1_000_000 + TURNS).contains(&first.as_micros()));
-            let next = at(first.as_micros() + TURNS);
-            for later in [1, TURNS / 2, TURNS] {
-                assert_eq!(turn(n, at(first.as_micros() + later)), next);
+        for apart in [1, 8000, 250_000] {
+            let mut turns = 0;
+            let mut when = at(0);
+            while when.as_micros() < 200 * apart {
+                let turn = turn(7, when, apart);
+                assert!(turn >= when && turn.as_micros() < when.as_micros() + 2 * apart);
+                assert_eq!(super::turn(7, turn, apart), turn, "it is its turn");
+                assert_eq!(super::turn(7, at((when.as_micros() + turn.as_micros()) / 2), apart), turn);
+                (turns, when) = (turns + 1, turn + Duration::from_micros(1));
             }
-            assert_eq!(turn(n, first), first, "it is its turn");
-            assert!(turn(n, Instant::ZERO).as_micros() < TURNS);
-            assert_eq!(turn(n, Instant::NEVER), Instant::NEVER);
+            assert!((199..=201).contains(&turns), "one in each span: {turns}");
+            assert_eq!(turn(7, Instant::NEVER, apart), Instant::NEVER);
         }
-        assert_ne!(turn(1, at(1_000_000)), turn(2, at(1_000_000)), "moments of its own");
+        assert_ne!(turn(1, at(1_000_000), 8000), turn(2, at(1_000_000), 8000), "moments of its own");
     }
 }

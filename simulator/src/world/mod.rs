@@ -146,6 +146,8 @@ pub(crate) struct World {
     /// Signaling is away; some are cut off.
     outage: bool,
     partition: bool,
+    /// Microseconds between two turns of a page.
+    turns: u64,
     sharing: Option<Sharing>,
     /// The enterprises' lines.
     lines: Vec<Line>,
@@ -184,6 +186,7 @@ impl World {
             place_in: HashMap::new(),
             outage: false,
             partition: false,
+            turns: (scenario.viewers.turn_ms * 1000.0) as u64,
             sharing: Sharing::new(&scenario.source),
             lines: Vec::new(),
             playing: BTreeMap::new(),
@@ -253,7 +256,7 @@ impl World {
 
     fn schedule(&mut self, when: Instant, event: Event) {
         let when = when.max(self.now);
-        let when = event.called().map_or(when, |n| calls::turn(n, when));
+        let when = event.called().map_or(when, |n| calls::turn(n, when, self.turns));
         self.queue.push(when, event);
     }
 
