@@ -26,6 +26,8 @@ const ANSWER: Duration = Duration::from_millis(2000);
 const BEHIND: u64 = 12;
 /// Round trips of links that speak are measured this often.
 const MEASURE_EVERY: Duration = Duration::from_millis(20_000);
+/// The window allows for answers that take so much longer than the shortest. What a busy page takes is no queue of ours; more may be one.
+const BUSY: Duration = Duration::from_millis(200);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
@@ -174,12 +176,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         for link in quiet {
             self.ping(link, now);
         }
-        let (mut sum, mut measured) = (0, 0);
-        for rtt in self.members.links().filter_map(|(_, l)| l.rtt) {
-            (sum, measured) = (sum + micros(rtt), measured + 1);
+        let (mut rtts, mut busy, mut measured) = (0, 0, 0);
+        for (_, l) in self.members.links() {
+            let Some(rtt) = l.rtt else { continue };
+            let over = l.delay.saturating_sub(rtt).min(BUSY);
+            (rtts, busy, measured) = (rtts + micros(rtt), busy + micros(over), measured + 1);
         }
-        if let Some(mean) = sum.checked_div(measured) {
-            self.pacer.set_rtt(mean);
+        if measured > 0 {
+            self.pacer.set_rtt(rtts / measured, busy / measured);
         }
         self.members.links_mut().for_each(|(_, l)| l.forget_old(now));
         // Far behind a live edge nobody needs anything; on demand, anything may be jumped to.

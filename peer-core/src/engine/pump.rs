@@ -22,8 +22,8 @@ const LINK_BUFFER: u32 = 48 * 1024;
 const RESETTLE: Duration = Duration::from_millis(60);
 /// Neighbours reminded at a time.
 const REMINDED: usize = 4;
-/// From an offer to its grant, or so.
-const ANSWER_MS: u64 = 150;
+/// From an offer to its grant, a round trip and so many microseconds pass.
+const ANSWER: u64 = 150_000;
 /// Uplinks that haven't been measured, in bytes/s.
 const UNKNOWN_UPLINK: u32 = 250_000;
 const SEED_UPLINK: u32 = 3_500_000;
@@ -144,7 +144,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let transfer = TransferId::request(self.next_request);
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 let priority = Priority::of(&self.timeline, &name.key, due, now);
-                if len > 0 && self.downloads.begin(link, transfer, name, len, priority, now) {
+                let expected = self.members.link(link).map_or(now, |l| l.answers(now));
+                if len > 0 && self.downloads.begin(link, transfer, name, len, priority, expected) {
                     let need_ms = millis(due.since(now)).min(600_000) as u32;
                     self.send(link, Message::Request { transfer, name, need_ms, priority });
                 }
@@ -309,7 +310,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             (_, 0) => UNKNOWN_UPLINK,
             (_, rate) => rate,
         };
-        let bytes = u64::from(rate) * ANSWER_MS / 1000;
+        let bytes = u64::from(rate) * (ANSWER + self.pacer.answer()) / 1_000_000;
         // A measured rate is remembered for seconds; what yields comes back sooner.
         bytes.max(self.pacer.yielding.window())
     }

@@ -53,6 +53,8 @@ pub struct Link {
     pub pinged: Instant,
     /// Smallest round trip of late.
     pub rtt: Option<Duration>,
+    /// Mean round trip of late: what an answer takes, busy pages and queues included.
+    pub delay: Duration,
     /// The smallest since then.
     period: (Duration, Instant),
     /// Bytes in its bulk buffer, as far as we know.
@@ -92,6 +94,7 @@ impl Link {
             heard: now,
             pinged: now,
             rtt: None,
+            delay: Duration::ZERO,
             period: (Duration::MAX, now),
             buffered: 0,
             received: 0,
@@ -177,10 +180,16 @@ impl Link {
         self.pauses.iter().filter(|(k, until)| k == key && *until > now).map(|(_, until)| *until).max()
     }
 
+    /// When a block that it is asked for should have begun to come. Busy pages answer by fits and starts: four of their mean round trips
+    /// aren't rare, and who asks elsewhere too early gets the block twice.
+    pub fn answers(&self, now: Instant) -> Instant {
+        now + (self.delay * 4).min(SLOWEST)
+    }
+
     /// How long a block takes from it, as far as it says what its uplink carries: it may have another one to send first.
     pub fn takes(&self) -> Duration {
         let rate = Rate::new(u64::from(if self.upload == 0 { UNKNOWN_UPLINK } else { self.upload }));
-        (rate.time_for(3 * u64::from(BLOCK)) + self.rtt.unwrap_or_default()).min(SLOWEST)
+        (rate.time_for(3 * u64::from(BLOCK)) + self.delay).min(SLOWEST)
     }
 
     /// Takes a round trip, of which so many microseconds were due to a queue on our own uplink; told back: by how many it was longer than
@@ -189,6 +198,7 @@ impl Link {
         let first = Duration::from_micros(micros(sample).saturating_sub(queue));
         let mut rtt = self.rtt.unwrap_or(first).min(sample);
         self.period.0 = self.period.0.min(sample);
+        self.delay = if self.rtt.is_none() { sample } else { (self.delay * 7 + sample) / 8 };
         if now > self.period.1 + PERIOD {
             // What was smaller before this period is forgotten.
             (rtt, self.period) = (self.period.0, (Duration::MAX, now));

@@ -30,8 +30,9 @@ pub struct Pacer {
     best: Option<(Rate, Instant)>,
     sample: Option<(Instant, u64)>,
     limited: bool,
-    /// In microseconds.
+    /// In microseconds: see [`Pacer::set_rtt`].
     rtt: u64,
+    busy: u64,
     cap: Option<Rate>,
     tokens: u64,
     refilled: Instant,
@@ -47,6 +48,7 @@ impl Default for Pacer {
             sample: None,
             limited: false,
             rtt: 0,
+            busy: 0,
             cap: None,
             tokens: 0,
             refilled: Instant::ZERO,
@@ -60,9 +62,14 @@ impl Pacer {
         self.cap = cap;
     }
 
-    /// Takes the links' mean round trip, in microseconds.
-    pub fn set_rtt(&mut self, rtt: u64) {
-        self.rtt = rtt;
+    /// Takes the links' mean shortest round trip, in microseconds, and how much longer an answer is to be expected to take.
+    pub fn set_rtt(&mut self, rtt: u64, busy: u64) {
+        (self.rtt, self.busy) = (rtt, busy);
+    }
+
+    /// What an answer takes, in microseconds.
+    pub fn answer(&self) -> u64 {
+        self.rtt + self.busy
     }
 
     /// Whether `bytes` more may go now. A block that has begun is finished whatever the window: half of it is of no use to anybody.
@@ -151,7 +158,7 @@ impl Pacer {
 
     fn resize(&mut self) {
         let Some((best, _)) = self.best else { return };
-        let time = self.rtt + QUEUE;
+        let time = self.answer() + QUEUE;
         let window = best.bytes_per_second().saturating_mul(time) / 1_000_000;
         // Some receivers report late. What would fill half a second isn't too much, if it isn't more than three blocks.
         let least = (best.bytes_per_second() / 2).clamp(MIN_WINDOW, 2 * MIN_WINDOW);
@@ -182,7 +189,7 @@ mod tests {
     /// Sends all that is admitted over a path of `rate` bytes/s and `rtt` for `secs`; told back: bytes that arrived and the most that was
     /// ever on its way.
     fn over(pacer: &mut Pacer, rate: u64, rtt_ms: u64, secs: u64) -> (u64, u64) {
-        pacer.set_rtt(rtt_ms * 1000);
+        pacer.set_rtt(rtt_ms * 1000, 0);
         let mut reports = std::collections::VecDeque::new();
         let (mut free_at, mut arrived, mut most) = (0u64, 0, 0);
         for now in 0..secs * 1000 {
