@@ -197,7 +197,7 @@ macro_rules! shipped {
     ($($name:literal),*) => { [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*] };
 }
 
-const SHIPPED: [(&str, &str); 17] = shipped![
+const SHIPPED: [(&str, &str); 18] = shipped![
     "peer2view",
     "single-bitrate",
     "broadband-2026",
@@ -214,7 +214,8 @@ const SHIPPED: [(&str, &str); 17] = shipped![
     "vod",
     "uhd",
     "background",
-    "polluters"
+    "polluters",
+    "busy-pages"
 ];
 
 impl Scenario {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rillcast_protocol::coding::List;
+use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::index::Index;
@@ -60,9 +61,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.digest_offered(digest, Some(link), now);
             }
             Message::Offer { transfer, name, blocks } => self.offered(link, transfer, name, blocks, now),
-            Message::Grant { transfer, name, blocks } => self.granted(link, transfer, name, blocks),
+            Message::Grant { transfer, name, blocks } => self.granted(link, transfer, name, blocks, now),
             Message::Decline { transfer, why, blocks } => {
-                if let Some(name) = self.uploads.take_offer(link, transfer) {
+                if let Some((name, at)) = self.uploads.take_offer(link, transfer) {
+                    self.answered(link, now.since(at));
                     self.index.merge(link, name.key, &blocks);
                     if why == No::Held {
                         self.index.add(link, name.key, name.block.0);
@@ -115,12 +117,20 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 let sample = now.since(Instant::from_micros(stamp));
                 // A stamp that isn't ours would teach us nonsense.
                 if stamp <= now.as_micros() && sample < Duration::from_secs(30) {
+                    self.answered(link, sample);
                     let queue = self.pacer.yielding.queue(now);
                     if let Some(l) = self.members.link_mut(link) {
                         self.pacer.yielding.measured(l.measure(sample, queue, now));
                     }
                 }
             }
+        }
+    }
+
+    /// An answer took so long. One that waited for our own blocks to leave says nothing of the neighbour.
+    fn answered(&mut self, link: LinkId, time: Duration) {
+        if self.pacer.in_flight() <= 2 * u64::from(BLOCK) {
+            self.with(link, |l| l.answered(time));
         }
     }
 
@@ -264,7 +274,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn has_capacity(&self, key: &SegmentKey, now: Instant) -> bool {
         const AHEAD_MS: u64 = 1000;
         let Some(rate) = self.sources.throughput(now) else { return true };
-        let block = u64::from(rillcast_protocol::digest::BLOCK);
+        let block = u64::from(BLOCK);
         let coming = self.downloads.sure(now) as u64 * block + self.sources.outstanding(now);
         if coming >= (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block) {
             return false;
@@ -323,12 +333,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn granted(&mut self, link: LinkId, transfer: TransferId, name: BlockName, blocks: Bits) {
+    fn granted(&mut self, link: LinkId, transfer: TransferId, name: BlockName, blocks: Bits, now: Instant) {
         self.index.merge(link, name.key, &blocks);
-        if self.uploads.take_offer(link, transfer).is_none() {
+        let Some((_, at)) = self.uploads.take_offer(link, transfer) else {
             // It came too late for the offer. Without a word its sender would wait for the block until its lease ends.
             return self.send(link, Message::Refuse { transfer, why: No::Busy });
-        }
+        };
+        self.answered(link, now.since(at));
         self.promise(link, transfer, name, Instant::ZERO, Priority::NORMAL);
     }
 

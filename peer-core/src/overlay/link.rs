@@ -192,13 +192,17 @@ impl Link {
         (rate.time_for(3 * u64::from(BLOCK)) + self.delay).min(SLOWEST)
     }
 
+    /// Takes a round trip, whatever it was due to.
+    pub fn answered(&mut self, sample: Duration) {
+        self.delay = if self.delay.is_zero() { sample } else { (self.delay * 7 + sample) / 8 };
+    }
+
     /// Takes a round trip, of which so many microseconds were due to a queue on our own uplink; told back: by how many it was longer than
     /// the smallest. Only of the first such a queue is taken away: whom we meet while there is one has never been seen without.
     pub fn measure(&mut self, sample: Duration, queue: u64, now: Instant) -> u64 {
         let first = Duration::from_micros(micros(sample).saturating_sub(queue));
         let mut rtt = self.rtt.unwrap_or(first).min(sample);
         self.period.0 = self.period.0.min(sample);
-        self.delay = if self.rtt.is_none() { sample } else { (self.delay * 7 + sample) / 8 };
         if now > self.period.1 + PERIOD {
             // What was smaller before this period is forgotten.
             (rtt, self.period) = (self.period.0, (Duration::MAX, now));
@@ -284,6 +288,23 @@ mod tests {
             let over = link.measure(ms(sample), 0, Instant::ZERO + Duration::from_secs(at));
             assert_eq!((link.rtt, over), (Some(ms(rtt)), (sample - rtt) * 1000), "{sample} after {at} s");
         }
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_this_neighbour_takes_and_not_for_ever() {
+        let (mut link, ms) = (link(), Duration::from_millis);
+        assert_eq!(link.answers(Instant::ZERO), Instant::ZERO, "nothing known yet");
+        link.measure(ms(40), 0, Instant::ZERO);
+        link.answered(ms(40));
+        assert_eq!(link.answers(Instant::ZERO), Instant::ZERO + ms(160));
+        (0..40).for_each(|_| link.answered(ms(500)));
+        let waits = link.answers(Instant::ZERO).since(Instant::ZERO);
+        assert!(waits > ms(1900) && waits <= ms(2000), "{waits:?}");
+        assert_eq!(link.rtt, Some(ms(40)), "a page's delay is no path's");
+        (0..40).for_each(|_| link.answered(ms(30_000)));
+        assert_eq!(link.answers(Instant::ZERO), Instant::ZERO + SLOWEST);
+        (0..60).for_each(|_| link.answered(ms(40)));
+        assert!(link.answers(Instant::ZERO) < Instant::ZERO + ms(250), "busy no more");
     }
 
     #[test]

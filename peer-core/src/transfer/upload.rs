@@ -149,8 +149,8 @@ impl Uploads {
     }
 
     /// An offer is declined, withdrawn or granted; told back: what it was.
-    pub fn take_offer(&mut self, link: LinkId, transfer: TransferId) -> Option<BlockName> {
-        self.offers.remove(&(link, transfer)).map(|(name, ..)| name)
+    pub fn take_offer(&mut self, link: LinkId, transfer: TransferId) -> Option<(BlockName, Instant)> {
+        self.offers.remove(&(link, transfer)).map(|(name, at, _)| (name, at))
     }
 
     /// Queues a block, the soonest needed first. Where more waits than the uplink, as last measured, sends in a little over a second,

@@ -198,6 +198,17 @@ fn seeds_publish_what_is_watched_and_give_it() {
 }
 
 #[test]
+fn busy_pages_get_little_twice() {
+    let world = run(&Scenario::load("busy-pages").expect("ships"));
+    let sum = |of: fn(&Node) -> u64| world.nodes.iter().map(of).sum::<u64>();
+    let (peers, wasted) = (sum(|n| n.taken.peers), sum(|n| n.taken.wasted));
+    let source = sum(|n| n.taken.rescue + n.taken.election);
+    assert!(wasted * 100 < peers * 5, "{wasted} bytes in vain beside {peers}");
+    assert!(source * 4 < peers, "{source} bytes from the source, {peers} from viewers");
+    assert_eq!(stalls(&world), 0);
+}
+
+#[test]
 fn loss_holds_an_association_to_what_its_law_says() {
     // 0.5 % of the packets at a round trip of 50 ms are 0.4 MB/s, as measured with several libraries.
     let rate = wires::association_rate(Duration::from_millis(25), 0.068);
