@@ -182,8 +182,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let over = l.delay.saturating_sub(rtt).min(BUSY);
             (rtts, busy, measured) = (rtts + micros(rtt), busy + micros(over), measured + 1);
         }
-        if measured > 0 {
-            self.pacer.set_rtt(rtts / measured, busy / measured);
+        let mean = |sum: u64| sum.checked_div(measured);
+        if let (Some(rtt), Some(busy)) = (mean(rtts), mean(busy)) {
+            self.pacer.set_rtt(rtt, busy);
         }
         self.members.links_mut().for_each(|(_, l)| l.forget_old(now));
         // Far behind a live edge nobody needs anything; on demand, anything may be jumped to.
