@@ -359,6 +359,9 @@ impl Hybrid {
         // An office elects for itself: each fetches its own copy.
         let whole = view.office.map_or(Populations::of_track(want.key.track), Populations::of_site);
         let size = view.populations.size(whole);
+        // The publisher's copy would mostly go to others, and they to theirs.
+        let minor =
+            view.office.is_some() && size * 2 < view.populations.size(Populations::of_track(want.key.track));
         let unseen = size.saturating_sub(voters.len() as u64 + 1);
         let large = unseen > LARGE;
         let copies = (unseen / PER_COPY).clamp(1, COPIES) * ONE;
@@ -389,7 +392,7 @@ impl Hybrid {
             let spent = self.spent_since(&want.key, group);
             let rank = election::rank(&want.key, group, own, voters.iter().copied(), (unseen, mean as u16));
             // The publisher's copy is for whoever comes first. In a large swarm nobody knows who is, so that a few ask for it.
-            let asks = (!large || rank < ASKERS * ONE) && view.office.is_none();
+            let asks = (!large || rank < ASKERS * ONE) && !minor;
             let hosted = hosted && view.switches.has(Mechanism::PublisherCopy);
             let via = if hosted && spent.is_none() && asks { Via::Publisher } else { Via::Origin };
             if via == Via::Origin && !view.timeline.is_listed(&want.key) {

@@ -157,6 +157,18 @@ fn all_that_enters_an_office_goes_over_its_line() {
     assert!(came < demand);
 }
 
+// R26: where all are colleagues, nobody else would have any use of the publisher's copy.
+#[test]
+fn an_office_that_is_the_whole_swarm_takes_the_publishers_copy() {
+    let mut scenario = small();
+    scenario.sites =
+        Some(Sites { count: 1, share: 1.0, wan_kbps: Law::Fixed { value: 50_000.0 }, lan_kbps: 1e6 });
+    let world = run(&scenario);
+    let sum = |of: fn(&Node) -> u64| world.nodes.iter().map(of).sum::<u64>();
+    let (hosted, elected) = (sum(|n| n.taken.publisher), sum(|n| n.taken.election));
+    assert!(hosted > elected * 2, "{hosted} bytes of the publisher's, {elected} elected");
+}
+
 #[test]
 fn a_thin_line_is_never_overrun() {
     let mut scenario = small();
