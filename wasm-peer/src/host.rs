@@ -153,6 +153,11 @@ impl Host {
         Self(peer)
     }
 
+    /// Whether it gave this number.
+    pub(crate) fn is(&self, peer: u32) -> bool {
+        self.0 == peer
+    }
+
     /// Calls `wake` after so many milliseconds, instead of when it was asked to before.
     pub(crate) fn wake(&self, milliseconds: f64) {
         raw::wake(self.0, milliseconds);

@@ -17,7 +17,7 @@
 
 // Browser objects belong to one thread, and so does everything here: `Rc`, `Cell` and `RefCell` throughout.
 mod alarm;
-mod api;
+pub mod api;
 mod check;
 mod driver;
 mod host;
@@ -28,7 +28,6 @@ mod signaling;
 mod source;
 mod table;
 
-pub use api::Peer;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]

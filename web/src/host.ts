@@ -5,6 +5,8 @@
  * Texts and bytes of its own are named by their place in its memory and their length.
  */
 
+/** As the glue exports it, whose own functions would only call these. A truth is 0 or 1. */
+export type Engine = Omit<typeof import("../pkg/rillcast.js"), "default" | "initSync">;
 /** A number for bytes that are kept here, and how many they are. */
 export type Kept = [kept: number, length: number];
 /** What the page's script does for a peer, by name. */
@@ -17,16 +19,19 @@ const decoder = new TextDecoder();
 let last = 0;
 /** The engine's. */
 export let memory: WebAssembly.Memory;
+/** What it can be told; `wasm-peer/src/api.rs` says what each function does. */
+export let engine: Engine;
 
 const next = () => {
-  // The engine's numbers have 32 bits.
-  last = (last + 1) >>> 0;
+  // The engine's numbers have 32 bits, and come back with a sign.
+  last = (last + 1) & 0x7fffffff;
   return last;
 };
 
-/** Says what the engine's memory is, before anything else. */
-export function setMemory(engine: WebAssembly.Memory): void {
-  memory = engine;
+/** Says where the engine is, before anything else. */
+export function setEngine(exports: Engine & { memory: WebAssembly.Memory }): void {
+  engine = exports;
+  memory = exports.memory;
 }
 
 /** The peer is gone: nothing more is done for it. */

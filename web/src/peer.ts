@@ -1,8 +1,20 @@
 /** The way between the page's script and the wasm shell: loads it, and passes calls on in both directions. */
 
-import { initSync, Peer } from "../pkg/rillcast.js";
+import { initSync } from "../pkg/rillcast.js";
 import { verify } from "./ed25519.js";
-import { bytes, enter, type Host, keep, leave, memory, part, setMemory, text } from "./host.js";
+import {
+  bytes,
+  type Engine,
+  engine,
+  enter,
+  type Host,
+  keep,
+  leave,
+  memory,
+  part,
+  setEngine,
+  text,
+} from "./host.js";
 import { type FetchEvents, Fetches } from "./io/fetches.js";
 import { Socket, type SocketEvents } from "./io/socket.js";
 import { type WireEvents, Wires } from "./io/wires.js";
@@ -176,7 +188,9 @@ async function compile(url: string): Promise<WebAssembly.Module> {
 
 /** Loads the wasm, once per page. */
 export function load(wasm: string): Promise<unknown> {
-  module ??= compile(wasm).then((module) => setMemory(initSync({ module }).memory));
+  module ??= compile(wasm).then((module) =>
+    setEngine(initSync({ module }) as unknown as Engine & { memory: WebAssembly.Memory }),
+  );
   module.catch(() => {
     module = undefined;
   });
@@ -231,33 +245,30 @@ function readStats(values: number[]): PeerStats {
   );
 }
 
+/** What the engine can be told: bytes and texts as they are, without its number for the peer. */
+type Said = number | boolean | string | Uint8Array;
+type Told = WireEvents & FetchEvents & SocketEvents & Record<keyof Engine, (...args: Said[]) => number>;
+
+const tellable = (said: Said): number[] =>
+  typeof said === "string" || typeof said === "object" ? keep(said) : [Number(said)];
+
 const place = ({ sn, cc, part }: SegmentPlace) => [sn, cc, part] as const;
 
 /** Makes a peer; `load` must be through. */
 export const createPeer: PeerMaker = (options, events, request) => {
   const socket = new URL("/ws", options.signal);
   socket.protocol = socket.protocol.replace("http", "ws");
-  let engine: Peer | undefined;
+  let peer = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stats: number[] = [];
 
   // Bytes and texts are kept here, and their numbers told.
-  const told: WireEvents & FetchEvents & SocketEvents = {
-    described: (link, sdp) => engine?.described(link, ...keep(sdp)),
-    foundCandidate: (link, candidate) => engine?.foundCandidate(link, ...keep(candidate)),
-    opened: (link) => engine?.opened(link),
-    lost: (link) => engine?.lost(link),
-    control: (link, message) => engine?.control(link, ...keep(message)),
-    bulk: (link, message) => engine?.bulk(link, ...keep(message)),
-    drained: (link, buffered) => engine?.drained(link, buffered),
-    sourceHead: (...args) => engine?.sourceHead(...args),
-    sourceData: (id, data) => engine?.sourceData(id, ...keep(data)),
-    sourceEnd: (id) => engine?.sourceEnd(id),
-    sourceFailed: (id) => engine?.sourceFailed(id),
-    socketOpened: () => engine?.socketOpened(),
-    socketMessage: (message) => engine?.socketMessage(...keep(message)),
-    socketClosed: () => engine?.socketClosed(),
-  };
+  const told = new Proxy({} as Told, {
+    get:
+      (_, name: keyof Engine) =>
+      (...args: Said[]) =>
+        (engine[name] as (...numbers: number[]) => unknown)(peer, ...args.flatMap(tellable)),
+  });
   const tell = () => told;
   const wires = new Wires(tell);
   const fetches = new Fetches(tell);
@@ -267,7 +278,7 @@ export const createPeer: PeerMaker = (options, events, request) => {
   const host: Host = {
     wake(milliseconds) {
       clearTimeout(timer);
-      timer = setTimeout(() => engine?.wake(), milliseconds);
+      timer = setTimeout(() => told.wake(), milliseconds);
     },
     fetch(id, at, length, start, end, origin, urgent) {
       const url = text(at, length);
@@ -282,7 +293,7 @@ export const createPeer: PeerMaker = (options, events, request) => {
       const copies = [bytes(key, KEY), bytes(message, length), bytes(signature, SIGNATURE)] as const;
       const [a, b, c] = copies.map((view) => view.slice()) as [Uint8Array, Uint8Array, Uint8Array];
       verify(a, b, c).then(
-        (ok) => engine?.verdict(id, ok),
+        (ok) => told.verdict(id, ok),
         // Nobody lied: left unchecked, the segment comes from the source.
         (error) => console.warn("Rillcast: can't verify:", error),
       );
@@ -320,13 +331,11 @@ export const createPeer: PeerMaker = (options, events, request) => {
     },
   };
   const { site, content, token, store } = options;
-  const number = enter(host);
-  engine = Peer.join(number, ...keep(socket.href), ...keep(site), ...keep(content), ...keep(token), store);
-  if (!engine) {
-    leave(number);
+  peer = enter(host);
+  if (!told.join(socket.href, site, content, token, store)) {
+    leave(peer);
     throw new Error("site (64 bytes), content (2048) or token (4096) is too long");
   }
-  const joined = engine;
   return {
     timeline(playlist, audio, live, segments) {
       const numbers = new Float64Array(segments.length * NUMBERS);
@@ -334,26 +343,26 @@ export const createPeer: PeerMaker = (options, events, request) => {
         numbers.set([s.sn, s.cc, s.part, s.start * 1000, s.duration * 1000, ...s.range], i * NUMBERS);
       });
       const urls = segments.map((s) => s.url).join("\0");
-      joined.timeline(...keep(playlist), audio, live, ...keep(new Uint8Array(numbers.buffer)), ...keep(urls));
+      told.timeline(playlist, audio, live, new Uint8Array(numbers.buffer), urls);
     },
     demand: (playlist, s, { firstByteMs, wholeMs }) =>
-      joined.demand(...keep(playlist), ...place(s), ...keep(s.url), ...s.range, firstByteMs, wholeMs),
+      told.demand(playlist, ...place(s), s.url, ...s.range, firstByteMs, wholeMs),
     handed: (playlist, s, { bytes, firstByteMs, transferMs }) =>
-      joined.handed(...keep(playlist), ...place(s), bytes, firstByteMs, transferMs),
-    cancel: (id) => joined.cancel(id),
-    playhead: (...args) => joined.playhead(...args),
-    conditions: (...args) => joined.conditions(...args),
-    watched: (...args) => joined.watched(...args),
+      told.handed(playlist, ...place(s), bytes, firstByteMs, transferMs),
+    cancel: (id) => told.cancel(id),
+    playhead: (...args) => told.playhead(...args),
+    conditions: (...args) => told.conditions(...args),
+    watched: (...args) => told.watched(...args),
     stats() {
-      joined.stats();
+      told.stats();
       return readStats(stats);
     },
     close() {
       clearTimeout(timer);
       try {
-        joined.close();
+        told.close();
       } finally {
-        leave(number);
+        leave(peer);
       }
     },
   };

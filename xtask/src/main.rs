@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod glue;
 mod launch;
 mod names;
 mod native;

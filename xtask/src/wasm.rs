@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::glue;
 use crate::names;
 use crate::order;
 use crate::proc;
@@ -114,7 +115,8 @@ fn inputs(workspace: &Workspace, module: &Path) -> Result<Stamp> {
     // The lock files have the versions of wasm-bindgen and of wasm-opt.
     let locks = [workspace.root.join("Cargo.lock"), workspace.web().join(WEB_LOCK)];
     let mut inputs = Inputs::of("wasm glue").file(module)?.file(&locks[0])?.file(&locks[1])?;
-    inputs = inputs.text(include_str!("names.rs")).text(include_str!("order.rs"));
+    inputs =
+        inputs.text(include_str!("names.rs")).text(include_str!("glue.rs")).text(include_str!("order.rs"));
     for argument in SHRINK.iter().chain(&ARRANGE).chain(&FEATURES) {
         inputs = inputs.text(argument);
     }
@@ -145,14 +147,14 @@ fn write_glue(module: &Path, folder: &Path) -> Result<()> {
         )
 }
 
-/// Short names between the two. The types of the glue's own interface stay true; those of the module, which nobody
+/// Short names between the two, and no more code than numbers need. The types of the glue's own interface stay true; those of the module, which nobody
 /// uses, wouldn't.
 fn shorten(folder: &Path) -> Result<()> {
-    let (module, glue) = (folder.join(MODULE), folder.join(format!("{NAME}.js")));
+    let (module, script) = (folder.join(MODULE), folder.join(format!("{NAME}.js")));
     let read = |path: &Path| fs::read(path).with_context(|| format!("could not read {}", path.display()));
-    let text = String::from_utf8(read(&glue)?).context("wasm-bindgen's glue is no text")?;
-    let (short_module, short_glue) = names::shorten(&read(&module)?, &text)?;
-    for (path, contents) in [(&module, short_module), (&glue, short_glue.into_bytes())] {
+    let text = String::from_utf8(read(&script)?).context("wasm-bindgen's glue is no text")?;
+    let (short_module, short_glue) = names::shorten(&read(&module)?, &glue::shorten(&text))?;
+    for (path, contents) in [(&module, short_module), (&script, short_glue.into_bytes())] {
         fs::write(path, contents).with_context(|| format!("could not write {}", path.display()))?;
     }
     let types = folder.join(format!("{MODULE}.d.ts"));
