@@ -28,7 +28,6 @@ mod signaling;
 mod source;
 mod table;
 
-
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
