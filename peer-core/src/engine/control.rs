@@ -273,9 +273,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// needed before it.
     fn has_capacity(&self, key: &SegmentKey, now: Instant) -> bool {
         const AHEAD_MS: u64 = 1000;
-        let Some(rate) = self.sources.throughput(now) else { return true };
+        let outstanding = self.sources.outstanding(now);
+        // Of a downlink that nothing is known of, the first picture gets all.
+        let Some(rate) = self.sources.throughput(now) else { return outstanding == 0 };
         let block = u64::from(BLOCK);
-        let coming = self.downloads.sure(now) as u64 * block + self.sources.outstanding(now);
+        let coming = self.downloads.sure(now) as u64 * block + outstanding;
         if coming >= (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block) {
             return false;
         }

@@ -249,7 +249,9 @@ impl Hybrid {
         let remind_from = want.deadline.minus(NEEDED);
         let viewers = view.populations.size(Populations::of_track(want.key.track));
         let few = viewers <= FEW && now >= remind_from;
-        if !want.live || few || !has(Mechanism::Offers) {
+        if !want.demanded && !view.timeline.has_started() {
+            // The first picture gets all of the way to us.
+        } else if !want.live || few || !has(Mechanism::Offers) {
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else if now < remind_from {
             plan.at(remind_from);

@@ -15,13 +15,13 @@ pub(crate) fn offload(summaries: &[Summary], results: &[RunResult]) -> String {
         label: format!("{:.1}%", summary.savings * 100.0),
         mark: Some(summary.bound),
     });
-    drawing.bars(area(0.0), "Savings at the source (line: best possible)", 1.0, &savings);
+    drawing.bars(area(0.0), "Savings (line: best possible)", 1.0, &savings);
     let copies = bars(&|summary| Bar {
         value: summary.copies,
         label: format!("{:.2}", summary.copies),
         mark: Some(summary.copies_bound),
     });
-    drawing.bars(area(1.0), "Copies fetched from the source (line: fewest)", top(&copies), &copies);
+    drawing.bars(area(1.0), "Copies fetched (line: fewest)", top(&copies), &copies);
     let latency = bars(&|summary| Bar {
         value: summary.latency_s.unwrap_or(0.0),
         label: summary.latency_s.map_or_else(|| "-".to_owned(), |latency| format!("{latency:.1} s")),

@@ -61,7 +61,9 @@ impl Drawing {
                 base - y(bar.value),
                 colour(index)
             );
-            self.text(x + width / 2.0, y(bar.value) - 5.0, "middle", 11.0, &bar.label);
+            // Where a line runs just above the bar, the number stands above that.
+            let above = bar.mark.map(y).filter(|at| (y(bar.value) - 20.0..y(bar.value)).contains(at));
+            self.text(x + width / 2.0, above.unwrap_or(y(bar.value)) - 5.0, "middle", 11.0, &bar.label);
             if let Some(mark) = bar.mark {
                 self.line(x - 3.0, y(mark), x + width + 3.0, y(mark), "#111827", 1.5);
             }
