@@ -213,7 +213,9 @@ impl Hybrid {
                 let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
                 let outstanding = view.sources.outstanding(now);
                 // As a player alone would, one segment after the other: both at once would make the first one late.
-                if view.sources.first_before(&want.key, now).is_some() {
+                let before =
+                    |a: &Action| matches!(a, Action::Fetch { key, .. } if key.place() < want.key.place());
+                if view.sources.first_before(&want.key, now).is_some() || actions.iter().any(before) {
                     return plan.at(now + TICK);
                 }
                 // More than the way to us takes in good time would only wait, and make others wait.

@@ -3,6 +3,7 @@
 use crate::map::Map;
 use std::ops::Range;
 
+use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::SegmentKey;
 
 use crate::engine::io::{FetchId, Via};
@@ -197,7 +198,11 @@ impl<P: Payload> Sources<P> {
     /// is full.
     fn hangs(&self, fetch: &Fetch<P>, now: Instant) -> bool {
         let silent = now.since(fetch.moved);
-        silent >= STALLED && (now.since(self.moved) >= STALLED / 2 || silent >= STALLED * 4)
+        // On a narrow one that takes its time.
+        let more =
+            self.meter.rate.map_or(Duration::ZERO, |r| Rate::new(r as u64).time_for(2 * u64::from(BLOCK)));
+        let more = more.min(STALLED * 2);
+        silent >= STALLED + more && (now.since(self.moved) >= STALLED / 2 + more || silent >= STALLED * 4)
     }
 
     /// Bytes that the source is about to bring. Those of a fetch that hangs aren't coming.
@@ -422,5 +427,16 @@ mod tests {
         assert!(sources.covered(&key(), 9, just).is_empty());
         sources.begin(key(), None, (0, 0), Via::Origin, just);
         assert_eq!(sources.covered(&key(), 3, just).list(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn on_a_narrow_way_silence_is_no_hanging() {
+        for (bytes_per_second, more_ms) in [(32_768, 2000), (1000, 5000), (1_000_000, 65)] {
+            let mut sources = Sources::<Vec<u8>>::default();
+            fetched(&mut sources, bytes_per_second * 100, 0, 100_000);
+            sources.begin(key(), Some(0..1), (0, 32_768), Via::Origin, after(100_000));
+            assert!(sources.covers(&key(), 0, after(102_499 + more_ms)), "{bytes_per_second}");
+            assert!(!sources.covers(&key(), 0, after(102_501 + more_ms)), "{bytes_per_second}");
+        }
     }
 }
