@@ -20,6 +20,7 @@ use crate::http::{self, Front};
 use crate::hub::Hub;
 use crate::listen::{self, Gate, Server};
 use crate::options::Options;
+use crate::proxy::Proxies;
 use crate::site::{SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
@@ -156,6 +157,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let server = Server {
         router: http::router(front),
         gate: Gate::new(&hub.limits, hub.metrics.clone()),
+        proxies: Proxies::new(&options.trusted_proxy),
         handshake: hub.limits.handshake(),
         http: Duration::from_secs(hub.limits.http_secs),
         stop: stopped,

@@ -149,6 +149,12 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         return Err(wrong_version(join.version));
     }
     let is_seed = join.role == Role::Seed;
+    let Some(address) = request.caller.client else {
+        hub.metrics.joins_refused_total.up();
+        let message =
+            "the proxy in front of this server doesn't say for whom it asks; have it set X-Forwarded-For";
+        return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
+    };
     let (site, swarm) = hub.admit(&join, request.origin.as_deref(), is_seed)?;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
@@ -157,7 +163,7 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         id: peer,
         role: join.role,
         publisher: join.publisher,
-        net: hub.locate(swarm, request.caller.address.ip()),
+        net: hub.locate(swarm, address),
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),
