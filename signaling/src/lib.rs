@@ -3,12 +3,14 @@
 //!
 //! - [`options`], [`limits`], [`site`]: everything that can be set
 //! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
+//! - [`auth`]: who may join
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
 //! - [`stun`], [`bundle`], [`admin`], [`metrics`]: what else the binary does
 
 pub mod admin;
+pub mod auth;
 pub mod bundle;
 pub mod cidr;
 pub mod content;

@@ -47,7 +47,7 @@ pub struct Options {
     /// Believe proxies at these addresses (10.0.0.0/8, say) whom they ask for, by X-Forwarded-For. Repeatable.
     #[arg(long, value_name = "CIDR")]
     pub trusted_proxy: Vec<Cidr>,
-    /// Serve addresses other than loopback although nobody is asked for authorisation.
+    /// Serve addresses other than loopback although sites without keys ask nobody for authorisation.
     #[arg(long)]
     pub insecure_open: bool,
 }
