@@ -3,7 +3,7 @@
 //! - [`keys`]: what tokens are verified with; a key decides the algorithm, a token's header never does
 //! - [`claims`], [`window`]: what a token may say; [`check`]: whether that allows this join
 //! - [`replay`]: whether the token has been used elsewhere
-//! - [`mint`]: making tokens, for the command, for examples and tests
+//! - [`mint`], [`show`]: making tokens and taking them apart, for the command, for examples and tests
 //! - [`crypto`]: what signs and verifies
 //!
 //! Nothing is decided in favour of a joiner because something can't be read or remembered (H3).
@@ -21,6 +21,7 @@ pub mod crypto;
 pub mod keys;
 pub mod mint;
 pub mod replay;
+pub mod show;
 pub mod window;
 
 /// Who may join a site without keys.

@@ -13,4 +13,5 @@ mod proxies;
 mod publishing;
 mod sites;
 mod start;
+mod token_command;
 mod tokens;
