@@ -7,14 +7,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rillcast_protocol::id::{PeerId, SwarmId};
+use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::{ClientMessage, Join, Network, RefusedCode, ServerMessage};
 use rillcast_publisher::{Event, Publisher};
 use tokio::sync::mpsc;
 
+use crate::auth::replay::Memory;
+use crate::auth::{Asker, Denied, Grant, Open, Question};
 use crate::content;
 use crate::hosted::Host;
 use crate::limits::Limits;
+use crate::listen::group;
 use crate::metrics::Metrics;
 use crate::network::network;
 use crate::site::{SettingsError, SettingsFile, Site, SiteFile, Sites};
@@ -33,6 +36,17 @@ pub struct Refused {
     pub message: String,
 }
 
+/// A join that may go on.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The site, as it is now.
+    pub site: Arc<Site>,
+    /// Where it leads to.
+    pub swarm: SwarmId,
+    /// What the token gives.
+    pub grant: Grant,
+}
+
 /// Everything that connections share.
 #[derive(Debug)]
 pub struct Hub {
@@ -44,17 +58,28 @@ pub struct Hub {
     pub host: Arc<Host>,
     publisher: Option<Publisher>,
     secret: [u8; 32],
+    open: Open,
+    tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
 }
 
 impl Hub {
     /// A hub without swarms. `secret` keeps swarm ids from being guessed; the same secret gives the same ids again.
-    pub fn new(limits: Limits, sites: Sites, publisher: Option<Publisher>, secret: [u8; 32]) -> Arc<Self> {
+    /// `open` says who may join sites without keys.
+    pub fn new(
+        limits: Limits,
+        sites: Sites,
+        publisher: Option<Publisher>,
+        secret: [u8; 32],
+        open: Open,
+    ) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
         let keep = Duration::from_secs(limits.hosted_secs);
         Arc::new(Self {
             host: Host::new(limits.hosted_bytes, keep, metrics.clone()),
+            open,
+            tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,
             publisher,
@@ -65,12 +90,8 @@ impl Hub {
     }
 
     /// Checks a join and says which swarm it leads to.
-    pub fn admit(
-        &self,
-        join: &Join,
-        origin: Option<&str>,
-        is_seed: bool,
-    ) -> Result<(Arc<Site>, SwarmId), Refused> {
+    pub fn admit(&self, join: &Join, asker: Asker<'_>) -> Result<Admission, Refused> {
+        let is_seed = join.role == Role::Seed;
         let refuse = |code, message: String| {
             self.metrics.joins_refused_total.up();
             Err(Refused { code, message })
@@ -82,13 +103,25 @@ impl Hub {
                 format!("site {name:?} isn't known here; add [sites.{name}] to the server's settings file"),
             );
         };
-        if !site.allows_origin(origin, is_seed) {
-            let origin = origin.unwrap_or("(none)");
+        if !site.allows_origin(asker.origin, is_seed) {
+            let origin = asker.origin.unwrap_or("(none)");
             return refuse(
                 RefusedCode::Site,
                 format!("pages of {origin} may not join site {name}; add the origin to its `origins`"),
             );
         }
+        let content = content::canonical(join.content.as_str(), site.multi_cdn);
+        let grant = match self.authorise(&site, join, asker, &content) {
+            Ok(grant) => grant,
+            Err(denied) => {
+                self.metrics.tokens_refused_total.up();
+                let code = match denied {
+                    Denied::MemoryFull => RefusedCode::Unavailable,
+                    _ => RefusedCode::Unauthorised,
+                };
+                return refuse(code, format!("site {name:?}: {denied}"));
+            }
+        };
         if let Some(key) = join.publisher
             && (!is_seed || !site.allows_seed(&key))
         {
@@ -97,9 +130,43 @@ impl Hub {
                 format!("publisher {key} may not publish for site {name}; add the key to its `seeds`"),
             );
         }
-        let content = content::canonical(join.content.as_str(), site.multi_cdn);
         let swarm = content::swarm_id(&self.secret, name, &content, join.delivery);
-        Ok((site, swarm))
+        Ok(Admission { site, swarm, grant })
+    }
+
+    fn authorise(&self, site: &Site, join: &Join, asker: Asker<'_>, content: &str) -> Result<Grant, Denied> {
+        if site.keys.is_empty() {
+            let near = asker.address.to_canonical().is_loopback();
+            return if near || self.open == Open::Everyone {
+                Ok(Grant::default())
+            } else {
+                Err(Denied::NoKeys)
+            };
+        }
+        let claims = site.keys.verify(join.token.as_slice())?;
+        let now = unix_ms() / 1000;
+        let question = Question {
+            join,
+            asker,
+            content,
+            multi_cdn: site.multi_cdn,
+            max_secs: self.limits.token_max_secs,
+            now,
+        };
+        let grant = claims.check(&question)?;
+        if let Some(jti) = &claims.jti {
+            let mut tokens = lock(&self.tokens);
+            let token = tokens.name(&[site.name.as_bytes(), jti.as_bytes()]);
+            let address = group(asker.address).to_string();
+            let place = tokens.name(&[address.as_bytes(), asker.origin.unwrap_or_default().as_bytes()]);
+            let taken = tokens.take(token, place, claims.uses.unwrap_or(1), claims.gone(), now);
+            taken.inspect_err(|denied| {
+                if *denied == Denied::MemoryFull {
+                    self.metrics.token_memory_full_total.up();
+                }
+            })?;
+        }
+        Ok(grant)
     }
 
     /// Where a peer with this address is, in the eyes of a swarm.
@@ -234,6 +301,11 @@ impl Hub {
         lock(&self.sites).find(name).is_some()
     }
 
+    /// Which table of the settings file leaves a site open to whoever has no token, if one does.
+    pub fn open_table(&self) -> Option<String> {
+        lock(&self.sites).open()
+    }
+
     /// Changes a site at run time and tells the peers concerned.
     pub fn change_site(&self, name: &str, edit: impl FnOnce(&mut SiteFile)) -> Result<(), SettingsError> {
         let site = lock(&self.sites).change(name, edit)?;
@@ -258,6 +330,7 @@ impl Hub {
         for (name, help, value) in [
             ("tracks_followed", "Tracks that the built-in publisher follows.", followed),
             ("hosted_bytes", "Bytes of hosted segments in memory.", self.host.bytes()),
+            ("tokens_remembered", "Places that tokens with a jti are used from.", lock(&self.tokens).len()),
         ] {
             text += &format!(
                 "# HELP rillcast_{name} {help}\n# TYPE rillcast_{name} gauge\nrillcast_{name} {value}\n"

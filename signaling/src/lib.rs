@@ -2,14 +2,17 @@
 //! tells them what is true (digests). It never sees media, except where it has to publish digests itself.
 //!
 //! - [`options`], [`limits`], [`site`]: everything that can be set
-//! - [`listen`], [`tls`], [`http`], [`socket`]: connections, from accept to message
+//! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
+//! - [`auth`]: who may join
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
-//! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`]: what they are made of
+//! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
 //! - [`stun`], [`bundle`], [`admin`], [`metrics`]: what else the binary does
 
 pub mod admin;
+pub mod auth;
 pub mod bundle;
+pub mod cidr;
 pub mod content;
 pub mod hosted;
 pub mod http;
@@ -21,6 +24,7 @@ pub mod metrics;
 pub mod network;
 pub mod options;
 pub mod outbox;
+pub mod proxy;
 pub mod random;
 pub mod rate;
 pub mod server;

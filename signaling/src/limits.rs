@@ -85,6 +85,11 @@ pub struct Limits {
     pub stun_per_address: u32,
     /// STUN answers per second in all. Beyond: silence.
     pub stun_per_sec: u32,
+    /// Longest life of a join token, in seconds. Beyond: refused.
+    pub token_max_secs: u64,
+    /// Pairs of a token with a `jti` and a place that it is used from, until the token expires. Beyond: new ones are
+    /// refused as unavailable.
+    pub token_memory: usize,
     /// Admin requests per second, right or wrong. Beyond: 429.
     pub admin_per_sec: u32,
 }
@@ -129,6 +134,8 @@ impl Default for Limits {
             hosted_secs: 30,
             stun_per_address: 20,
             stun_per_sec: 5000,
+            token_max_secs: 24 * 3600,
+            token_memory: 100_000,
             admin_per_sec: 10,
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::proxy::Proxies;
 
 /// Largest request head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -37,15 +40,26 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Pass {
     gate: Arc<Gate>,
+    _place: Option<Place>,
+}
+
+/// A place among what one address has open, given back on drop.
+#[derive(Debug)]
+pub struct Place {
+    gate: Arc<Gate>,
     address: IpAddr,
 }
 
 /// The other end of a connection. Whoever holds a clone keeps its place in the count.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Its address.
+    /// The connection's address: a client's or a proxy's.
     pub address: SocketAddr,
+    /// The client's address; `None` where a trusted proxy doesn't say for whom it asks.
+    pub client: Option<IpAddr>,
     _pass: Arc<Pass>,
+    /// Of the client's behind a proxy, while the request lasts.
+    _place: Option<Arc<Place>>,
 }
 
 impl Gate {
@@ -61,20 +75,47 @@ impl Gate {
 
     /// A place for a connection from this address, if there is room.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Pass> {
+        let place = self.place(address)?;
+        self.pass(Some(place))
+    }
+
+    /// A place for a connection from a trusted proxy, if there is room: its clients are counted, not itself.
+    pub fn enter_proxy(self: &Arc<Self>) -> Option<Pass> {
+        self.pass(None)
+    }
+
+    /// A place for one more thing that a client at this address has open, if there is room.
+    pub fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = group(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let of_address = by_address.get(&address).copied().unwrap_or(0);
-        if self.metrics.connections.value() >= self.max as u64 || of_address >= self.max_per_address {
+        if of_address >= self.max_per_address {
             self.metrics.connections_refused_total.up();
             return None;
         }
         by_address.insert(address, of_address + 1);
+        Some(Place { gate: self.clone(), address })
+    }
+
+    fn pass(self: &Arc<Self>, place: Option<Place>) -> Option<Pass> {
+        // Whoever counts up holds the lock, so that several listeners don't let one too many in.
+        let _alone = self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.metrics.connections.value() >= self.max as u64 {
+            self.metrics.connections_refused_total.up();
+            return None;
+        }
         self.metrics.connections.up();
-        Some(Pass { gate: self.clone(), address })
+        Some(Pass { gate: self.clone(), _place: place })
     }
 }
 
 impl Drop for Pass {
+    fn drop(&mut self) {
+        self.gate.metrics.connections.down();
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         let mut by_address = self.gate.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(count) = by_address.get_mut(&self.address) {
@@ -83,7 +124,6 @@ impl Drop for Pass {
                 by_address.remove(&self.address);
             }
         }
-        self.gate.metrics.connections.down();
     }
 }
 
@@ -102,6 +142,8 @@ pub struct Server {
     pub router: Router,
     /// Connections are counted here.
     pub gate: Arc<Gate>,
+    /// Who is believed for whom it asks.
+    pub proxies: Proxies,
     /// For a request's head and the TLS handshake.
     pub handshake: Duration,
     /// For a plain HTTP connection.
@@ -127,8 +169,11 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Ser
                 continue;
             }
         };
-        let Some(pass) = server.gate.enter(address.ip()) else { continue };
-        let caller = Caller { address, _pass: Arc::new(pass) };
+        let proxy = server.proxies.trusts(address.ip());
+        let pass = if proxy { server.gate.enter_proxy() } else { server.gate.enter(address.ip()) };
+        let Some(pass) = pass else { continue };
+        let client = (!proxy).then_some(address.ip());
+        let caller = Caller { address, client, _pass: Arc::new(pass), _place: None };
         let (server, tls) = (server.clone(), tls.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
@@ -149,8 +194,7 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, server: Server, call
 }
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, server: Server, caller: Caller) {
-    let router = server.router;
-    let service = tower_service(router, caller);
+    let service = tower_service(&server, caller);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(server.handshake)
@@ -169,20 +213,45 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, serv
 }
 
 fn tower_service(
-    router: Router,
+    server: &Server,
     caller: Caller,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
     Error = std::convert::Infallible,
     Future: Send,
-> {
-    let inner = TowerToHyperService::new(router);
+> + use<> {
+    let inner = TowerToHyperService::new(server.router.clone());
+    let (gate, proxies) = (server.gate.clone(), server.proxies.clone());
     hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(caller.clone());
-        hyper::service::Service::call(&inner, request)
+        let known = asked_for(caller.clone(), &request, &gate, &proxies);
+        let answer = known.map(|caller| {
+            request.extensions_mut().insert(caller);
+            hyper::service::Service::call(&inner, request)
+        });
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Ok((StatusCode::TOO_MANY_REQUESTS, "Too many connections from one address.\n")
+                    .into_response()),
+            }
+        }
     })
+}
+
+/// For whom this request is made: the caller itself, or whom a trusted proxy names. `None` if that client has as much
+/// open as it may.
+fn asked_for(caller: Caller, request: &Request<Body>, gate: &Arc<Gate>, proxies: &Proxies) -> Option<Caller> {
+    if !proxies.trusts(caller.address.ip()) {
+        return Some(caller);
+    }
+    let client = proxies.client(request.headers());
+    let place = match client {
+        Some(client) => Some(Arc::new(gate.place(client)?)),
+        None => None,
+    };
+    Some(Caller { client, _place: place, ..caller })
 }
 
 #[cfg(test)]
@@ -192,6 +261,18 @@ mod tests {
     fn gate(max: usize, per_address: usize) -> Arc<Gate> {
         let limits = Limits { connections: max, connections_per_address: per_address, ..Limits::default() };
         Gate::new(&limits, Arc::default())
+    }
+
+    #[test]
+    fn a_proxy_is_no_address_and_its_clients_are() {
+        let gate = gate(3, 1);
+        let proxies: Vec<_> = (0..3).map(|_| gate.enter_proxy().expect("room")).collect();
+        assert!(gate.enter_proxy().is_none() && gate.enter(v4(1)).is_none(), "all count in all");
+        let place = gate.place(v4(1)).expect("room");
+        assert!(gate.place(v4(1)).is_none() && gate.place(v4(2)).is_some());
+        drop((proxies, place));
+        assert!(gate.enter(v4(1)).is_some());
+        assert!(gate.by_address.lock().expect("whole").is_empty(), "nothing is left behind");
     }
 
     fn v4(n: u8) -> IpAddr {

@@ -60,6 +60,8 @@ metrics! {
     counter connections_refused_total "Connections closed for lack of room.",
     counter joins_total "Joins accepted.",
     counter joins_refused_total "Joins refused.",
+    counter tokens_refused_total "Joins refused for want of a valid token.",
+    counter token_memory_full_total "Joins refused because no more tokens can be remembered.",
     counter messages_total "Messages from peers.",
     counter introductions_total "Pairs introduced.",
     counter relayed_total "Messages relayed.",

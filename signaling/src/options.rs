@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::cidr::Cidr;
+
 /// Rendezvous for Rillcast viewers: introductions, relaying, digests, STUN, and the script that a page needs.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "rillcast-signaling", version)]
@@ -42,7 +44,10 @@ pub struct Options {
     /// Serve the browser bundle from this directory instead of from the binary.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
-    /// Serve addresses other than loopback although nobody is asked for authorisation.
+    /// Believe proxies at these addresses (10.0.0.0/8, say) whom they ask for, by X-Forwarded-For. Repeatable.
+    #[arg(long, value_name = "CIDR")]
+    pub trusted_proxy: Vec<Cidr>,
+    /// Serve addresses other than loopback although sites without keys ask nobody for authorisation.
     #[arg(long)]
     pub insecure_open: bool,
 }

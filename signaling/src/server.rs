@@ -15,11 +15,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
+use crate::auth::Open;
 use crate::bundle::{self, Bundle};
 use crate::http::{self, Front};
 use crate::hub::Hub;
 use crate::listen::{self, Gate, Server};
 use crate::options::Options;
+use crate::proxy::Proxies;
 use crate::site::{SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
@@ -28,12 +30,18 @@ use crate::{random, watch as files};
 /// Why the server doesn't start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// An address that others reach, without authorisation.
+    /// An address that others reach, and a site without authorisation.
     #[error(
-        "{0} can be reached from other machines, but nobody would be asked for authorisation: anyone could join any \
-         swarm and take its viewers' addresses. Listen on 127.0.0.1, or accept that with --insecure-open"
+        "{address} can be reached from other machines, but nobody would be asked for authorisation: [{table}] has no \
+         keys, so anyone could join its swarms and take its viewers' addresses. Give it [[{table}.keys]] (make one \
+         with: rillcast-token keygen), listen on 127.0.0.1, or accept that with --insecure-open"
     )]
-    Open(SocketAddr),
+    Open {
+        /// The address.
+        address: SocketAddr,
+        /// Where the settings file lacks keys.
+        table: String,
+    },
     /// An address that can't be had.
     #[error("can't listen on {0}: {1}; is it in use, or not an address of this machine?")]
     Listen(SocketAddr, std::io::Error),
@@ -91,7 +99,6 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     if options.listen.is_empty() && options.listen_tls.is_empty() {
         options.listen.push(SocketAddr::from(([127, 0, 0, 1], 9100)));
     }
-    refuse_open(&options)?;
     let file = match &options.config {
         Some(path) => SettingsFile::read(path)?,
         None => SettingsFile::default(),
@@ -101,6 +108,8 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         limits.hosted_bytes = 0;
     }
     let sites = Sites::new(&file, options.publish.clone())?;
+    refuse_open(&options, &sites)?;
+    let open = if options.insecure_open { Open::Everyone } else { Open::Loopback };
     let key = match &options.state_dir {
         Some(dir) => PublishingKey::load_or_create(&dir.join("publisher.key"))?,
         None => PublishingKey::generate()?,
@@ -119,7 +128,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let (publisher, events) = Publisher::new(key, config)?;
     let secret = secret(options.state_dir.as_deref())?;
     let public = publisher.key();
-    let hub = Hub::new(limits, sites, Some(publisher), secret);
+    let hub = Hub::new(limits, sites, Some(publisher), secret, open);
     let certificate = match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key)?),
         _ if options.listen_tls.is_empty() => None,
@@ -156,6 +165,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let server = Server {
         router: http::router(front),
         gate: Gate::new(&hub.limits, hub.metrics.clone()),
+        proxies: Proxies::new(&options.trusted_proxy),
         handshake: hub.limits.handshake(),
         http: Duration::from_secs(hub.limits.http_secs),
         stop: stopped,
@@ -172,9 +182,10 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     tasks.spawn(hub.clone().listen(events));
     tasks.spawn(hub.clone().tick());
     tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate));
-    if options.insecure_open {
+    if options.insecure_open && hub.open_table().is_some() {
         tracing::warn!(
-            "--insecure-open: NOBODY IS ASKED FOR AUTHORISATION. Anyone who reaches this server can join any swarm"
+            "--insecure-open: NOBODY IS ASKED FOR AUTHORISATION where a site has no keys. Anyone who reaches this server \
+             can join its swarms"
         );
     }
     Ok(Running { listening, listening_tls, stun, publisher: Some(public), hub, tasks, stop })
@@ -193,10 +204,13 @@ async fn listen_on(
 }
 
 /// Without authorisation only this machine may come in, unless the operator says otherwise.
-fn refuse_open(options: &Options) -> Result<(), StartError> {
+fn refuse_open(options: &Options, sites: &Sites) -> Result<(), StartError> {
     let mut all = options.listen.iter().chain(&options.listen_tls);
-    match all.find(|a| !a.ip().to_canonical().is_loopback()) {
-        Some(open) if !options.insecure_open => Err(StartError::Open(*open)),
+    let reached = all.find(|a| !a.ip().to_canonical().is_loopback());
+    match (reached, sites.open()) {
+        (Some(address), Some(table)) if !options.insecure_open => {
+            Err(StartError::Open { address: *address, table })
+        }
         _ => Ok(()),
     }
 }

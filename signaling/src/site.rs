@@ -13,6 +13,7 @@ use rillcast_publisher::key::unhex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::auth::keys::{KeyError, KeyFile, Keyring};
 use crate::limits::Limits;
 
 /// Why settings can't be used.
@@ -53,6 +54,14 @@ pub enum SettingsError {
         site: String,
         /// What's wrong.
         source: PrefixError,
+    },
+    /// One of `keys`.
+    #[error("site {site}: keys: {source}")]
+    Key {
+        /// The site.
+        site: String,
+        /// What's wrong.
+        source: KeyError,
     },
 }
 
@@ -100,6 +109,9 @@ pub struct SiteFile {
     pub seeds: Option<Vec<String>>,
     /// The same path on any host is the same content.
     pub multi_cdn: Option<bool>,
+    /// What the backend's tokens are verified with; empty asks for none. The file alone can set them.
+    #[serde(skip_serializing)]
+    pub keys: Option<Vec<KeyFile>>,
 }
 
 /// The settings file.
@@ -119,8 +131,12 @@ impl SettingsFile {
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })
+        let mut file: Self = toml::from_str(&text)
+            .map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let sites = file.sites.values_mut().chain([&mut file.default]);
+        sites.flat_map(|site| site.keys.iter_mut().flatten()).for_each(|key| key.resolve(dir));
+        Ok(file)
     }
 }
 
@@ -145,6 +161,32 @@ pub struct Site {
     seeds: Vec<PublisherKey>,
     /// The same path on any host is the same content.
     pub multi_cdn: bool,
+    /// What tokens are verified with. Without any, nobody is asked for one.
+    pub keys: Arc<Keyring>,
+}
+
+/// What one peer is allowed below what its site allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Upload per byte downloaded, in hundredths.
+    pub ratio_percent: Option<u16>,
+    /// Upload in bytes/s, 1 or more.
+    pub upload_cap: Option<u32>,
+}
+
+impl Allowance {
+    /// The site's settings, lowered.
+    pub fn lower(&self, mut settings: Settings) -> Settings {
+        if let Some(percent) = self.ratio_percent {
+            settings.ratio_percent = settings.ratio_percent.min(percent);
+        }
+        if let Some(cap) = self.upload_cap
+            && (settings.upload_cap == 0 || cap < settings.upload_cap)
+        {
+            settings.upload_cap = cap;
+        }
+        settings
+    }
 }
 
 impl Site {
@@ -152,6 +194,7 @@ impl Site {
         name: &str,
         layers: [&SiteFile; 3],
         publish_everywhere: &[String],
+        keys: Arc<Keyring>,
     ) -> Result<Self, SettingsError> {
         macro_rules! first {
             ($field:ident, $built_in:expr) => {
@@ -223,6 +266,7 @@ impl Site {
             ),
             seeds,
             multi_cdn: first!(multi_cdn, false),
+            keys,
         })
     }
 
@@ -283,6 +327,9 @@ pub struct Sites {
     files: BTreeMap<String, SiteFile>,
     changes: BTreeMap<String, SiteFile>,
     publish_everywhere: Vec<String>,
+    /// Of the sites that have keys of their own in the file, and of all others.
+    keys: BTreeMap<String, Arc<Keyring>>,
+    default_keys: Arc<Keyring>,
     built: HashMap<String, Arc<Site>>,
 }
 
@@ -296,15 +343,29 @@ impl Sites {
 
     /// Takes in a changed file. On an error everything stays as it was.
     pub fn reload(&mut self, file: &SettingsFile) -> Result<(), SettingsError> {
+        let load = |name: &str, keys: &Option<Vec<KeyFile>>| {
+            let Some(keys) = keys else { return Ok(None) };
+            let wrong = |source| SettingsError::Key { site: name.to_owned(), source };
+            Keyring::load(keys).map(|keys| Some(Arc::new(keys))).map_err(wrong)
+        };
+        let mut keys = BTreeMap::new();
+        for (name, site) in &file.sites {
+            if let Some(own) = load(name, &site.keys)? {
+                keys.insert(name.clone(), own);
+            }
+        }
         let mut next = Self {
             default: file.default.clone(),
             files: file.sites.clone(),
             changes: self.changes.clone(),
             publish_everywhere: self.publish_everywhere.clone(),
+            keys,
+            default_keys: load("default", &file.default.keys)?.unwrap_or_default(),
             built: HashMap::new(),
         };
         // The defaults must hold even while no site uses them.
-        Site::build("default", [&next.default, &next.default, &next.default], &next.publish_everywhere)?;
+        let layers = [&next.default, &next.default, &next.default];
+        Site::build("default", layers, &next.publish_everywhere, next.default_keys.clone())?;
         let names: Vec<String> =
             next.files.keys().chain(self.built.keys().filter(|_| next.files.is_empty())).cloned().collect();
         for name in names {
@@ -325,7 +386,20 @@ impl Sites {
         // Not kept: anybody can make names up.
         let nothing = SiteFile::default();
         let layers = [&nothing, &nothing, &self.default];
-        Site::build(name, layers, &self.publish_everywhere).ok().map(Arc::new)
+        Site::build(name, layers, &self.publish_everywhere, self.default_keys.clone()).ok().map(Arc::new)
+    }
+
+    /// Which table of the settings file leaves a site open to whoever has no token, if one does.
+    pub fn open(&self) -> Option<String> {
+        if self.files.is_empty() {
+            return self.default_keys.is_empty().then(|| "default".to_owned());
+        }
+        let open = self.files.keys().find(|name| self.keys_of(name).is_empty())?;
+        Some(format!("sites.{open}"))
+    }
+
+    fn keys_of(&self, name: &str) -> &Arc<Keyring> {
+        self.keys.get(name).unwrap_or(&self.default_keys)
     }
 
     /// Changes a site at run time.
@@ -353,7 +427,9 @@ impl Sites {
         let nothing = SiteFile::default();
         let changes = self.changes.get(name).unwrap_or(&nothing);
         let file = self.files.get(name).unwrap_or(&nothing);
-        let site = Arc::new(Site::build(name, [changes, file, &self.default], &self.publish_everywhere)?);
+        let layers = [changes, file, &self.default];
+        let keys = self.keys_of(name).clone();
+        let site = Arc::new(Site::build(name, layers, &self.publish_everywhere, keys)?);
         self.built.insert(name.to_owned(), site.clone());
         Ok(site)
     }

@@ -13,7 +13,8 @@ use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage}
 use rillcast_protocol::{OLDEST_VERSION, VERSION};
 use tokio::time::timeout;
 
-use crate::hub::{Hub, Refused};
+use crate::auth::Asker;
+use crate::hub::{Admission, Hub, Refused};
 use crate::listen::Caller;
 use crate::outbox::{Cut, Outgoing, outbox};
 use crate::random;
@@ -149,7 +150,14 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         return Err(wrong_version(join.version));
     }
     let is_seed = join.role == Role::Seed;
-    let (site, swarm) = hub.admit(&join, request.origin.as_deref(), is_seed)?;
+    let Some(address) = request.caller.client else {
+        hub.metrics.joins_refused_total.up();
+        let message =
+            "the proxy in front of this server doesn't say for whom it asks; have it set X-Forwarded-For";
+        return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
+    };
+    let asker = Asker { address, origin: request.origin.as_deref() };
+    let Admission { site, swarm, grant } = hub.admit(&join, asker)?;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
     let peer = random::peer_id();
@@ -157,7 +165,8 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         id: peer,
         role: join.role,
         publisher: join.publisher,
-        net: hub.locate(swarm, request.caller.address.ip()),
+        net: hub.locate(swarm, address),
+        allowance: grant.allowance,
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),

@@ -40,7 +40,15 @@ async fn watch(
         {
             let done = SettingsFile::read(&file.path).and_then(|settings| hub.reload(&settings));
             match done {
-                Ok(()) => tracing::info!(file = %file.path.display(), "settings read again"),
+                Ok(()) => {
+                    tracing::info!(file = %file.path.display(), "settings read again");
+                    if let Some(table) = hub.open_table() {
+                        tracing::info!(
+                            table,
+                            "no keys here: joins without a token, from where the command line lets them"
+                        );
+                    }
+                }
                 Err(error) => tracing::error!(%error, "the settings stay as they were; correct the file"),
             }
         }

@@ -9,6 +9,7 @@ use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
 
 use crate::outbox::Outbox;
 use crate::rate::Bucket;
+use crate::site::Allowance;
 
 /// What a connection brings into a swarm.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Joiner {
     pub publisher: Option<PublisherKey>,
     /// Where it is.
     pub net: Network,
+    /// What it is allowed below what the site allows.
+    pub allowance: Allowance,
     /// Where its messages go.
     pub outbox: Outbox,
     /// This server's STUN, as seen from the joiner.

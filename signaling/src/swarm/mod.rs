@@ -115,6 +115,7 @@ impl Swarm {
         let seed = joiner.role == Role::Seed;
         let id = joiner.id;
         let settings = self.site.settings_for(id, seed, joiner.stun.as_deref());
+        let settings = joiner.allowance.lower(settings);
         let limits = desk.limits;
         let member = Member {
             nonce: random::nonce(),
@@ -212,6 +213,7 @@ impl Swarm {
         for (id, member) in &mut self.members {
             let stun = member.joiner.stun.as_deref();
             let settings = self.site.settings_for(*id, member.joiner.role == Role::Seed, stun);
+            let settings = member.joiner.allowance.lower(settings);
             if settings == member.settings {
                 continue;
             }

@@ -19,7 +19,9 @@ use rillcast_protocol::signal::{
     ClientMessage, Join, PeerDescriptor, RefusedCode, ServerMessage, TrackSource, Welcome,
 };
 use rillcast_publisher::{Config, Publisher, PublishingKey, sign, track_id};
-use rillcast_signaling::hub::Hub;
+use rillcast_signaling::auth::mint::Minter;
+use rillcast_signaling::auth::{Asker, Open};
+use rillcast_signaling::hub::{Admission, Hub};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
 use rillcast_signaling::site::{SettingsFile, Sites};
@@ -72,6 +74,27 @@ pub(crate) fn join(role: Role) -> Join {
     }
 }
 
+/// The same with a token.
+pub(crate) fn with_token(join: Join, token: &str) -> Join {
+    Join { token: Blob::new(token.as_bytes()).expect("short"), ..join }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    rillcast_signaling::hub::unix_ms() / 1000
+}
+
+/// The key pair with this number.
+pub(crate) fn minter(number: u8, id: Option<&str>) -> Minter {
+    Minter::from_seed(&[number; 32], id.map(str::to_owned))
+}
+
+/// The public half of the key pair with this number, in the settings of a site.
+pub(crate) fn key(site: &str, number: u8, id: &str) -> String {
+    let public = minter(number, None).public().expect("a pair");
+    format!("[[{site}.keys]]\nid = \"{id}\"\npublic = \"{public}\"\n")
+}
+
 /// A WebSocket client.
 pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -80,9 +103,15 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(server: &Running, origin: Option<&str>) -> Self {
+        let headers: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
+        Self::connect_with(server, &headers).await
+    }
+
+    /// Connects with these headers.
+    pub(crate) async fn connect_with(server: &Running, headers: &[(&'static str, &str)]) -> Self {
         let mut request = format!("ws://{}/ws", server.listening[0]).into_client_request().expect("request");
-        if let Some(origin) = origin {
-            request.headers_mut().insert("origin", origin.parse().expect("header"));
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().expect("header"));
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("upgrades");
         Self { socket, welcome: None }
@@ -91,12 +120,17 @@ impl Client {
     /// Connects and joins.
     pub(crate) async fn join(server: &Running, join: Join) -> Self {
         let mut client = Self::connect(server, None).await;
-        client.send(&ClientMessage::Join { join }).await;
-        match client.next().await {
-            Some(ServerMessage::Welcome { welcome }) => client.welcome = Some(welcome),
+        client.enter(join).await;
+        client
+    }
+
+    /// Joins on an open connection.
+    pub(crate) async fn enter(&mut self, join: Join) {
+        self.send(&ClientMessage::Join { join }).await;
+        match self.next().await {
+            Some(ServerMessage::Welcome { welcome }) => self.welcome = Some(welcome),
             other => panic!("no welcome: {other:?}"),
         }
-        client
     }
 
     pub(crate) async fn viewer(server: &Running) -> Self {
@@ -162,17 +196,20 @@ impl Client {
 
     /// The server's refusal, after which the connection is closed.
     pub(crate) async fn refused(&mut self) -> RefusedCode {
-        let code = self
+        self.refusal().await.0
+    }
+
+    /// The same with what it says to people.
+    pub(crate) async fn refusal(&mut self) -> (RefusedCode, String) {
+        let refusal = self
             .until(|m| match m {
-                ServerMessage::Refused { code, message } => {
-                    assert!(!message.as_str().is_empty());
-                    Some(*code)
-                }
+                ServerMessage::Refused { code, message } => Some((*code, message.as_str().to_owned())),
                 _ => None,
             })
             .await;
+        assert!(!refusal.1.is_empty());
         assert!(self.next().await.is_none());
-        code
+        refusal
     }
 
     /// Everything that was sent before has been dealt with when this returns; what came meanwhile is returned.
@@ -212,16 +249,21 @@ pub(crate) struct Puppet {
 
 impl Bench {
     pub(crate) fn new(limits: Limits, settings: &str) -> Self {
+        Self::open(limits, settings, Open::Loopback)
+    }
+
+    pub(crate) fn open(limits: Limits, settings: &str, open: Open) -> Self {
         let file: SettingsFile = toml::from_str(settings).expect("settings");
         let sites = Sites::new(&file, Vec::new()).expect("sites");
         let (publisher, events) =
             Publisher::new(PublishingKey::from_seed(&[9; 32]), Config::default()).expect("publisher");
-        Self { hub: Hub::new(limits, sites, Some(publisher), [7; 32]), _events: events }
+        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open);
+        Self { hub, _events: events }
     }
 
     pub(crate) fn enter(&self, join: Join) -> Result<Puppet, RefusedCode> {
-        let seed = join.role == Role::Seed;
-        let (site, swarm) = self.hub.admit(&join, None, seed).map_err(|r| r.code)?;
+        let asker = Asker { address: loopback().ip(), origin: None };
+        let Admission { site, swarm, grant } = self.hub.admit(&join, asker).map_err(|r| r.code)?;
         let (outbox, outgoing) = outbox(10_000, 10_000_000);
         let id = random::peer_id();
         let joiner = Joiner {
@@ -229,6 +271,7 @@ impl Bench {
             role: join.role,
             publisher: join.publisher,
             net: self.hub.locate(swarm, loopback().ip()),
+            allowance: grant.allowance,
             outbox,
             stun: None,
             version: join.version,

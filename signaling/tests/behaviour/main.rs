@@ -1,12 +1,17 @@
 //! The server's behaviour, seen from outside. One binary, so that it links once.
 
+mod bearer;
 mod bundle;
 mod digests;
 mod http;
+mod keys;
 mod kit;
 mod limits;
 mod meeting;
 mod properties;
+mod proxies;
 mod publishing;
 mod sites;
 mod start;
+mod token_command;
+mod tokens;

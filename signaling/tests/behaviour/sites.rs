@@ -4,6 +4,7 @@ use rillcast_protocol::coding::Text;
 use rillcast_protocol::id::Role;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
+use rillcast_signaling::auth::Asker;
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::site::{SettingsFile, Sites};
 use rillcast_signaling::{Options, start};
@@ -107,7 +108,8 @@ async fn made_up_names_cost_nothing_where_any_name_is_a_site() {
     let bench = Bench::new(Limits::default(), "");
     let named = |name: String| Join { site: Text::new(name).expect("short"), ..join(Role::Viewer) };
     for n in 0..20_000 {
-        assert!(bench.hub.admit(&named(format!("site{n}")), None, false).is_ok());
+        let asker = Asker { address: loopback().ip(), origin: None };
+        assert!(bench.hub.admit(&named(format!("site{n}")), asker).is_ok());
     }
 }
 
