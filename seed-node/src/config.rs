@@ -32,6 +32,10 @@ pub struct Options {
     /// The site's own content id, where its pages name the swarm by one; with one manifest only.
     #[arg(long, value_name = "ID", env = "RILLCAST_SEED_CONTENT")]
     pub content: Option<String>,
+    /// The first line of this file is the token that the site's backend signed for this node, of role publisher. Read again
+    /// at each join, so a new one needs no restart.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// The UDP port for all viewers. Default: 127.0.0.1:9200.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_UDP")]
     pub udp: Option<SocketAddr>,
@@ -162,6 +166,8 @@ pub struct Settings {
     pub site: String,
     /// Content id.
     pub content: Option<String>,
+    /// Where its token is.
+    pub token_file: Option<PathBuf>,
     /// The UDP port.
     pub udp: SocketAddr,
     /// Addresses told.
@@ -211,6 +217,7 @@ impl Options {
             signal,
             site: self.site.unwrap_or_else(|| "default".to_owned()),
             content: self.content,
+            token_file: self.token_file,
             udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9200))),
             advertise: self.advertise,
             key: self.key,
@@ -251,6 +258,7 @@ impl Options {
             signal: self.signal.or(file.signal),
             site: self.site.or(file.site),
             content: self.content.or(file.content),
+            token_file: self.token_file.or(file.token_file),
             udp: self.udp.or(file.udp),
             advertise: if self.advertise.is_empty() { file.advertise } else { self.advertise },
             key: self.key.or(file.key),

@@ -6,6 +6,7 @@
 //! All push back on who fills them.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
@@ -42,6 +43,8 @@ pub struct SwarmConfig {
     pub manifest: Url,
     /// What the swarm is named by, if not by the manifest's URL.
     pub content: Option<String>,
+    /// Where the token is that lets us in, if the site asks for one.
+    pub token_file: Option<PathBuf>,
     /// Signaling's WebSocket.
     pub signal: Url,
     /// The site's name there.
@@ -92,7 +95,8 @@ pub async fn run(
         token: Blob::default(),
         publisher: Some(publisher.key()),
     };
-    let (signaling, mut news) = Signaling::start(config.signal.to_string(), join, tls);
+    let (signaling, mut news) =
+        Signaling::start(config.signal.to_string(), join, config.token_file.clone(), tls);
     let mut random = [0u8; 8];
     getrandom::fill(&mut random).map_err(|e| Error::Random(e.to_string()))?;
     let mut driver = Driver {

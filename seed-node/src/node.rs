@@ -62,6 +62,7 @@ impl Node {
             let config = SwarmConfig {
                 manifest: manifest.clone(),
                 content: settings.content.clone(),
+                token_file: settings.token_file.clone(),
                 signal: settings.signal.clone(),
                 site: settings.site.clone(),
                 allow: settings.allow.clone(),

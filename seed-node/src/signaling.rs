@@ -3,11 +3,12 @@
 //! Queues: outbound messages wait in [`OUTBOUND`] places while connected; beyond that, and while not connected, they
 //! are dropped (what matters is said again after the next join). Inbound pushes back on the server.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rillcast_protocol::coding::Wire;
+use rillcast_protocol::coding::{Blob, Wire};
 use rillcast_protocol::signal::{ClientMessage, Join, MAX_MESSAGE, RefusedCode, ServerMessage, Welcome};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -34,6 +35,9 @@ pub enum SignalError {
     /// Network, TLS, HTTP.
     #[error("{0}")]
     Connect(String),
+    /// Its token can't be read.
+    #[error("can't read a token from {0}: {1}; have the site's backend sign one for role publisher")]
+    Token(PathBuf, String),
     /// The server said no.
     #[error("signaling refused ({0:?}): {1}")]
     Refused(RefusedCode, String),
@@ -61,11 +65,16 @@ pub struct Signaling {
 }
 
 impl Signaling {
-    /// Connects, joins, and stays joined. `tls` is for `wss://`.
-    pub fn start(url: String, join: Join, tls: Arc<rustls::ClientConfig>) -> (Self, mpsc::Receiver<News>) {
+    /// Connects, joins, and stays joined. The first line of `token` is handed over with each join; `tls` is for `wss://`.
+    pub fn start(
+        url: String,
+        join: Join,
+        token: Option<PathBuf>,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> (Self, mpsc::Receiver<News>) {
         let (outbound, inbox) = mpsc::channel(OUTBOUND);
         let (news, told) = mpsc::channel(OUTBOUND);
-        let task = tokio::spawn(Client { url, join, tls, news }.run(inbox));
+        let task = tokio::spawn(Client { url, join, token, tls, news }.run(inbox));
         (Self { outbound, task }, told)
     }
 
@@ -86,6 +95,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 struct Client {
     url: String,
     join: Join,
+    token: Option<PathBuf>,
     tls: Arc<rustls::ClientConfig>,
     news: mpsc::Sender<News>,
 }
@@ -121,9 +131,14 @@ impl Client {
                     }
                 };
             // What the operator has to change won't change in half a second.
-            if let SignalError::Refused(code, _) = &error
-                && !matches!(code, RefusedCode::RateLimited | RefusedCode::Unavailable)
-            {
+            let for_the_operator = match &error {
+                SignalError::Refused(code, _) => {
+                    !matches!(code, RefusedCode::RateLimited | RefusedCode::Unavailable)
+                }
+                SignalError::Token(..) => true,
+                _ => false,
+            };
+            if for_the_operator {
                 pause = BACKOFF.1;
             }
             if self.news.send(News::Away(error)).await.is_err() {
@@ -141,7 +156,24 @@ impl Client {
         }
     }
 
+    /// The join, with the token as it is now.
+    fn join(&self) -> Result<Join, SignalError> {
+        let mut join = self.join.clone();
+        if let Some(path) = &self.token {
+            let wrong = |why: String| SignalError::Token(path.clone(), why);
+            let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+            let token = text.lines().next().unwrap_or("").trim();
+            if token.is_empty() {
+                return Err(wrong("its first line is empty".into()));
+            }
+            join.token =
+                Blob::new(token).ok_or_else(|| wrong("its first line is longer than a token".into()))?;
+        }
+        Ok(join)
+    }
+
     async fn connect(&self) -> Result<(Socket, Welcome), SignalError> {
+        let join = ClientMessage::Join { join: self.join()? }.to_bytes();
         let mut config = WebSocketConfig::default();
         config.max_message_size = Some(MAX_MESSAGE);
         config.max_frame_size = Some(MAX_MESSAGE);
@@ -149,7 +181,6 @@ impl Client {
         let (mut socket, _) = connect_async_tls_with_config(&self.url, Some(config), true, Some(tls))
             .await
             .map_err(|e| SignalError::Connect(describe(&e)))?;
-        let join = ClientMessage::Join { join: self.join.clone() }.to_bytes();
         socket.send(Message::Binary(join.into())).await.map_err(|e| SignalError::Connect(describe(&e)))?;
         while let Some(message) = socket.next().await {
             let message = message.map_err(|e| SignalError::Connect(describe(&e)))?;

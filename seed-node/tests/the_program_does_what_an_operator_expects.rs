@@ -3,8 +3,10 @@
 mod support;
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rillcast_signaling::auth::claims::{Claims, TokenRole};
+use rillcast_signaling::auth::mint::Minter;
 use rillcast_signaling::options::Options as SignalOptions;
 use support::origin::Origin;
 use support::viewer::Viewer;
@@ -65,6 +67,59 @@ async fn it_says_that_it_joined_shows_metrics_and_leaves_when_it_is_told() {
     assert!(Command::new("kill").arg(pid.to_string()).status().await.expect("kill runs").success());
     assert!(seed.wait().await.expect("it ends").success(), "told to leave, it leaves in order");
     viewer.until(|v| v.links_closed > 0).await;
+}
+
+// R8 R36
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_asks_for_a_token_lets_it_in_with_one() {
+    let origin = Origin::start().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let minter = Minter::from_seed(&[9; 32], None);
+    let settings = dir.path().join("settings.toml");
+    let public = minter.public().expect("a key pair");
+    std::fs::write(&settings, format!("[[sites.default.keys]]\nid = \"a\"\npublic = \"{public}\"\n"))
+        .expect("written");
+    let options = SignalOptions {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        config: Some(settings),
+        ..SignalOptions::default()
+    };
+    let running = rillcast_signaling::server::start(options).await.expect("a free port");
+    let signal = format!("ws://{}", running.listening[0]);
+    let manifest = origin.url("master.m3u8");
+    let token = dir.path().join("token");
+    let path = token.to_str().expect("text");
+    let args = ["--manifest", &manifest, "--signal", &signal, "--udp", "127.0.0.1:0"];
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 600;
+    let claims = |role| Claims { role, ..Claims::new("default", expires) };
+    let viewer = minter.mint(&claims(TokenRole::Viewer)).expect("signed");
+    for (text, word) in [
+        (None, "a token is needed"),
+        (Some(String::new()), "first line is empty"),
+        (Some("x".repeat(4097)), "longer than a token"),
+        (Some(viewer), "role"),
+    ] {
+        let with: &[&str] = if let Some(text) = &text {
+            std::fs::write(&token, text).expect("written");
+            &["--token-file", path]
+        } else {
+            &[]
+        };
+        let mut seed = program(&[&args[..], with].concat());
+        let mut said = BufReader::new(seed.stderr.take().expect("piped")).lines();
+        while let Some(line) = said.next_line().await.expect("text") {
+            if line.contains(word) {
+                break;
+            }
+        }
+        assert!(seed.try_wait().expect("readable").is_none(), "it goes on trying: {word}");
+    }
+    let good = minter.mint(&claims(TokenRole::Publisher)).expect("signed");
+    std::fs::write(&token, format!("{good}\n")).expect("written");
+    let mut seed = program(&[&args[..], &["--token-file", path]].concat());
+    let mut out = BufReader::new(seed.stdout.take().expect("piped")).lines();
+    let line = out.next_line().await.expect("readable").expect("a line");
+    assert!(line.contains("joined"), "{line}");
 }
 
 #[tokio::test]

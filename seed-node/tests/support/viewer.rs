@@ -56,7 +56,7 @@ impl Viewer {
         let tls = rustls::ClientConfig::builder()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let (signaling, news) = Signaling::start(format!("{signal}/ws"), join, tls.into());
+        let (signaling, news) = Signaling::start(format!("{signal}/ws"), join, None, tls.into());
         let (tell, events) = mpsc::channel(256);
         Self {
             engine: Engine::new(Config { role: Role::Viewer, seed: 7, store_budget: 64 << 20 }),
