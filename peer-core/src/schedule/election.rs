@@ -10,7 +10,7 @@ use crate::overlay::census::minus_log2;
 use crate::rng::mix;
 use crate::time::Duration;
 
-/// Blocks in a group. 128 KiB: some eight Range requests for a 4 s segment at 1.4 Mbit/s, shared out over as many peers.
+/// Blocks in a group. 64 KiB: some eleven Range requests for a 4 s segment at 1.4 Mbit/s, shared out over as many peers.
 pub const GROUP: u16 = 2;
 /// Each rank waits so much longer than the one before.
 pub const STAGGER: Duration = Duration::from_millis(500);
