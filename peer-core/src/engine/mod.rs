@@ -147,7 +147,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             publishers: Vec::new(),
             timeline: Timeline::default(),
             store: Store::new(config.store_budget),
-            members: Members::default(),
+            members: Members::new(config.role),
             index: Index::default(),
             populations: Populations::default(),
             place: Place::default(),

@@ -5,7 +5,7 @@
 
 use crate::map::{Map, take_least};
 
-use rillcast_protocol::id::PeerId;
+use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 
 use crate::engine::io::LinkId;
@@ -18,6 +18,8 @@ use super::rank::{Place, affinity, is_kin};
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 96;
+/// Of a seed, whose uplink carries hundreds.
+pub const MAX_KNOWN_OF_SEED: usize = 640;
 /// Expelled peers remembered, and those that can't be reached; the oldest is forgotten for a new one.
 pub const MAX_BANNED: usize = 256;
 /// Times that an attempt is made before a peer is given up.
@@ -80,6 +82,8 @@ pub struct Members {
     replaced: Instant,
     /// Peers whose turn to be dialed comes after those being dialed.
     in_line: usize,
+    /// A seed's: it has many more.
+    of_seed: bool,
 }
 
 /// What the overlay wants of the shell.
@@ -94,6 +98,11 @@ pub enum Want {
 }
 
 impl Members {
+    /// None yet, of a peer of this role.
+    pub fn new(role: Role) -> Self {
+        Self { of_seed: role == Role::Seed, ..Self::default() }
+    }
+
     /// Takes introductions by the server.
     pub fn introduce(&mut self, peers: &[PeerDescriptor], now: Instant) {
         for descriptor in peers {
@@ -123,7 +132,8 @@ impl Members {
         if self.banned.contains(&peer.id) {
             return None;
         }
-        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&peer.id) {
+        let most = if self.of_seed { MAX_KNOWN_OF_SEED } else { MAX_KNOWN };
+        if self.known.len() >= most && !self.known.contains_key(&peer.id) {
             let idle = self.known.iter().filter(|(_, k)| k.state == State::Idle);
             let stalest = idle.min_by_key(|(_, k)| k.not_before).map(|(id, _)| *id)?;
             self.known.remove(&stalest);

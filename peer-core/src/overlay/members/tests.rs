@@ -259,3 +259,14 @@ fn a_better_partner_takes_the_place_of_the_least_useful_one_and_strangers_stay()
         assert_eq!(wants.iter().any(|w| matches!(w, Want::Close(_))), gives_up, "{links}: {wants:?}");
     }
 }
+
+// R33: three seeds linked with 96 viewers each left a thousand viewers to their own.
+#[test]
+fn a_seed_knows_hundreds_and_no_more() {
+    let mut members = Members::new(Role::Seed);
+    let peers: Vec<_> = (0..=MAX_KNOWN_OF_SEED as u16).map(peer).collect();
+    members.introduce(&peers[..MAX_KNOWN_OF_SEED], after(0));
+    assert_eq!(members.known.len(), MAX_KNOWN_OF_SEED);
+    members.introduce(&peers, after(1));
+    assert_eq!(members.known.len(), MAX_KNOWN_OF_SEED, "one over");
+}
