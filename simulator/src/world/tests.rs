@@ -220,6 +220,26 @@ fn busy_pages_get_little_twice() {
     assert_eq!(stalls(&world), 0);
 }
 
+fn alone(scenario: &Scenario) -> World {
+    let mut world = World::new(scenario, 1).arranged(Arrangement::Alone, Switches::default());
+    world.run(|_, _| ());
+    world
+}
+
+// R25: seeds could fill a thin downlink before the first picture is there.
+#[test]
+fn seeds_keep_nobody_waiting_for_the_first_picture() {
+    let mut scenario = small();
+    scenario.viewers.come_within_seconds = 20.0;
+    scenario.links.down_kbps = Law::Fixed { value: 1500.0 };
+    scenario.seeds = Some(Seeds { count: 2, up_kbps: 50_000.0, down_kbps: 1e6 });
+    let slowest = |world: &World| {
+        world.nodes.iter().filter_map(|n| n.player.start_ms()).max_by(f64::total_cmp).expect("somebody")
+    };
+    let (with, without) = (slowest(&run(&scenario)), slowest(&alone(&scenario)));
+    assert!(with < without + 100.0, "{with} ms beside seeds, {without} ms alone");
+}
+
 #[test]
 fn loss_holds_an_association_to_what_its_law_says() {
     // 0.5 % of the packets at a round trip of 50 ms are 0.4 MB/s, as measured with several libraries.
