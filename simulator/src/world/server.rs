@@ -85,6 +85,8 @@ impl World {
         for wire in wires {
             self.cut(n, wire);
         }
+        let fetches: Vec<_> = self.nodes[n as usize].fetches.iter().map(|(id, _)| *id).collect();
+        fetches.into_iter().for_each(|fetch| self.break_off(n, fetch));
         let node = self.node(n);
         node.fetches = Vec::new();
         node.trying = Vec::new();

@@ -12,8 +12,11 @@ use super::wires::{STANDING, Waiting};
 use super::{Event, World};
 use crate::media::Lump;
 
-/// Bytes of one step of a transfer: so finely do transfers share the source.
+/// Bytes of one step of a transfer, at most.
 const STEP: u32 = 64 * 1024;
+/// Over a narrow downlink a step takes no longer than this, in s, or its engine would see nothing for longer than in a browser.
+const GRAIN: f64 = 0.25;
+const SMALLEST: u32 = 8 * 1024;
 /// From a segment's being there to its publisher's having its copy.
 const PUBLISHING: Duration = Duration::from_millis(350);
 
@@ -89,8 +92,22 @@ impl World {
 
     /// A request is taken back. What is on its way of it comes for nothing.
     pub(super) fn cancel_fetch(&mut self, n: u32, fetch: FetchId) {
+        self.break_off(n, fetch);
         if let Some((_, fetching)) = self.node(n).fetches.iter_mut().find(|(id, _)| *id == fetch) {
             fetching.cancelled = true;
+        }
+    }
+
+    /// A source of limited capacity serves others instead, once it hears of it.
+    pub(super) fn break_off(&mut self, n: u32, fetch: FetchId) {
+        let hears = Duration::from_secs_f64(self.scenario.source.first_byte_ms / 2000.0);
+        let (now, sharing) = (self.now, self.sharing.as_mut());
+        let Some(bytes) = sharing.and_then(|s| s.break_off(now, (n, fetch), hears)) else { return };
+        self.await_turn();
+        let fetches = &mut self.node(n).fetches;
+        if let Some(at) = fetches.iter().position(|(id, _)| *id == fetch) {
+            let (_, fetching) = fetches.swap_remove(at);
+            self.book(n, &fetching, bytes);
         }
     }
 
@@ -102,8 +119,10 @@ impl World {
             node.fetches.swap_remove(at);
             return;
         }
-        let fetching = &mut node.fetches[at].1;
-        let end = (fetching.at + STEP).min(fetching.end);
+        let most = ((self.nodes[n as usize].down * GRAIN) as u32).clamp(SMALLEST, STEP);
+        let step = self.sharing.as_ref().map_or(most, |sharing| sharing.grain(most));
+        let fetching = &mut self.node(n).fetches[at].1;
+        let end = (fetching.at + step).min(fetching.end);
         let bytes = end - fetching.at;
         fetching.at = end;
         if fetching.via == Via::Origin
