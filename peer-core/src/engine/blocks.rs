@@ -9,11 +9,12 @@ use crate::media::{Bits, Bringer, Cutter};
 use crate::payload::Payload;
 use crate::schedule::Demand;
 use crate::time::{Duration, Instant, Rate};
+use crate::transfer::source::Fetch;
 use crate::wire::Message;
 use crate::wire::message::HaveMap;
 use rillcast_protocol::id::BlockIndex;
 
-use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Patience, Pending};
+use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Patience, Pending, Via};
 
 /// Signatures being verified at a time; more are dropped and asked for again when needed.
 const MAX_SIGNATURES: usize = 64;
@@ -147,6 +148,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let links = self.members.len().min(99) as u32;
             self.flush_at = self.flush_at.min(now + (FLUSH * links.pow(3)).min(MAX_FLUSH));
             self.dirty.get |= self.hungry;
+            self.stop_needless(&key, now);
             self.progress(key, now);
             self.try_deliver(key, now);
             return;
@@ -176,11 +178,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             segment.put_whole(parts, now);
         }
         // Half-used fetches can't be told from the other version's bytes; a fresh one brings all of it.
-        let stale: Vec<_> = self.sources.iter().filter(|(_, f)| f.key == key).map(|(id, _)| id).collect();
-        for fetch in stale {
-            self.sources.end(fetch, now);
-            self.outputs.push_back(Output::CancelFetch { fetch });
-        }
+        self.stop_fetching(&key, true, now);
         self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
     }
 
@@ -225,12 +223,35 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn cancel(&mut self, key: SegmentKey, now: Instant) {
         self.demands.remove(&key);
         // What only the player wanted stops. A seek or an ABR switch makes the rest unwanted as well; the next thought sees to that.
-        let stale: Vec<_> = self
-            .sources
-            .iter()
-            .filter(|(_, f)| f.key == key && (f.whole || !self.timeline.is_wanted(&key)))
-            .map(|(id, _)| id)
-            .collect();
+        let all = !self.timeline.is_wanted(&key);
+        self.stop_fetching(&key, all, now);
+    }
+
+    /// Stops fetches of a segment: all of them, or those of it as a whole.
+    fn stop_fetching(&mut self, key: &SegmentKey, all: bool, now: Instant) {
+        self.stop(key, |f| f.whole || all, now);
+    }
+
+    /// Stops fetches that bring nothing any more that isn't here: peers were quicker.
+    fn stop_needless(&mut self, key: &SegmentKey, now: Instant) {
+        if !self.sources.is_fetching(key) {
+            return;
+        }
+        let Some(segment) = self.store.segment(key) else { return };
+        let (missing, block) = (segment.missing(), segment.block_len(0).max(1));
+        let blocks = segment.digest().map_or(0, |d| d.blocks());
+        let needless = |f: &Fetch<P>| {
+            let end = f.blocks.as_ref().filter(|_| !f.whole).map_or(blocks, |b| b.end);
+            let coming = f.at.div_ceil(block) as u16..end;
+            // What brought all of its own comes to its end by itself, and may be longer than its digest says.
+            f.via == Via::Origin && !coming.is_empty() && !missing.iter().any(|b| coming.contains(&b))
+        };
+        self.stop(key, needless, now);
+    }
+
+    fn stop(&mut self, key: &SegmentKey, which: impl Fn(&Fetch<P>) -> bool, now: Instant) {
+        let of = |f: &Fetch<P>| f.key == *key && which(f);
+        let stale: Vec<_> = self.sources.iter().filter(|(_, f)| of(f)).map(|(id, _)| id).collect();
         for fetch in stale {
             self.sources.end(fetch, now);
             self.outputs.push_back(Output::CancelFetch { fetch });

@@ -11,7 +11,7 @@ use crate::media::{Bits, Bringer};
 use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::switches::Mechanism;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Rate};
 use crate::transfer::Priority;
 use crate::transfer::download::Piece;
 use crate::transfer::upload::Promise;
@@ -275,16 +275,22 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         const AHEAD_MS: u64 = 1000;
         let outstanding = self.sources.outstanding(now);
         // Of a downlink that nothing is known of, the first picture gets all.
-        let Some(rate) = self.sources.throughput(now) else { return outstanding == 0 };
+        let Some(rate) = self.sources.way(now) else { return outstanding == 0 };
         let block = u64::from(BLOCK);
+        // What a slow source won't bring in that time takes nothing of it.
+        let source = self.sources.throughput(now).map_or(0, Rate::bytes_per_second);
+        let overloaded = self.sources.is_overloaded(self.bitrate, now);
+        let outstanding = outstanding.min(source * AHEAD_MS / 1000);
         let coming = self.downloads.sure(now) as u64 * block + outstanding;
         if coming >= (rate.bytes_per_second() * AHEAD_MS / 1000).max(2 * block) {
             return false;
         }
-        // What the source is bringing of an earlier segment comes first: its player would wait for it.
-        self.sources.first_before(key, now).is_none_or(|(first, left)| {
-            self.timeline.deadline(&first, now).since(now + SPARE) >= rate.time_for(left + coming + block)
-        })
+        // What the source is bringing of an earlier segment comes first: its player would wait for it. An overloaded
+        // one isn't waited for.
+        overloaded
+            || self.sources.first_before(key, now).is_none_or(|(first, left)| {
+                self.timeline.deadline(&first, now).since(now + SPARE) >= rate.time_for(left + coming + block)
+            })
     }
 
     /// What we hold of a segment, or have coming for sure: nobody need offer it.
@@ -383,7 +389,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         l.heard = now;
         let (peer, role) = (l.peer, l.role);
         let bytes = payload.len() as u64;
-        self.sources.beside(bytes);
+        self.sources.beside(bytes, now);
         let header = BulkHeader::from_bytes(header);
         match self.downloads.piece(link, header.transfer, header.offset, payload, now) {
             Piece::Partial => self.credit(link, role, bytes),

@@ -43,6 +43,14 @@ const BACKOFF: Duration = Duration::from_millis(1000);
 const STUCK: Duration = Duration::from_millis(1500);
 /// In the urgent zone thoughts are this far apart.
 const TICK: Duration = Duration::from_millis(100);
+/// A player that waits is fed by neighbours too where after so many milliseconds...
+const SLOW_MS: u64 = 500;
+/// ...its segment comes in less than so many times the speed at which it plays.
+const SPEED: u64 = 3;
+/// What the source brings in so many milliseconds is left to it.
+const MEANWHILE_MS: u64 = 250;
+/// Neighbours are asked for what they send in this time.
+const HURRIED: Duration = Duration::from_millis(250);
 /// The source is asked for no more than it brings in this time.
 const FULL: Duration = Duration::from_millis(1500);
 /// What the source brings in so many milliseconds is asked for at once.
@@ -183,6 +191,10 @@ impl Hybrid {
             absent.subtract(&covered);
             // What is being fetched may hang.
             plan.at(now + STUCK);
+            if waits && view.may_download {
+                plan.at(now + TICK);
+                plan.hungry |= self.overtake(view, want, segment, covered, pulls, actions);
+            }
         }
         if absent.is_empty() {
             return;
@@ -195,8 +207,15 @@ impl Hybrid {
         let coming = view.downloads.coming_of(&want.key);
         let missing_bytes = u64::from(absent.count()) * u64::from(segment.block_len(0));
         // Of what was measured four fifths are relied on, for every source has hiccups.
-        let rate = view.sources.throughput(now).map(|rate| Rate::new(rate.bytes_per_second() * 2 / 4));
-        let latest = self.guard.latest(want.deadline, missing_bytes, rate, view.sources.first_byte());
+        let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
+        let measured = view.sources.throughput(now).map(Rate::bytes_per_second);
+        let slow = view.sources.is_overloaded(bitrate, now);
+        let rate = measured.map(|rate| Rate::new(if slow { bitrate } else { rate } * 2 / 4));
+        // An overloaded source is the last hope, not the first.
+        let needed = if slow { 0 } else { missing_bytes };
+        let latest = self.guard.latest(want.deadline, needed, rate, view.sources.first_byte());
+        let fresh =
+            want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
 
         // What the player asks for has a URL, whatever the playlists that we have seen say.
         let listed = want.demanded || view.timeline.is_listed(&want.key);
@@ -231,15 +250,21 @@ impl Hybrid {
                     take.remove(rng.below(take.len()));
                 }
             }
-            self.fetch(view, want.key, segment, &take, (Via::Origin, want.demanded, !starting), actions);
+            let how = (Via::Origin, want.demanded, !starting);
+            if starting && slow && view.sources.ranges() == Ranges::Yes {
+                // From somewhere on: what many fetch slowly they can hand each other, if it isn't the same.
+                let (before, after) = take.split_at(rng.below(take.len().max(1)));
+                self.fetch(view, want.key, segment, after, how, actions);
+                self.fetch(view, want.key, segment, before, how, actions);
+            } else {
+                self.fetch(view, want.key, segment, &take, how, actions);
+            }
             self.rescued += if starting { 0 } else { take.len() as u64 * u64::from(segment.block_len(0)) };
             return plan.at(now + TICK);
         }
 
         // Claims end, hopes vanish.
         plan.at(if latest > now { latest.min(now + RECHECK) } else { now + TICK });
-        let fresh =
-            want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
         // Whoever has nobody to pass it on to fetches nothing for others.
         let lonely =
             !view.members.links().any(|(_, l)| l.greeted && l.plays(want.key.track) && view.is_inside(l));
@@ -250,10 +275,11 @@ impl Hybrid {
         lacking.subtract(&coming);
         let remind_from = want.deadline.minus(NEEDED);
         let viewers = view.populations.size(Populations::of_track(want.key.track));
-        let few = viewers <= FEW && now >= remind_from;
+        let few = (viewers <= FEW || slow) && now >= remind_from;
         if !want.demanded && !view.timeline.has_started() {
             // The first picture gets all of the way to us.
         } else if !want.live || few || !has(Mechanism::Offers) {
+            pulls.hurry = if slow { HURRIED } else { Duration::ZERO };
             plan.hungry |= !pulls.request_all(view, want.key, lacking.iter(), want.deadline, actions);
         } else if now < remind_from {
             plan.at(remind_from);
@@ -345,7 +371,8 @@ impl Hybrid {
         let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));
         // What comes early for others must not come in the way of what our own player needs soon.
         let rate = view.sources.throughput(now).map_or(u64::MAX, |rate| rate.bytes_per_second());
-        if rate < 2 * bitrate || (view.timeline.has_started() && view.timeline.is_starving()) {
+        let way = view.sources.way(now).map_or(u64::MAX, Rate::bytes_per_second);
+        if way < 2 * bitrate || (view.timeline.has_started() && view.timeline.is_starving()) {
             return Instant::NEVER;
         }
         let weigh = |given, upload| match view.switches.has(Mechanism::Weights) {
@@ -399,7 +426,7 @@ impl Hybrid {
             let asks = (!large || rank < ASKERS * ONE) && !minor;
             let hosted = hosted && view.switches.has(Mechanism::PublisherCopy);
             let via = if hosted && spent.is_none() && asks { Via::Publisher } else { Via::Origin };
-            if via == Via::Origin && !view.timeline.is_listed(&want.key) {
+            if via == Via::Origin && (rate < 2 * bitrate || !view.timeline.is_listed(&want.key)) {
                 continue;
             }
             let since = spent.map_or(segment.known_at, |at| at + SPENT);
@@ -446,5 +473,34 @@ impl Hybrid {
         for run in runs(blocks) {
             actions.push(Action::Fetch { key, blocks: Some(run), via, urgent, rescue });
         }
+    }
+
+    /// The player waits, and the source is slow: neighbours are asked for what it would bring last. The two meet somewhere in between. True
+    /// if more would have been asked for.
+    fn overtake<P: Payload>(
+        &self,
+        view: &View<'_, P>,
+        want: &Wanted<'_, P>,
+        segment: &Segment<P>,
+        mut late: Bits,
+        pulls: &mut Pulls,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let (Some(demand), Some(digest)) = (view.demands.get(&want.key), segment.digest()) else {
+            return false;
+        };
+        let (here, block) = (segment.bytes(), u64::from(segment.block_len(0).max(1)));
+        let waited = millis(view.now.since(demand.since));
+        let in_time = u64::from(digest.length) * waited * SPEED / u64::from(digest.duration_ms.max(1));
+        if waited < SLOW_MS || here + block >= in_time {
+            return false;
+        }
+        late.intersect(&segment.missing());
+        late.subtract(&view.downloads.coming_of(&want.key));
+        let late = late.list().into_iter().skip((here * MEANWHILE_MS / waited / block) as usize + 1).rev();
+        pulls.hurry = HURRIED;
+        let all = pulls.request_all(view, want.key, late, want.deadline, actions);
+        pulls.hurry = Duration::ZERO;
+        !all
     }
 }

@@ -22,7 +22,7 @@ use crate::wire::message::BlockName;
 
 pub mod election;
 pub mod guard;
-pub mod hybrid;
+mod hybrid;
 mod offers;
 mod pulls;
 pub mod simple;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{BlockIndex, Role, SegmentKey};
 
 use crate::engine::io::LinkId;
@@ -9,13 +10,15 @@ use crate::map::keep;
 use crate::media::Bits;
 use crate::overlay::Link;
 use crate::payload::Payload;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, millis};
 use crate::wire::message::BlockName;
 
 use super::{Action, View};
 
 /// Blocks asked of one neighbour at a time.
 const PULLS_PER_LINK: usize = 3;
+/// In a hurry no more than this, whatever a neighbour says of its uplink.
+const MOST_PER_LINK: u64 = 16;
 /// Blocks coming at a time, so that a downlink isn't promised twice.
 const PULLS: usize = 48;
 
@@ -23,6 +26,8 @@ const PULLS: usize = 48;
 pub(super) struct Pulls {
     load: Vec<(LinkId, usize)>,
     total: usize,
+    /// Neighbours are asked for all that their uplinks send in this time, if that is more than they are asked for else.
+    pub(super) hurry: Duration,
 }
 
 /// A neighbour that may be asked for blocks of a segment.
@@ -33,13 +38,14 @@ struct Holder<'a> {
     seed: bool,
     lead: usize,
     rtt: Option<Duration>,
-    /// Where its load stands.
+    /// Where its load stands, and what it may rise to.
     at: usize,
+    room: usize,
 }
 
 impl Pulls {
     pub(super) fn new<P: Payload>(view: &View<'_, P>) -> Self {
-        Self { load: Vec::new(), total: view.downloads.len() }
+        Self { load: Vec::new(), total: view.downloads.len(), hurry: Duration::ZERO }
     }
 
     /// Where a neighbour's load stands.
@@ -75,12 +81,14 @@ impl Pulls {
             let Some(link) = view.members.link(id).filter(|l| view.is_inside(l)) else { continue };
             if !blocks.is_empty() && link.busy_until <= view.now && link.greeted && !link.passive {
                 let (seed, at) = (link.role == Role::Seed, self.load_of(view, id));
-                holders.push(Holder { id, blocks, seed, lead: lead(link), rtt: link.rtt, at });
+                let sends = u64::from(link.upload) * millis(self.hurry) / 1000 / u64::from(BLOCK);
+                let room = (PULLS_PER_LINK * if seed { 4 } else { 1 }).max(sends.min(MOST_PER_LINK) as usize);
+                holders.push(Holder { id, blocks, seed, lead: lead(link), rtt: link.rtt, at, room });
             }
         }
         let mut all = true;
         for block in blocks {
-            keep(&mut holders, |h| self.load[h.at].1 < PULLS_PER_LINK * if h.seed { 4 } else { 1 });
+            keep(&mut holders, |h| self.load[h.at].1 < h.room);
             if holders.is_empty() || self.total >= PULLS {
                 return false;
             }

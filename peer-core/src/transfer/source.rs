@@ -61,6 +61,15 @@ pub struct Sources<P> {
     next: u32,
     ranges: Ranges,
     meter: Meter,
+    way: Way,
+}
+
+/// The best second of what comes to us from everybody: our downlink carries that much at least, however slow the source is.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    since: Instant,
+    bytes: u64,
+    rate: u64,
 }
 
 /// Aggregate throughput of all fetches that run at the same time.
@@ -85,6 +94,7 @@ impl<P> Default for Sources<P> {
             next: 0,
             ranges: Ranges::Unknown,
             meter: Meter::default(),
+            way: Way::default(),
         }
     }
 }
@@ -153,6 +163,7 @@ impl<P: Payload> Sources<P> {
         if let Some(fetch) = self.fetches.get_mut(&id) {
             (fetch.moved, self.moved) = (now, now);
             fetch.left = fetch.left.saturating_sub(bytes as u64);
+            self.way.came(bytes as u64, now);
             if fetch.via == Via::Origin {
                 self.meter.bytes += bytes as u64;
             }
@@ -160,8 +171,19 @@ impl<P: Payload> Sources<P> {
     }
 
     /// A peer's bytes have come: they share the way to us with the source's.
-    pub fn beside(&mut self, bytes: u64) {
+    pub fn beside(&mut self, bytes: u64, now: Instant) {
         self.meter.beside += bytes;
+        self.way.came(bytes, now);
+    }
+
+    /// What our downlink takes at least, as far as we have seen; `None` before anything was measured.
+    pub fn way(&self, now: Instant) -> Option<Rate> {
+        self.throughput(now).map(|rate| rate.max(Rate::new(self.way.rate)))
+    }
+
+    /// Whether the source gives less than a stream needs, in bytes/s, though our downlink takes much more: too many ask it.
+    pub fn is_overloaded(&self, bitrate: u64, now: Instant) -> bool {
+        self.way.rate >= bitrate * 2 && self.throughput(now).is_some_and(|rate| rate < Rate::new(bitrate))
     }
 
     /// Somebody else fetched from the source: what that took.
@@ -262,6 +284,19 @@ impl<P: Payload> Sources<P> {
     }
 }
 
+impl Way {
+    fn came(&mut self, bytes: u64, now: Instant) {
+        let passed = now.since(self.since);
+        if passed >= Duration::from_secs(1) {
+            let seen = Rate::of(self.bytes, passed).bytes_per_second();
+            // What isn't seen for long is forgotten.
+            self.rate = seen.max(self.rate - self.rate / 32);
+            (self.since, self.bytes) = (now, 0);
+        }
+        self.bytes += bytes;
+    }
+}
+
 impl Meter {
     fn start(&mut self, now: Instant, first_byte: Duration) {
         if self.busy == 0 {
@@ -331,6 +366,28 @@ mod tests {
 
     fn rate(sources: &Sources<Vec<u8>>, ms: u64) -> Option<u64> {
         sources.throughput(after(ms)).map(Rate::bytes_per_second)
+    }
+
+    #[test]
+    fn a_source_is_overloaded_where_it_gives_less_than_the_stream_and_our_downlink_takes_twice_that() {
+        let mut sources = Sources::<Vec<u8>>::default();
+        assert!(!sources.is_overloaded(100_000, after(0)) && sources.way(after(0)).is_none(), "unknown");
+        fetched(&mut sources, 99_000, 1000, 2000);
+        assert_eq!(sources.way(after(2000)), Some(Rate::new(99_000)));
+        assert!(!sources.is_overloaded(100_000, after(2000)), "the downlink may be as slow");
+        let arrives = |sources: &mut Sources<_>, bytes, from: u64| {
+            sources.beside(bytes, after(from));
+            sources.beside(0, after(from + 1000));
+        };
+        arrives(&mut sources, 199_000, 3000);
+        assert!(!sources.is_overloaded(100_000, after(4000)), "not quite twice");
+        arrives(&mut sources, 201_000, 5000);
+        assert!(sources.is_overloaded(100_000, after(6000)));
+        assert!(!sources.is_overloaded(99_000, after(6000)), "it gives what the stream needs");
+        for second in 7..200 {
+            arrives(&mut sources, 10_000, second * 1000);
+        }
+        assert!(!sources.is_overloaded(100_000, after(200_000)), "long not seen is forgotten");
     }
 
     // H9
