@@ -1,13 +1,15 @@
-//! Puts the browser bundle into the binary: every file under `RILLCAST_DIST`, as it is and gzipped. Without such a
-//! directory the bundle is empty, and the server says so to whoever asks for it.
+//! Puts the browser bundle into the binary: every file under `RILLCAST_DIST`, with the packed ones that lie beside it
+//! (`cargo xtask build` makes them). Without such a directory the bundle is empty, and the server says so to whoever asks
+//! for it.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MAX_FILES: usize = 256;
+/// Endings of packed files, as `src/bundle.rs` knows them.
+const PACKED: [&str; 2] = ["br", "gz"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=RILLCAST_DIST");
@@ -21,23 +23,37 @@ fn main() {
         collect(&dist, "", &mut files);
     }
     let mut code = String::from("&[\n");
-    for (index, (name, path)) in files.iter().enumerate() {
+    for path in files.values() {
         println!("cargo::rerun-if-changed={}", path.display());
-        let raw = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        let packed = gzip.write_all(&raw).and_then(|()| gzip.finish()).expect("writing to memory succeeds");
-        let at = |kind: &str| out.join(format!("{index}.{kind}"));
-        fs::write(at("raw"), &raw).expect("OUT_DIR is writable");
-        fs::write(at("gz"), &packed).expect("OUT_DIR is writable");
+    }
+    let packed =
+        |name: &str| PACKED.map(|ending| files.get(&format!("{name}.{ending}")).map(|path| (ending, path)));
+    let beside: Vec<&PathBuf> =
+        files.keys().flat_map(|name| packed(name)).flatten().map(|(_, path)| path).collect();
+    let mut count = 0;
+    // A copy, for the directory may change before the compiler reads it.
+    let mut include = |contents: &[u8]| {
+        count += 1;
+        let copy = out.join(format!("{count}.bin"));
+        fs::write(&copy, contents).expect("OUT_DIR is writable");
+        format!("include_bytes!({copy:?})")
+    };
+    for (name, path) in files.iter().filter(|(_, path)| !beside.contains(path)) {
+        let raw = read(path);
         let etag = blake3::hash(&raw).to_hex()[..32].to_owned();
-        code += &format!(
-            "    Embedded {{ name: {name:?}, etag: {etag:?}, raw: include_bytes!({:?}), gzip: include_bytes!({:?}) }},\n",
-            at("raw"),
-            at("gz"),
-        );
+        code +=
+            &format!("    Embedded {{ name: {name:?}, etag: {etag:?}, raw: {}, packed: &[", include(&raw));
+        for (ending, path) in packed(name).into_iter().flatten() {
+            code += &format!("({ending:?}, {}), ", include(&read(path)));
+        }
+        code += "] },\n";
     }
     code += "]\n";
     fs::write(out.join("bundle.rs"), code).expect("OUT_DIR is writable");
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) {

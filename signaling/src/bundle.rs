@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use axum::body::Body;
@@ -21,8 +22,12 @@ struct Embedded {
     name: &'static str,
     etag: &'static str,
     raw: &'static [u8],
-    gzip: &'static [u8],
+    /// By their endings.
+    packed: &'static [(&'static str, &'static [u8])],
 }
+
+/// In what forms a file may lie packed beside itself in the bundle, the smallest first: by the ending and as HTTP calls it.
+const PACKED: [(&str, &str); 2] = [("br", "br"), ("gz", "gzip")];
 
 static EMBEDDED: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/bundle.rs"));
 
@@ -32,8 +37,15 @@ struct File {
     kind: &'static str,
     etag: Cow<'static, str>,
     raw: Bytes,
-    /// `None` where compression gains nothing.
-    gzip: Option<Bytes>,
+    /// In the order of [`PACKED`], without what isn't there.
+    packed: Vec<Packed>,
+}
+
+#[derive(Clone, Debug)]
+struct Packed {
+    ending: &'static str,
+    coding: &'static str,
+    contents: Bytes,
 }
 
 /// Files by their path.
@@ -46,8 +58,11 @@ impl Bundle {
     /// What was put into the binary.
     pub fn embedded() -> Self {
         let files = EMBEDDED.iter().map(|e| {
-            let gzip = Bytes::from_static(e.gzip);
-            (Cow::from(e.name), File::new(e.name, e.etag.into(), Bytes::from_static(e.raw), gzip))
+            let packed = |ending: &str| {
+                let found = e.packed.iter().find(|packed| packed.0 == ending)?;
+                Some(Bytes::from_static(found.1))
+            };
+            (Cow::from(e.name), File::new(e.name, e.etag.into(), Bytes::from_static(e.raw), packed))
         });
         Self { files: files.collect() }
     }
@@ -65,19 +80,28 @@ impl Bundle {
     }
 
     fn add(&mut self, dir: &Path, prefix: &str) -> io::Result<()> {
-        for entry in std::fs::read_dir(dir)? {
+        for entry in fs::read_dir(dir)? {
             let entry = entry?;
+            let path = entry.path();
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if entry.file_type()?.is_dir() {
-                self.add(&entry.path(), &format!("{name}/"))?;
-            } else {
-                let raw = std::fs::read(entry.path())?;
-                let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                gzip.write_all(&raw)?;
-                let etag = blake3::hash(&raw).to_hex()[..32].to_owned();
-                let file = File::new(&name, etag.into(), raw.into(), gzip.finish()?.into());
-                self.files.insert(name.into(), file);
+                self.add(&path, &format!("{name}/"))?;
+                continue;
             }
+            if PACKED.iter().any(|(ending, _)| path.extension().is_some_and(|e| e == *ending)) {
+                continue;
+            }
+            let raw = fs::read(&path)?;
+            let changed = entry.metadata()?.modified()?;
+            let packed = |ending: &str| {
+                let beside = dir.join(format!("{}.{ending}", entry.file_name().to_string_lossy()));
+                // Whoever edits a file is not shown what was packed before.
+                let made = fs::metadata(&beside).and_then(|about| about.modified()).ok()?;
+                (made >= changed).then(|| fs::read(&beside).ok().map(Bytes::from))?
+            };
+            let etag = blake3::hash(&raw).to_hex()[..32].to_owned();
+            let file = File::new(&name, etag.into(), raw.into(), packed);
+            self.files.insert(name.into(), file);
         }
         Ok(())
     }
@@ -93,9 +117,11 @@ impl Bundle {
                     .into_response()
             };
         };
-        let packed = file.gzip.as_ref().filter(|_| takes_gzip(request));
-        let suffix = if packed.is_some() { "-gz" } else { "" };
-        let etag = format!("\"{}{suffix}\"", file.etag);
+        let packed = file.packed.iter().find(|packed| takes(request, packed.coding));
+        let etag = match packed {
+            Some(packed) => format!("\"{}-{}\"", file.etag, packed.ending),
+            None => format!("\"{}\"", file.etag),
+        };
         let lasting = version.is_some_and(|v| v.len() >= 8 && file.etag.starts_with(v));
         let cache = if lasting { "public, max-age=31536000, immutable" } else { "public, no-cache" };
         let same = request
@@ -105,10 +131,11 @@ impl Bundle {
         let mut response = if same {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            let mut response = Response::new(Body::from(packed.unwrap_or(&file.raw).clone()));
+            let contents = packed.map_or(&file.raw, |packed| &packed.contents);
+            let mut response = Response::new(Body::from(contents.clone()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(file.kind));
-            if packed.is_some() {
-                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            if let Some(packed) = packed {
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(packed.coding));
             }
             response
         };
@@ -121,17 +148,20 @@ impl Bundle {
 }
 
 impl File {
-    fn new(name: &str, etag: Cow<'static, str>, raw: Bytes, gzip: Bytes) -> Self {
-        let gzip = Some(gzip).filter(|g| g.len() < raw.len());
-        Self { kind: kind(name), etag, raw, gzip }
+    /// `packed` is asked for what lies beside the file with an ending.
+    fn new(name: &str, etag: Cow<'static, str>, raw: Bytes, packed: impl Fn(&str) -> Option<Bytes>) -> Self {
+        let packed = PACKED.iter().filter_map(|&(ending, coding)| {
+            packed(ending).map(|contents| Packed { ending, coding, contents })
+        });
+        Self { kind: kind(name), etag, raw, packed: packed.collect() }
     }
 }
 
-fn takes_gzip(request: &HeaderMap) -> bool {
+fn takes(request: &HeaderMap, coding: &str) -> bool {
     let accepted = request.get_all(ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
     accepted.flat_map(|v| v.split(',')).any(|part| {
         let mut part = part.split(';').map(str::trim);
-        let named = part.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let named = part.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
         named && !part.any(|p| matches!(p.strip_prefix("q=").map(|q| q.parse::<f32>()), Some(Ok(0.0))))
     })
 }

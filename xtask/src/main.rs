@@ -11,6 +11,7 @@ mod launch;
 mod names;
 mod native;
 mod order;
+mod packed;
 mod proc;
 mod setup;
 mod size;

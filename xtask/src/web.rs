@@ -7,6 +7,8 @@
 //!   usually download, nor of the limit on that; from `web/src/ed25519-here.ts`
 //! - `demo/`: the demo page; from `web/demo`
 //!
+//! and of each, where that is smaller, `.gz` and `.br`: see `packed`.
+//!
 //! Of the demo, the scripts at the top of its folder are bundled, each into a module of its own, and everything else is
 //! copied; scripts further down are there to be imported. The pages of benches and browser tests are no part of this:
 //! their origin serves them from where they lie, and no server carries them.
@@ -17,6 +19,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::packed;
 use crate::proc;
 use crate::setup::WEB_LOCK;
 use crate::size::Download;
@@ -45,7 +48,7 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download
     ) {
         steps.unchanged("browser bundle");
     } else {
-        steps.step("browser bundle (esbuild, tsc)", || bundle(workspace))?;
+        steps.step("browser bundle (esbuild, tsc, zopfli, Brotli)", || bundle(workspace))?;
         stamp.leave(&left)?;
     }
     let download = Download::weigh(&dist, &[SNIPPET, wasm::module_name()])?;
@@ -55,7 +58,7 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download
 
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 2").text(LANGUAGE);
+    let mut inputs = Inputs::of("browser bundle 3").text(LANGUAGE);
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
@@ -89,6 +92,7 @@ fn bundle(workspace: &Workspace) -> Result<()> {
     proc::run(workspace.npm_program("tsc").args(["--project", "tsconfig.types.json", "--outDir", TYPES]))?;
     copy(&workspace.glue().join(wasm::module_name()), &draft.join(wasm::module_name()))?;
     bundle_demo(workspace, &web.join("demo"), &draft.join("demo"))?;
+    packed::pack(&draft)?;
 
     mirror(&draft, &workspace.dist(), &[STAMP_FILE])?;
     fs::remove_dir_all(&draft).with_context(|| format!("could not remove {}", draft.display()))
