@@ -36,6 +36,7 @@ const TYPES: &str = "types";
 const STAMP_FILE: &str = ".stamp";
 /// What the oldest browsers with the APIs that we need understand.
 const LANGUAGE: &str = "--target=es2022";
+const SHORTEN_FOR: [&str; 2] = ["--ecma", "2022"];
 
 /// Brings `web/dist` up to date and prints what a viewer downloads; the caller judges it.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download> {
@@ -48,7 +49,7 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download
     ) {
         steps.unchanged("browser bundle");
     } else {
-        steps.step("browser bundle (esbuild, tsc, zopfli, Brotli)", || bundle(workspace))?;
+        steps.step("browser bundle (esbuild, terser, tsc, zopfli, Brotli)", || bundle(workspace))?;
         stamp.leave(&left)?;
     }
     let download = Download::weigh(&dist, &[SNIPPET, wasm::module_name()])?;
@@ -58,7 +59,7 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download
 
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 3").text(LANGUAGE);
+    let mut inputs = Inputs::of("browser bundle 4").text(LANGUAGE);
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
@@ -74,21 +75,18 @@ fn bundle(workspace: &Workspace) -> Result<()> {
     fs::create_dir_all(&draft).with_context(|| format!("could not create {}", draft.display()))?;
 
     let source = web.join("src");
-    proc::run(
-        esbuild(workspace)
-            .arg("--format=iife")
-            .arg(source.join("snippet.ts"))
-            .arg(outfile(&draft.join(SNIPPET))),
-    )?;
-    proc::run(
-        esbuild(workspace).arg("--format=esm").arg(source.join("index.ts")).arg(outfile(&draft.join(MODULE))),
-    )?;
-    proc::run(
-        esbuild(workspace)
-            .arg("--format=esm")
-            .arg(source.join("ed25519-here.ts"))
-            .arg(outfile(&draft.join(ED25519))),
-    )?;
+    for (entry, script, format) in
+        [("snippet.ts", SNIPPET, "iife"), ("index.ts", MODULE, "esm"), ("ed25519-here.ts", ED25519, "esm")]
+    {
+        let script = draft.join(script);
+        proc::run(
+            esbuild(workspace)
+                .arg(format!("--format={format}"))
+                .arg(source.join(entry))
+                .arg(outfile(&script)),
+        )?;
+        shorten(workspace, &script, format == "esm")?;
+    }
     proc::run(workspace.npm_program("tsc").args(["--project", "tsconfig.types.json", "--outDir", TYPES]))?;
     copy(&workspace.glue().join(wasm::module_name()), &draft.join(wasm::module_name()))?;
     bundle_demo(workspace, &web.join("demo"), &draft.join("demo"))?;
@@ -105,6 +103,16 @@ fn esbuild(workspace: &Workspace) -> Command {
         .args(["--bundle", "--minify", "--platform=browser", "--charset=utf8", "--legal-comments=none"])
         .args([LANGUAGE, "--log-level=warning"]);
     command
+}
+
+/// Puts terser's second thoughts on esbuild's output in its place: each finds what the other leaves.
+fn shorten(workspace: &Workspace, script: &Path, module: bool) -> Result<()> {
+    let mut terser = workspace.npm_program("terser");
+    terser.arg(script).args(["--compress", "passes=3", "--mangle"]).args(SHORTEN_FOR);
+    if module {
+        terser.arg("--module");
+    }
+    proc::run(terser.arg("--output").arg(script))
 }
 
 fn outfile(path: &Path) -> String {
