@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use anyhow::{Context, Result};
 
 /// What is compared: sequences of so many bytes.
-const SEQUENCE: usize = 6;
+const SEQUENCE: usize = 5;
 /// A sequence that more functions have is everywhere anyway.
 const MAX_SHARED: usize = 200;
 /// The next function is compared with so many before it, the nearest first.
-const LOOK_BACK: usize = 6;
+const LOOK_BACK: usize = 8;
 /// A function's length counts for so much more, in bytes: short ones are alike by chance.
 const LENGTH_BIAS: f64 = 20.0;
 
@@ -81,7 +81,7 @@ fn order(bodies: &[&[u8]]) -> Vec<usize> {
                 functions.iter().for_each(|&other| alike[other] += weight);
             }
         }
-        let score = |f: &usize| alike[*f] / (bodies[*f].len() as f64 + LENGTH_BIAS).sqrt();
+        let score = |f: &usize| alike[*f] / (bodies[*f].len() as f64 + LENGTH_BIAS);
         // Where nothing is alike, the longest.
         let better = |a: &usize, b: &usize| {
             score(a).total_cmp(&score(b)).then(bodies[*a].len().cmp(&bodies[*b].len())).then(b.cmp(a))
