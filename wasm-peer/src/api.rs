@@ -9,6 +9,7 @@ use std::rc::Rc;
 use rillcast_core::engine::{
     CheckId, Conditions, FetchId, Input, MediaKind, Patience, Playhead, SegmentEntry,
 };
+use rillcast_core::map::keep;
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
@@ -325,7 +326,7 @@ pub fn close(peer: u32) {
             shell.close();
         }
     });
-    PEERS.with_borrow_mut(|peers| peers.retain(|shell| !shell.host.is(peer)));
+    PEERS.with_borrow_mut(|peers| keep(peers, |shell| !shell.host.is(peer)));
 }
 
 fn bytes(number: u32, length: u32) -> Vec<u8> {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use rillcast_core::engine::{
     Check, CheckId, Config, Delivery, Engine, Event, Input, Output, Patience, SourceError,
 };
+use rillcast_core::map::keep;
 use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::id::{Role, SegmentKey};
 
@@ -259,7 +260,7 @@ impl Shell {
 
     fn take_waiting(&self, key: SegmentKey) -> Vec<u32> {
         let waiting = self.waiting(key);
-        self.requests.borrow_mut().retain(|r| r.1 != key);
+        keep(&mut self.requests.borrow_mut(), |r| r.1 != key);
         waiting
     }
 }

@@ -26,7 +26,6 @@ mod payload;
 mod rtc;
 mod signaling;
 mod source;
-mod table;
 
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use rillcast_core::engine::{BULK_HEADER, BulkFrame, Input, LinkId, MAX_CONTROL};
+use rillcast_core::map::keep;
 use rillcast_core::payload::Payload;
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Text, Wire};
@@ -219,7 +220,7 @@ impl Links {
                 }
             }
             SessionSignal::Abort { attempt } => {
-                self.offers.borrow_mut().retain(|o| o.from != from || o.attempt != attempt);
+                keep(&mut self.offers.borrow_mut(), |o| o.from != from || o.attempt != attempt);
                 if let Some(link) = link.filter(|l| l.attempt == attempt && !l.open) {
                     self.lost(shell, link.number);
                 }
@@ -299,7 +300,7 @@ impl Links {
 
     fn keep_offer(&self, from: PeerId, attempt: u32, description: Description) {
         let mut offers = self.offers.borrow_mut();
-        offers.retain(|o| o.from != from);
+        keep(&mut offers, |o| o.from != from);
         if offers.len() == MAX_OFFERS {
             offers.remove(0);
         }

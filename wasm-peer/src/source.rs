@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use rillcast_core::engine::{FetchId, Input, SourceError, SourceHead, Via};
+use rillcast_core::map::Map;
 use rillcast_core::payload::Payload;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::id::{SegmentKey, SwarmId, TrackId};
@@ -15,7 +16,6 @@ use rillcast_protocol::signal::{TrackSource, hosted_path};
 
 use crate::driver::Shell;
 use crate::payload::JsBytes;
-use crate::table::Table;
 
 /// How far behind a live playlist's oldest segment its URLs are kept, in segments: a rescue may still run.
 const GRACE: u64 = 16;
@@ -32,11 +32,11 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Source {
     /// One entry per segment of the playlists seen last, and a few that have just left them.
-    places: RefCell<Table<SegmentKey, Place>>,
+    places: RefCell<Map<SegmentKey, Place>>,
     /// Playlist URLs by track: as many as the presentation has.
-    playlists: RefCell<Table<TrackId, String>>,
+    playlists: RefCell<Map<TrackId, String>>,
     /// As many as the engine has asked for and not cancelled.
-    running: RefCell<Table<FetchId, Running>>,
+    running: RefCell<Map<FetchId, Running>>,
     /// Where hosted segments are, and the swarm that their paths name.
     publisher: RefCell<Option<(String, SwarmId)>>,
 }
@@ -55,7 +55,7 @@ impl Source {
     pub(crate) fn timeline(&self, track: TrackId, playlist: String, places: Vec<(SegmentKey, Place)>) {
         let oldest = places.iter().map(|p| p.0.number).min().unwrap_or(0).saturating_sub(GRACE);
         let mut known = self.places.borrow_mut();
-        known.retain(|key| key.track != track || key.number >= oldest);
+        known.retain(|key, _| key.track != track || key.number >= oldest);
         for (key, place) in places {
             known.insert(key, place);
         }
@@ -71,7 +71,7 @@ impl Source {
     pub(crate) fn playlists(&self, tracks: &[TrackId]) -> Vec<TrackSource> {
         let known = self.playlists.borrow();
         let source = |track: &TrackId| {
-            let playlist = Text::new(known.get(*track)?.as_str())?;
+            let playlist = Text::new(known.get(track)?.as_str())?;
             Some(TrackSource { track: *track, playlist })
         };
         tracks.iter().filter_map(source).collect()
@@ -93,7 +93,7 @@ impl Source {
         urgent: bool,
     ) {
         let place = match via {
-            Via::Origin => self.places.borrow().get(key).cloned(),
+            Via::Origin => self.places.borrow().get(&key).cloned(),
             Via::Publisher => self.publisher.borrow().as_ref().map(|(base, swarm)| {
                 let mut url = base.clone();
                 url.push('/');
@@ -112,7 +112,7 @@ impl Source {
 
     /// Stops a fetch; nothing more of it comes in.
     pub(crate) fn cancel(&self, shell: &Shell, fetch: FetchId) {
-        if self.running.borrow_mut().remove(fetch).is_some() {
+        if self.running.borrow_mut().remove(&fetch).is_some() {
             shell.host.stop(fetch.0);
         }
     }
@@ -134,7 +134,7 @@ impl Source {
         total: Option<u64>,
     ) {
         let mut running = self.running.borrow_mut();
-        let Some(one) = running.get_mut(fetch) else { return };
+        let Some(one) = running.get_mut(&fetch) else { return };
         let other = matches!((&one.cut.ask, first), (Some(ask), Some(first)) if ask.start != first);
         let head = if other { None } else { one.cut.head(status, total) };
         if let Some((head, skip, left)) = head {
@@ -151,7 +151,7 @@ impl Source {
     /// Bytes of an answer's body.
     pub(crate) fn data(&self, shell: &Rc<Shell>, fetch: FetchId, data: &JsBytes) {
         let mut running = self.running.borrow_mut();
-        let Some(one) = running.get_mut(fetch) else { return };
+        let Some(one) = running.get_mut(&fetch) else { return };
         let length = data.len() as u64;
         let from = one.skip.min(length);
         let to = one.left.saturating_add(from).min(length);
@@ -171,14 +171,14 @@ impl Source {
 
     /// An answer's body is complete.
     pub(crate) fn end(&self, shell: &Rc<Shell>, fetch: FetchId) {
-        if self.running.borrow_mut().remove(fetch).is_some() {
+        if self.running.borrow_mut().remove(&fetch).is_some() {
             shell.input(Input::SourceEnd { fetch });
         }
     }
 
     /// There was no answer, or it broke off.
     pub(crate) fn failed(&self, shell: &Rc<Shell>, fetch: FetchId) {
-        if self.running.borrow_mut().remove(fetch).is_some() {
+        if self.running.borrow_mut().remove(&fetch).is_some() {
             shell.input(Input::SourceFailed { fetch, error: SourceError::Network });
         }
     }

@@ -7,6 +7,7 @@
 use rillcast_protocol::coding::{List, Reader, Wire, Writer};
 use rillcast_protocol::id::TrackId;
 
+use crate::map::keep;
 use crate::rng::mix;
 use crate::time::{Duration, Instant, millis};
 
@@ -109,7 +110,7 @@ impl Populations {
 
     /// We belong to these from now on, under this nonce.
     pub fn belong(&mut self, to: &[u64], nonce: Option<u64>, now: Instant) {
-        self.all.retain(|(of, _)| to.contains(of));
+        keep(&mut self.all, |(of, _)| to.contains(of));
         for of in to {
             if self.census_mut(*of).is_none() {
                 self.all.push((*of, Census::new(nonce, now)));
