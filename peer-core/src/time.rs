@@ -34,14 +34,21 @@ impl Instant {
     }
 }
 
+/// The product, or the most that there is room for. WebAssembly has no instruction for it: its code is worth having once.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline)]
+pub fn times(a: u64, b: u64) -> u64 {
+    a.saturating_mul(b)
+}
+
 /// Whole milliseconds. `Duration::as_millis` would bring 128-bit division along, a kilobyte of code for every viewer.
 pub fn millis(d: Duration) -> u64 {
-    d.as_secs().saturating_mul(1000).saturating_add(u64::from(d.subsec_millis()))
+    times(d.as_secs(), 1000).saturating_add(u64::from(d.subsec_millis()))
 }
 
 /// Whole microseconds.
 pub fn micros(d: Duration) -> u64 {
-    d.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(d.subsec_micros()))
+    times(d.as_secs(), 1_000_000).saturating_add(u64::from(d.subsec_micros()))
 }
 
 impl Add<Duration> for Instant {
@@ -76,7 +83,7 @@ impl Rate {
 
     /// The rate at which `bytes` pass in `time`.
     pub fn of(bytes: u64, time: Duration) -> Self {
-        Self(bytes.saturating_mul(1_000_000) / micros(time).max(1))
+        Self(times(bytes, 1_000_000) / micros(time).max(1))
     }
 
     /// Bytes per second.
@@ -86,6 +93,6 @@ impl Rate {
 
     /// How long `bytes` take at this rate.
     pub fn time_for(self, bytes: u64) -> Duration {
-        Duration::from_micros(bytes.saturating_mul(1_000_000) / self.0.max(1))
+        Duration::from_micros(times(bytes, 1_000_000) / self.0.max(1))
     }
 }

@@ -8,7 +8,7 @@ use rillcast_core::engine::{
     Check, CheckId, Config, Delivery, Engine, Event, Input, Output, Patience, SourceError,
 };
 use rillcast_core::map::keep;
-use rillcast_core::time::{Duration, Instant};
+use rillcast_core::time::{Duration, Instant, micros};
 use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::alarm::{Alarm, Alarms};
@@ -96,7 +96,7 @@ impl Shell {
             self.armed.set(at);
             // A day is the longest wait that every browser's timers take. Rounded up: one that goes off a little
             // early would only be set again.
-            let wait = (at.since(now).as_micros() as f64 / 1000.0).ceil().min(86_400_000.0);
+            let wait = (micros(at.since(now)) as f64 / 1000.0).ceil().min(86_400_000.0);
             self.host.wake(wait);
         }
     }

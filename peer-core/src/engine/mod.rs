@@ -24,7 +24,7 @@ use crate::payload::Payload;
 use crate::rng::Rng;
 use crate::schedule::{Demand, Hybrid, Scheduler};
 use crate::switches::Switches;
-use crate::time::{Duration, Instant, millis};
+use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::wire::message::HaveMap;
 
@@ -328,7 +328,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         const FREE: u64 = 8 * 1024 * 1024;
         let c = &self.counters;
         let taken = c.source_bytes + c.publisher_bytes + c.peer_bytes + c.seed_bytes;
-        let allowed = taken.saturating_mul(u64::from(self.settings.ratio_percent)) / 100 + FREE;
+        let allowed = times(taken, u64::from(self.settings.ratio_percent)) / 100 + FREE;
         let capped = self.config.role == Role::Viewer && c.uploaded_bytes >= allowed;
         let nothing = self.config.role == Role::Viewer && self.settings.ratio_percent == 0;
         self.is_willing() && !capped && !nothing

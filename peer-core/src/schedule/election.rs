@@ -8,7 +8,7 @@ use rillcast_protocol::id::SegmentKey;
 
 use crate::overlay::census::minus_log2;
 use crate::rng::mix;
-use crate::time::Duration;
+use crate::time::{Duration, times};
 
 /// Blocks in a group. 64 KiB: some eleven Range requests for a 4 s segment at 1.4 Mbit/s, shared out over as many peers.
 pub const GROUP: u16 = 2;
@@ -32,12 +32,12 @@ pub fn rank(
 ) -> u64 {
     let mine = score(key, group, own);
     let before = others.filter(|other| score(key, group, *other) < mine).count() as u64;
-    before * ONE + unseen.saturating_mul(share_below(mine.0, weight) >> 16) * ONE / (1 << 16)
+    before * ONE + times(unseen, share_below(mine.0, weight) >> 16) * ONE / (1 << 16)
 }
 
 /// The share of candidates of such a weight whose score is smaller, in 2^-32ths.
 fn share_below(score: u64, weight: u16) -> u64 {
-    let x = score.saturating_mul(u64::from(weight.max(1)));
+    let x = times(score, u64::from(weight.max(1)));
     let whole = (x >> 32).min(40);
     let part = if whole == 40 { 0 } else { x & 0xffff_ffff };
     (1 << 32) - (((2 << 32) - part) >> (whole + 1))

@@ -1,6 +1,6 @@
 //! When the source must step in so that the player never stalls.
 
-use crate::time::{Duration, Instant, Rate, micros};
+use crate::time::{Duration, Instant, Rate, micros, times};
 
 /// Believed of a source that hasn't been measured.
 const UNKNOWN_SOURCE: Rate = Rate::new(400_000);
@@ -34,7 +34,7 @@ impl Guard {
         let rate = rate.unwrap_or(UNKNOWN_SOURCE).bytes_per_second();
         let first = first_byte.unwrap_or(UNKNOWN_FIRST_BYTE).min(Duration::from_secs(3));
         let time = deadline.since(now + self.margin + first);
-        rate.saturating_mul(micros(time)) / 1_000_000
+        times(rate, micros(time)) / 1_000_000
     }
 
     /// The latest moment to ask the source for `bytes` that are needed at `deadline`.

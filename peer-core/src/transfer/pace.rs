@@ -6,7 +6,7 @@
 //! BBR's startup, with a bounded standing queue). What yields is held back further: see [`Yielding`].
 
 use super::yielding::Yielding;
-use crate::time::{Duration, Instant, Rate, micros};
+use crate::time::{Duration, Instant, Rate, micros, times};
 
 /// Never less: a block and a half, so that the next is queued while the last is on its way.
 pub const MIN_WINDOW: u64 = 48 * 1024;
@@ -99,7 +99,7 @@ impl Pacer {
     }
 
     fn refill(&mut self, cap: Rate, now: Instant) {
-        let earned = cap.bytes_per_second().saturating_mul(micros(now.since(self.refilled))) / 1_000_000;
+        let earned = times(cap.bytes_per_second(), micros(now.since(self.refilled))) / 1_000_000;
         if earned > 0 {
             // A quarter of a second's worth may gather, and always a block's.
             self.tokens = (self.tokens + earned).min((cap.bytes_per_second() / 4).max(64 * 1024));
@@ -159,7 +159,7 @@ impl Pacer {
     fn resize(&mut self) {
         let Some((best, _)) = self.best else { return };
         let time = self.answer() + QUEUE;
-        let window = best.bytes_per_second().saturating_mul(time) / 1_000_000;
+        let window = times(best.bytes_per_second(), time) / 1_000_000;
         // Some receivers report late. What would fill half a second isn't too much, if it isn't more than three blocks.
         let least = (best.bytes_per_second() / 2).clamp(MIN_WINDOW, 2 * MIN_WINDOW);
         self.window = (window + window / 4).clamp(least, MAX_WINDOW);
