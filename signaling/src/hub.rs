@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::auth::replay::Memory;
 use crate::auth::{Asker, Denied, Grant, Open, Question};
 use crate::content;
+use crate::geo::Geo;
 use crate::hosted::Host;
 use crate::limits::Limits;
 use crate::listen::group;
@@ -59,6 +60,7 @@ pub struct Hub {
     publisher: Option<Publisher>,
     secret: [u8; 32],
     open: Open,
+    geo: Mutex<Arc<Geo>>,
     tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
@@ -66,19 +68,21 @@ pub struct Hub {
 
 impl Hub {
     /// A hub without swarms. `secret` keeps swarm ids from being guessed; the same secret gives the same ids again.
-    /// `open` says who may join sites without keys.
+    /// `open` says who may join sites without keys, `geo` where addresses are.
     pub fn new(
         limits: Limits,
         sites: Sites,
         publisher: Option<Publisher>,
         secret: [u8; 32],
         open: Open,
+        geo: Geo,
     ) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
         let keep = Duration::from_secs(limits.hosted_secs);
         Arc::new(Self {
             host: Host::new(limits.hosted_bytes, keep, metrics.clone()),
             open,
+            geo: Mutex::new(Arc::new(geo)),
             tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,
@@ -143,7 +147,8 @@ impl Hub {
                 Err(Denied::NoKeys)
             };
         }
-        let claims = site.keys.verify(join.token.as_slice())?;
+        let (claims, key) = site.keys.verify(join.token.as_slice())?;
+        let geo = self.geo();
         let now = unix_ms() / 1000;
         let question = Question {
             join,
@@ -152,6 +157,9 @@ impl Hub {
             multi_cdn: site.multi_cdn,
             max_secs: self.limits.token_max_secs,
             now,
+            key,
+            place: geo.locate(asker.address),
+            tells: geo.tells(),
         };
         let grant = claims.check(&question)?;
         if let Some(jti) = &claims.jti {
@@ -171,7 +179,16 @@ impl Hub {
 
     /// Where a peer with this address is, in the eyes of a swarm.
     pub fn locate(&self, swarm: SwarmId, address: IpAddr) -> Network {
-        network(&self.secret, swarm, address)
+        network(&self.secret, swarm, address, self.geo().locate(address))
+    }
+
+    fn geo(&self) -> Arc<Geo> {
+        lock(&self.geo).clone()
+    }
+
+    /// Takes in databases that were read again.
+    pub fn relocate(&self, geo: Geo) {
+        *lock(&self.geo) = Arc::new(geo);
     }
 
     /// Lets a peer into its swarm.

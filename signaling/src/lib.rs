@@ -4,6 +4,7 @@
 //! - [`options`], [`limits`], [`site`]: everything that can be set
 //! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
 //! - [`auth`]: who may join
+//! - [`geo`]: in which country and with which provider an address is
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
@@ -14,6 +15,7 @@ pub mod auth;
 pub mod bundle;
 pub mod cidr;
 pub mod content;
+pub mod geo;
 pub mod hosted;
 pub mod http;
 pub mod hub;

@@ -41,6 +41,12 @@ pub struct Options {
     /// Turn the admin interface on; the file's first line is its token.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// Tell countries by this database in MaxMind's format (GeoLite2-Country, say). Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub geo_country: Option<PathBuf>,
+    /// Tell providers (autonomous systems) by this database; may be the same file. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub geo_asn: Option<PathBuf>,
     /// Serve the browser bundle from this directory instead of from the binary.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,

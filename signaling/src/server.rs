@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::admin::Admin;
 use crate::auth::Open;
 use crate::bundle::{self, Bundle};
+use crate::geo::{GeoError, GeoFiles};
 use crate::http::{self, Front};
 use crate::hub::Hub;
 use crate::listen::{self, Gate, Server};
@@ -57,6 +58,9 @@ pub enum StartError {
     /// Settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A database of countries or providers.
+    #[error(transparent)]
+    Geo(#[from] GeoError),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -128,7 +132,8 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let (publisher, events) = Publisher::new(key, config)?;
     let secret = secret(options.state_dir.as_deref())?;
     let public = publisher.key();
-    let hub = Hub::new(limits, sites, Some(publisher), secret, open);
+    let geo = GeoFiles { country: options.geo_country.clone(), asn: options.geo_asn.clone() };
+    let hub = Hub::new(limits, sites, Some(publisher), secret, open, geo.load()?);
     let certificate = match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key)?),
         _ if options.listen_tls.is_empty() => None,
@@ -181,7 +186,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     }
     tasks.spawn(hub.clone().listen(events));
     tasks.spawn(hub.clone().tick());
-    tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate));
+    tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate, geo));
     if options.insecure_open && hub.open_table().is_some() {
         tracing::warn!(
             "--insecure-open: NOBODY IS ASKED FOR AUTHORISATION where a site has no keys. Anyone who reaches this server \

@@ -21,6 +21,7 @@ use rillcast_protocol::signal::{
 use rillcast_publisher::{Config, Publisher, PublishingKey, sign, track_id};
 use rillcast_signaling::auth::mint::Minter;
 use rillcast_signaling::auth::{Asker, Open};
+use rillcast_signaling::geo::Geo;
 use rillcast_signaling::hub::{Admission, Hub};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
@@ -257,7 +258,7 @@ impl Bench {
         let sites = Sites::new(&file, Vec::new()).expect("sites");
         let (publisher, events) =
             Publisher::new(PublishingKey::from_seed(&[9; 32]), Config::default()).expect("publisher");
-        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open);
+        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open, Geo::default());
         Self { hub, _events: events }
     }
 

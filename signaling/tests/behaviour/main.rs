@@ -1,8 +1,10 @@
 //! The server's behaviour, seen from outside. One binary, so that it links once.
 
+mod atlas;
 mod bearer;
 mod bundle;
 mod digests;
+mod geo;
 mod http;
 mod keys;
 mod kit;
