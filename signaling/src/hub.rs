@@ -12,6 +12,7 @@ use rillcast_protocol::signal::{ClientMessage, Join, Network, RefusedCode, Serve
 use rillcast_publisher::{Event, Publisher};
 use tokio::sync::mpsc;
 
+use crate::audit::{Audit, By, Record};
 use crate::auth::replay::Memory;
 use crate::auth::{Asker, Denied, Grant, Open, Question};
 use crate::content;
@@ -21,7 +22,11 @@ use crate::limits::Limits;
 use crate::listen::group;
 use crate::metrics::Metrics;
 use crate::network::network;
-use crate::site::{SettingsError, SettingsFile, Site, SiteFile, Sites};
+use crate::policy::verdict::{Bar, judge};
+use crate::policy::{Case, RuleError, RuleFile, Rules, Subject};
+use crate::revocation::store::Kept;
+use crate::revocation::{Request, RevocationError, Store};
+use crate::site::{Allowance, SettingsError, SettingsFile, Site, SiteFile, Sites};
 use crate::swarm::{Desk, Joiner, Swarm};
 
 const SHARDS: usize = 16;
@@ -44,8 +49,23 @@ pub struct Admission {
     pub site: Arc<Site>,
     /// Where it leads to.
     pub swarm: SwarmId,
-    /// What the token gives.
-    pub grant: Grant,
+    /// What the joiner named.
+    pub content: String,
+    /// What it is judged by.
+    pub subject: Subject,
+    /// What it is allowed below what the site allows.
+    pub allowance: Allowance,
+}
+
+/// What a hub reads and writes besides its settings.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Where addresses are.
+    pub geo: Geo,
+    /// What is revoked.
+    pub revocations: Store,
+    /// Who changed what.
+    pub audit: Audit,
 }
 
 /// Everything that connections share.
@@ -61,6 +81,10 @@ pub struct Hub {
     secret: [u8; 32],
     open: Open,
     geo: Mutex<Arc<Geo>>,
+    /// What is revoked.
+    pub revocations: Store,
+    /// Who changed what.
+    pub audit: Audit,
     tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
@@ -68,21 +92,23 @@ pub struct Hub {
 
 impl Hub {
     /// A hub without swarms. `secret` keeps swarm ids from being guessed; the same secret gives the same ids again.
-    /// `open` says who may join sites without keys, `geo` where addresses are.
+    /// `open` says who may join sites without keys.
     pub fn new(
         limits: Limits,
         sites: Sites,
         publisher: Option<Publisher>,
         secret: [u8; 32],
         open: Open,
-        geo: Geo,
+        files: Files,
     ) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
         let keep = Duration::from_secs(limits.hosted_secs);
         Arc::new(Self {
             host: Host::new(limits.hosted_bytes, keep, metrics.clone()),
             open,
-            geo: Mutex::new(Arc::new(geo)),
+            geo: Mutex::new(Arc::new(files.geo)),
+            revocations: files.revocations,
+            audit: files.audit,
             tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,
@@ -115,15 +141,20 @@ impl Hub {
             );
         }
         let content = content::canonical(join.content.as_str(), site.multi_cdn);
-        let grant = match self.authorise(&site, join, asker, &content) {
-            Ok(grant) => grant,
-            Err(denied) => {
+        let (subject, allowance) = match self.authorise(&site, join, asker, &content) {
+            Ok(authorised) => authorised,
+            Err(Unwelcome::Denied(denied)) => {
                 self.metrics.tokens_refused_total.up();
                 let code = match denied {
                     Denied::MemoryFull => RefusedCode::Unavailable,
                     _ => RefusedCode::Unauthorised,
                 };
                 return refuse(code, format!("site {name:?}: {denied}"));
+            }
+            Err(Unwelcome::Barred(bar)) => {
+                self.metrics.joins_barred_total.up();
+                let Refused { code, message } = bar.refusal(name);
+                return refuse(code, message);
             }
         };
         if let Some(key) = join.publisher
@@ -135,21 +166,36 @@ impl Hub {
             );
         }
         let swarm = content::swarm_id(&self.secret, name, &content, join.delivery);
-        Ok(Admission { site, swarm, grant })
+        Ok(Admission { site, swarm, content: join.content.as_str().to_owned(), subject, allowance })
     }
 
-    fn authorise(&self, site: &Site, join: &Join, asker: Asker<'_>, content: &str) -> Result<Grant, Denied> {
+    fn authorise(
+        &self,
+        site: &Site,
+        join: &Join,
+        asker: Asker<'_>,
+        content: &str,
+    ) -> Result<(Subject, Allowance), Unwelcome> {
+        let geo = self.geo();
+        let place = geo.locate(asker.address);
+        let now = unix_ms() / 1000;
+        let judge = |grant: Grant| {
+            let Grant { user, token, key, allowance } = grant;
+            let subject = Subject { user, token, key, address: asker.address, place, role: join.role };
+            let case = Case { subject: &subject, content, now };
+            // Once more when it has joined: what changes in between reaches it there.
+            judge(site, &self.revocations.of(&site.name), &case, None)?;
+            Ok((subject, allowance))
+        };
         if site.keys.is_empty() {
             let near = asker.address.to_canonical().is_loopback();
             return if near || self.open == Open::Everyone {
-                Ok(Grant::default())
+                judge(Grant::default())
             } else {
-                Err(Denied::NoKeys)
+                Err(Denied::NoKeys.into())
             };
         }
         let (claims, key) = site.keys.verify(join.token.as_slice())?;
-        let geo = self.geo();
-        let now = unix_ms() / 1000;
         let question = Question {
             join,
             asker,
@@ -158,10 +204,11 @@ impl Hub {
             max_secs: self.limits.token_max_secs,
             now,
             key,
-            place: geo.locate(asker.address),
+            place,
             tells: geo.tells(),
         };
-        let grant = claims.check(&question)?;
+        let authorised = judge(claims.check(&question)?)?;
+        // Last: a token that is refused for something else isn't used up.
         if let Some(jti) = &claims.jti {
             let mut tokens = lock(&self.tokens);
             let token = tokens.name(&[site.name.as_bytes(), jti.as_bytes()]);
@@ -174,7 +221,7 @@ impl Hub {
                 }
             })?;
         }
-        Ok(grant)
+        Ok(authorised)
     }
 
     /// Where a peer with this address is, in the eyes of a swarm.
@@ -186,14 +233,23 @@ impl Hub {
         lock(&self.geo).clone()
     }
 
-    /// Takes in databases that were read again.
+    /// Takes in databases that were read again, and judges everybody by them.
     pub fn relocate(&self, geo: Geo) {
-        *lock(&self.geo) = Arc::new(geo);
+        let geo = Arc::new(geo);
+        *lock(&self.geo) = geo.clone();
+        let desk = self.desk();
+        for shard in &self.shards {
+            for swarm in lock(shard).values_mut() {
+                swarm.relocate(&geo);
+                swarm.review(&desk, Instant::now());
+            }
+        }
     }
 
     /// Lets a peer into its swarm.
-    pub fn join(&self, site: Arc<Site>, id: SwarmId, joiner: Joiner) -> Result<(), Refused> {
+    pub fn join(&self, admission: &Admission, joiner: Joiner) -> Result<(), Refused> {
         let now = Instant::now();
+        let id = admission.swarm;
         let full = |what: &str| {
             self.metrics.joins_refused_total.up();
             Err(Refused {
@@ -209,14 +265,19 @@ impl Hub {
                     return full("the server has as many swarms as it may");
                 }
                 self.metrics.swarms.up();
-                place.insert(Swarm::new(id, site, now))
+                // The site may have changed since it was asked, when this swarm wasn't there to be told.
+                let site = lock(&self.sites).find(&admission.site.name);
+                let site = site.unwrap_or_else(|| admission.site.clone());
+                place.insert(Swarm::new(id, site, &admission.content, now))
             }
         };
         if swarm.len() >= self.limits.members {
             return full("the swarm has as many members as it may");
         }
-        swarm.join(&self.desk(), joiner, unix_ms(), now);
-        Ok(())
+        swarm.join(&self.desk(), joiner, unix_ms(), now).inspect_err(|_| {
+            self.metrics.joins_refused_total.up();
+            self.metrics.joins_barred_total.up();
+        })
     }
 
     /// Lets a peer go.
@@ -280,8 +341,13 @@ impl Hub {
 
     /// Tells swarms of the time, once.
     pub fn tick_once(&self, now: Instant) {
+        self.tick_at(now, unix_ms() / 1000);
+    }
+
+    /// The same, at this time of the day: seconds since 1970.
+    pub fn tick_at(&self, now: Instant, unix: u64) {
         self.host.tick(now);
-        let desk = self.desk();
+        let desk = Desk { unix, ..self.desk() };
         for shard in &self.shards {
             lock(shard).retain(|id, swarm| {
                 swarm.tick(&desk, now);
@@ -299,18 +365,49 @@ impl Hub {
 
     /// Takes in a changed settings file and tells the peers concerned.
     pub fn reload(&self, file: &SettingsFile) -> Result<(), SettingsError> {
-        lock(&self.sites).reload(file)?;
-        let desk = self.desk();
-        for shard in &self.shards {
-            for swarm in lock(shard).values_mut() {
-                // A site that was taken out of the file keeps its last settings until its swarms are empty.
-                let site = lock(&self.sites).find(swarm.site());
-                if let Some(site) = site {
-                    swarm.apply(&desk, site, Instant::now());
-                }
+        let (before, after) = {
+            let mut sites = lock(&self.sites);
+            let before = sites.rules();
+            sites.reload(file)?;
+            (before, sites.rules())
+        };
+        self.apply(|_| true);
+        for (site, rules) in after {
+            let files = rules.files();
+            if before.get(&site).is_some_and(|before| before.files() == files) {
+                continue;
+            }
+            if files.is_empty() && !before.contains_key(&site) {
+                continue;
+            }
+            let ids: Vec<&str> = files.iter().map(|rule| rule.id.as_str()).collect();
+            let detail = serde_json::json!({ "rules": ids });
+            let action = "rules.read".to_owned();
+            let record = Record { at: unix_ms(), by: By::SettingsFile, from: None, action, site, detail };
+            if let Err(error) = self.audit.write(record) {
+                tracing::error!(%error, "rules changed, and there is no record of it");
             }
         }
         Ok(())
+    }
+
+    /// Tells the swarms of these sites what holds now. Returns how many peers were sent away.
+    fn apply(&self, concerns: impl Fn(&str) -> bool) -> usize {
+        let desk = self.desk();
+        let mut sent_away = 0;
+        for shard in &self.shards {
+            for swarm in lock(shard).values_mut().filter(|swarm| concerns(swarm.site())) {
+                // Asked for under the shard's lock: of two changes the later one is told last. A site that was taken
+                // out of the file keeps its last settings until its swarms are empty.
+                let site = lock(&self.sites).find(swarm.site());
+                if let Some(site) = site {
+                    sent_away += swarm.apply(&desk, site, Instant::now());
+                } else {
+                    sent_away += swarm.review(&desk, Instant::now());
+                }
+            }
+        }
+        sent_away
     }
 
     /// Whether a site of this name may be changed.
@@ -323,16 +420,36 @@ impl Hub {
         lock(&self.sites).open()
     }
 
-    /// Changes a site at run time and tells the peers concerned.
-    pub fn change_site(&self, name: &str, edit: impl FnOnce(&mut SiteFile)) -> Result<(), SettingsError> {
-        let site = lock(&self.sites).change(name, edit)?;
-        let desk = self.desk();
-        for shard in &self.shards {
-            for swarm in lock(shard).values_mut().filter(|s| s.site() == name) {
-                swarm.apply(&desk, site.clone(), Instant::now());
-            }
-        }
-        Ok(())
+    /// Changes a site at run time and tells the peers concerned. Returns how many were sent away.
+    pub fn change_site(&self, name: &str, edit: impl FnOnce(&mut SiteFile)) -> Result<usize, SettingsError> {
+        lock(&self.sites).change(name, edit)?;
+        Ok(self.apply(|site| site == name))
+    }
+
+    /// Changes a site's rules at run time and judges its members by them. Returns how many were sent away.
+    pub fn change_rules(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut Vec<RuleFile>) -> Result<(), RuleError>,
+    ) -> Result<usize, SettingsError> {
+        lock(&self.sites).change_rules(name, edit)?;
+        Ok(self.apply(|site| site == name))
+    }
+
+    /// A site's rules.
+    pub fn rules_of(&self, name: &str) -> Option<Arc<Rules>> {
+        Some(lock(&self.sites).find(name)?.rules.clone())
+    }
+
+    /// Revokes something of a site and sends away whom it concerns. Returns how many those were.
+    pub fn revoke(&self, site: &str, request: Request) -> Result<(Kept, usize), RevocationError> {
+        let kept = self.revocations.add(site, request, self.limits.revocations, unix_ms() / 1000)?;
+        Ok((kept, self.apply(|name| name == site)))
+    }
+
+    /// Takes a revocation back.
+    pub fn take_back(&self, site: &str, number: u64) -> Result<Kept, RevocationError> {
+        self.revocations.take_back(site, number, unix_ms() / 1000)
     }
 
     /// The run-time changes of a site.
@@ -347,6 +464,7 @@ impl Hub {
         for (name, help, value) in [
             ("tracks_followed", "Tracks that the built-in publisher follows.", followed),
             ("hosted_bytes", "Bytes of hosted segments in memory.", self.host.bytes()),
+            ("revocations", "Users, tokens, keys and peers that are revoked.", self.revocations.len()),
             ("tokens_remembered", "Places that tokens with a jti are used from.", lock(&self.tokens).len()),
         ] {
             text += &format!(
@@ -388,11 +506,31 @@ impl Hub {
             metrics: &self.metrics,
             publisher: self.publisher.as_ref(),
             host: &self.host,
+            revocations: &self.revocations,
+            unix: unix_ms() / 1000,
         }
     }
 
     fn shard(&self, id: SwarmId) -> MutexGuard<'_, HashMap<SwarmId, Swarm>> {
         lock(&self.shards[usize::from(id.0[0]) % SHARDS])
+    }
+}
+
+/// Why a join isn't authorised.
+enum Unwelcome {
+    Denied(Denied),
+    Barred(Bar),
+}
+
+impl From<Denied> for Unwelcome {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<Bar> for Unwelcome {
+    fn from(bar: Bar) -> Self {
+        Self::Barred(bar)
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Limits {
     /// Pairs of a token with a `jti` and a place that it is used from, until the token expires. Beyond: new ones are
     /// refused as unavailable.
     pub token_memory: usize,
+    /// Revocations in all sites together. Beyond: refused until some are over or taken back.
+    pub revocations: usize,
     /// Admin requests per second, right or wrong. Beyond: 429.
     pub admin_per_sec: u32,
 }
@@ -136,6 +138,7 @@ impl Default for Limits {
             stun_per_sec: 5000,
             token_max_secs: 24 * 3600,
             token_memory: 100_000,
+            revocations: 10_000,
             admin_per_sec: 10,
         }
     }

@@ -62,6 +62,8 @@ metrics! {
     counter joins_refused_total "Joins refused.",
     counter tokens_refused_total "Joins refused for want of a valid token.",
     counter token_memory_full_total "Joins refused because no more tokens can be remembered.",
+    counter joins_barred_total "Joins refused by a revocation or a rule.",
+    counter sent_away_total "Peers sent away by a revocation or a rule after they had joined.",
     counter messages_total "Messages from peers.",
     counter introductions_total "Pairs introduced.",
     counter relayed_total "Messages relayed.",

@@ -47,6 +47,9 @@ pub struct Options {
     /// Tell providers (autonomous systems) by this database; may be the same file. Read again when it changes.
     #[arg(long, value_name = "FILE")]
     pub geo_asn: Option<PathBuf>,
+    /// Add who changed what through the admin interface, and when, to this file: one line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
     /// Serve the browser bundle from this directory instead of from the binary.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,

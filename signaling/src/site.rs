@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::auth::keys::{KeyError, KeyFile, Keyring};
+use crate::geo::Tells;
 use crate::limits::Limits;
+use crate::policy::{RuleError, RuleFile, Rules};
 
 /// Why settings can't be used.
 #[derive(Debug, Error)]
@@ -54,6 +56,14 @@ pub enum SettingsError {
         site: String,
         /// What's wrong.
         source: PrefixError,
+    },
+    /// One of `rules`.
+    #[error("site {site}: rules: {source}")]
+    Rule {
+        /// The site.
+        site: String,
+        /// What's wrong.
+        source: RuleError,
     },
     /// One of `keys`.
     #[error("site {site}: keys: {source}")]
@@ -109,6 +119,8 @@ pub struct SiteFile {
     pub seeds: Option<Vec<String>>,
     /// The same path on any host is the same content.
     pub multi_cdn: Option<bool>,
+    /// Who may take part, in what, when and from where: the first that fits decides.
+    pub rules: Option<Vec<RuleFile>>,
     /// What the backend's tokens are verified with; empty asks for none. The file alone can set them.
     #[serde(skip_serializing)]
     pub keys: Option<Vec<KeyFile>>,
@@ -163,6 +175,8 @@ pub struct Site {
     pub multi_cdn: bool,
     /// What tokens are verified with. Without any, nobody is asked for one.
     pub keys: Arc<Keyring>,
+    /// Who may take part, in what, when and from where.
+    pub rules: Arc<Rules>,
 }
 
 /// What one peer is allowed below what its site allows.
@@ -195,6 +209,7 @@ impl Site {
         layers: [&SiteFile; 3],
         publish_everywhere: &[String],
         keys: Arc<Keyring>,
+        tells: Tells,
     ) -> Result<Self, SettingsError> {
         macro_rules! first {
             ($field:ident, $built_in:expr) => {
@@ -248,6 +263,9 @@ impl Site {
                     .ok_or_else(|| wrong("seeds", hex.clone(), "public keys of 64 hex digits"))
             })
             .collect::<Result<_, _>>()?;
+        let multi_cdn = first!(multi_cdn, false);
+        let rules = Rules::load(&first!(rules, Vec::new()), multi_cdn, tells)
+            .map_err(|source| SettingsError::Rule { site: name.to_owned(), source })?;
         Ok(Self {
             name: name.to_owned(),
             enabled: first!(enabled, true),
@@ -265,8 +283,9 @@ impl Site {
                     .map_err(|source| SettingsError::Publish { site: name.to_owned(), source })?,
             ),
             seeds,
-            multi_cdn: first!(multi_cdn, false),
+            multi_cdn,
             keys,
+            rules: Arc::new(rules),
         })
     }
 
@@ -330,13 +349,19 @@ pub struct Sites {
     /// Of the sites that have keys of their own in the file, and of all others.
     keys: BTreeMap<String, Arc<Keyring>>,
     default_keys: Arc<Keyring>,
+    tells: Tells,
     built: HashMap<String, Arc<Site>>,
 }
 
 impl Sites {
     /// The sites of a settings file; `publish` comes from the command line and holds for all of them.
     pub fn new(file: &SettingsFile, publish: Vec<String>) -> Result<Self, SettingsError> {
-        let mut sites = Self { publish_everywhere: publish, ..Self::default() };
+        Self::located(file, publish, Tells::default())
+    }
+
+    /// The same, where rules may name what there are databases for.
+    pub fn located(file: &SettingsFile, publish: Vec<String>, tells: Tells) -> Result<Self, SettingsError> {
+        let mut sites = Self { publish_everywhere: publish, tells, ..Self::default() };
         sites.reload(file)?;
         Ok(sites)
     }
@@ -361,11 +386,12 @@ impl Sites {
             publish_everywhere: self.publish_everywhere.clone(),
             keys,
             default_keys: load("default", &file.default.keys)?.unwrap_or_default(),
+            tells: self.tells,
             built: HashMap::new(),
         };
         // The defaults must hold even while no site uses them.
         let layers = [&next.default, &next.default, &next.default];
-        Site::build("default", layers, &next.publish_everywhere, next.default_keys.clone())?;
+        Site::build("default", layers, &next.publish_everywhere, next.default_keys.clone(), next.tells)?;
         let names: Vec<String> =
             next.files.keys().chain(self.built.keys().filter(|_| next.files.is_empty())).cloned().collect();
         for name in names {
@@ -386,7 +412,8 @@ impl Sites {
         // Not kept: anybody can make names up.
         let nothing = SiteFile::default();
         let layers = [&nothing, &nothing, &self.default];
-        Site::build(name, layers, &self.publish_everywhere, self.default_keys.clone()).ok().map(Arc::new)
+        let keys = self.default_keys.clone();
+        Site::build(name, layers, &self.publish_everywhere, keys, self.tells).ok().map(Arc::new)
     }
 
     /// Which table of the settings file leaves a site open to whoever has no token, if one does.
@@ -418,6 +445,22 @@ impl Sites {
         })
     }
 
+    /// Changes a site's rules at run time. From then on the file's no longer count for it, until they are taken back.
+    pub fn change_rules(
+        &mut self,
+        name: &str,
+        edit: impl FnOnce(&mut Vec<RuleFile>) -> Result<(), RuleError>,
+    ) -> Result<Arc<Site>, SettingsError> {
+        let mut rules = self.find(name).map_or_else(Vec::new, |site| site.rules.files().to_vec());
+        edit(&mut rules).map_err(|source| SettingsError::Rule { site: name.to_owned(), source })?;
+        self.change(name, |changes| changes.rules = Some(rules))
+    }
+
+    /// The rules of every site that is known by name, as they are written.
+    pub fn rules(&self) -> BTreeMap<String, Arc<Rules>> {
+        self.built.iter().map(|(name, site)| (name.clone(), site.rules.clone())).collect()
+    }
+
     /// The run-time changes of a site, as they are now.
     pub fn changes_of(&self, name: &str) -> SiteFile {
         self.changes.get(name).cloned().unwrap_or_default()
@@ -429,7 +472,7 @@ impl Sites {
         let file = self.files.get(name).unwrap_or(&nothing);
         let layers = [changes, file, &self.default];
         let keys = self.keys_of(name).clone();
-        let site = Arc::new(Site::build(name, layers, &self.publish_everywhere, keys)?);
+        let site = Arc::new(Site::build(name, layers, &self.publish_everywhere, keys, self.tells)?);
         self.built.insert(name.to_owned(), site.clone());
         Ok(site)
     }

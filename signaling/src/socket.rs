@@ -14,7 +14,7 @@ use rillcast_protocol::{OLDEST_VERSION, VERSION};
 use tokio::time::timeout;
 
 use crate::auth::Asker;
-use crate::hub::{Admission, Hub, Refused};
+use crate::hub::{Hub, Refused};
 use crate::listen::Caller;
 use crate::outbox::{Cut, Outgoing, outbox};
 use crate::random;
@@ -157,7 +157,8 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
     };
     let asker = Asker { address, origin: request.origin.as_deref() };
-    let Admission { site, swarm, grant } = hub.admit(&join, asker)?;
+    let admission = hub.admit(&join, asker)?;
+    let swarm = admission.swarm;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
     let peer = random::peer_id();
@@ -166,12 +167,13 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         role: join.role,
         publisher: join.publisher,
         net: hub.locate(swarm, address),
-        allowance: grant.allowance,
+        subject: admission.subject.clone(),
+        allowance: admission.allowance,
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),
     };
-    hub.join(site, swarm, joiner)?;
+    hub.join(&admission, joiner)?;
     let now = Instant::now();
     let factor = f64::from(if is_seed { limits.seed_factor.max(1) } else { 1 });
     let bucket =
@@ -200,6 +202,7 @@ impl Session {
                 message = outgoing.next() => match message {
                     Ok(message) => if let Some(end) = self.write(socket, outgoing, message).await { return end },
                     Err(Cut::SlowReader) => return End::Slow,
+                    Err(Cut::Refused) => return self.send_off(socket, outgoing).await,
                     Err(_) => return End::Shutdown,
                 },
                 message = socket.recv(), if !paused => match message {
@@ -221,6 +224,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What waits goes out first: it ends with the switch that has the peer drop its links.
+    async fn send_off(&self, socket: &mut WebSocket, outgoing: &mut Outgoing) -> End {
+        if let Some(message) = outgoing.ready()
+            && let Some(end) = self.write(socket, outgoing, message).await
+        {
+            return end;
+        }
+        outgoing.refusal().map_or(End::Shutdown, End::Refused)
     }
 
     /// Writes a message and those that are ready behind it.
