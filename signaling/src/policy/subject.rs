@@ -1,5 +1,6 @@
 //! What is known of whoever is judged.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use rillcast_protocol::id::Role;
@@ -7,7 +8,7 @@ use rillcast_protocol::id::Role;
 use crate::geo::Place;
 
 /// What is kept of a member, so that it can be judged again. Never logged, never handed out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Subject {
     /// The backend's name for the user (`sub`).
     pub user: Option<String>,
@@ -21,6 +22,13 @@ pub struct Subject {
     pub place: Place,
     /// As what it joined.
     pub role: Role,
+}
+
+impl fmt::Debug for Subject {
+    /// Without who and where: whatever prints a member must not print a viewer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("role", &self.role).finish_non_exhaustive()
+    }
 }
 
 /// A subject that wants to play some content at some time.

@@ -75,12 +75,16 @@ impl Swarm {
         }
         let count = barred.len();
         for (id, bar) in barred {
+            let key = self.members.get(&id).and_then(|member| member.joiner.publisher);
             if let Some(member) = self.members.get(&id) {
                 send_off(member.joiner.outbox.clone(), &member.settings, bar.refusal(&self.site.name));
                 desk.metrics.sent_away_total.up();
             }
             // At once, not when its connection ends: nobody is introduced to it any more, and those who were are told.
             self.leave(desk, id, now);
+            if let (Bar::Revoked(_), Some(key)) = (bar, key) {
+                self.disown(desk, key);
+            }
         }
         for (id, introduced) in out {
             self.part(id, introduced.into_keys());

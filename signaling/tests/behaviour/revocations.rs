@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use reqwest::{Method, StatusCode};
 use rillcast_protocol::id::Role;
-use rillcast_protocol::signal::{RefusedCode, ServerMessage};
+use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
+use rillcast_publisher::PublishingKey;
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::revocation::{Kind, Request};
 use serde_json::{Value, json};
 
 use crate::bearer::{ask, at_home, bench, code, said, token};
-use crate::kit::{Bench, join, key, now, with_token};
+use crate::kit::{Bench, digest, join, key, now, publisher_keys, source, with_token};
 use crate::operator::{Site, sent_away};
 
 const HERE: &str = "203.0.113.7";
@@ -146,4 +147,32 @@ async fn revocations_are_bounded_and_what_is_wrong_is_said() {
     bench.hub.revoke("demo", request(Kind::User, "a")).expect("room");
     let full = bench.hub.revoke("demo", request(Kind::User, "b")).expect_err("full");
     assert!(full.to_string().contains("`revocations`"), "{full}");
+}
+
+/// H2: a seed that was revoked is believed no more, also for what it signed before.
+#[tokio::test]
+async fn what_a_revoked_seed_signed_counts_no_more() {
+    let bench = bench();
+    let signing = PublishingKey::from_seed(&[1; 32]);
+    let as_seed = |user: &str| {
+        let claims = json!({"sub": user, "role": "publisher"});
+        let join = Join { publisher: Some(signing.public()), ..with_token(join(Role::Seed), &token(claims)) };
+        bench.enter_from(join, at_home()).expect("joins")
+    };
+    let (first, _second) = (as_seed("one"), as_seed("two"));
+    let viewer = || {
+        let mut viewer =
+            bench.enter_from(with_token(join(Role::Viewer), &token(json!({}))), at_home()).expect("joins");
+        bench.play(&viewer, &["http://origin.example/a.m3u8"]);
+        (viewer.digests().len(), viewer)
+    };
+    let track = source("http://origin.example/a.m3u8").track;
+    bench.say(&first, ClientMessage::Publish { digest: digest(&signing, first.swarm, track, 1) });
+    bench.hub.revoke("demo", request(Kind::User, "one")).expect("room");
+    let (had, mut told) = viewer();
+    assert_eq!(had, 1, "another seed signs with the same key");
+    told.heard();
+    bench.hub.revoke("demo", request(Kind::User, "two")).expect("room");
+    assert_eq!(publisher_keys(&told.heard()), Some(vec![]));
+    assert_eq!(viewer().0, 0);
 }
