@@ -5,6 +5,7 @@
 //! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
 //! - [`auth`]: who may join
 //! - [`policy`], [`revocation`]: who may stay, and as what
+//! - [`quota`]: what one address, one token, one site may use
 //! - [`geo`]: in which country and with which provider an address is
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
@@ -30,6 +31,7 @@ pub mod options;
 pub mod outbox;
 pub mod policy;
 pub mod proxy;
+pub mod quota;
 pub mod random;
 pub mod rate;
 pub mod revocation;

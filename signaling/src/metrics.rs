@@ -63,6 +63,7 @@ metrics! {
     counter tokens_refused_total "Joins refused for want of a valid token.",
     counter token_memory_full_total "Joins refused because no more tokens can be remembered.",
     counter joins_barred_total "Joins refused by a revocation or a rule.",
+    counter joins_over_quota_total "Joins refused because an address, a token or a site has used up its share.",
     counter sent_away_total "Peers sent away by a revocation or a rule after they had joined.",
     counter messages_total "Messages from peers.",
     counter introductions_total "Pairs introduced.",

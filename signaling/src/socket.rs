@@ -17,6 +17,7 @@ use crate::auth::Asker;
 use crate::hub::{Hub, Refused};
 use crate::listen::Caller;
 use crate::outbox::{Cut, Outgoing, outbox};
+use crate::quota::Seat;
 use crate::random;
 use crate::rate::Bucket;
 use crate::swarm::Joiner;
@@ -140,6 +141,9 @@ struct Session {
     swarm: SwarmId,
     peer: PeerId,
     outbox: crate::outbox::Outbox,
+    seat: Seat,
+    /// What a message counts for where seeds and viewers share.
+    weight: f64,
     messages: Bucket,
     bytes: Bucket,
     heard: Instant,
@@ -157,7 +161,9 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
     };
     let asker = Asker { address, origin: request.origin.as_deref() };
+    hub.knock(address)?;
     let admission = hub.admit(&join, asker)?;
+    let seat = hub.seat(&admission)?;
     let swarm = admission.swarm;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
@@ -183,6 +189,8 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         swarm,
         peer,
         outbox,
+        seat,
+        weight: 1.0 / factor,
         messages: bucket(limits.messages_per_sec, limits.messages_burst),
         bytes: bucket(limits.bytes_per_sec, limits.bytes_burst),
         heard: now,
@@ -262,9 +270,15 @@ impl Session {
             Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
         };
         self.hub.metrics.messages_total.up();
-        let pause = self.messages.borrow(1.0, now).max(self.bytes.borrow(length as f64, now));
+        let own = self.messages.borrow(1.0, now).max(self.bytes.borrow(length as f64, now));
+        let (shared, scope) = self.seat.borrow(length, self.weight, now);
+        let pause = own.max(shared);
         if pause > self.hub.limits.throttle() {
-            let message = "far too many messages; slow down".to_owned();
+            let whose = match scope.filter(|_| shared > own) {
+                Some(scope) => format!(" from one {}", scope.word()),
+                None => String::new(),
+            };
+            let message = format!("far too many messages{whose}; slow down");
             return Err(End::Refused(Refused { code: RefusedCode::RateLimited, message }));
         }
         if !pause.is_zero() {

@@ -15,6 +15,7 @@ mod policy;
 mod properties;
 mod proxies;
 mod publishing;
+mod quotas;
 mod revocations;
 mod sites;
 mod start;
