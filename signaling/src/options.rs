@@ -56,6 +56,9 @@ pub struct Options {
     /// Believe proxies at these addresses (10.0.0.0/8, say) whom they ask for, by X-Forwarded-For. Repeatable.
     #[arg(long, value_name = "CIDR")]
     pub trusted_proxy: Vec<Cidr>,
+    /// Let everybody read /metrics; otherwise this machine and whoever has the admin token may.
+    #[arg(long)]
+    pub metrics_open: bool,
     /// Serve addresses other than loopback although sites without keys ask nobody for authorisation.
     #[arg(long)]
     pub insecure_open: bool,

@@ -180,6 +180,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         bundle: Arc::new(bundle),
         stun_port: stun.first().map(SocketAddr::port),
         insecure_open: options.insecure_open,
+        metrics_open: options.metrics_open,
         started: Instant::now(),
         admin,
     };
