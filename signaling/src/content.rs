@@ -2,6 +2,7 @@
 
 use rillcast_protocol::id::{Delivery, SwarmId, canonical_path};
 use rillcast_publisher::Url;
+use thiserror::Error;
 
 /// The form of a manifest's URL, or of a site's own content id, that counts: without query and fragment, and for a
 /// site on several CDNs without scheme and host.
@@ -13,6 +14,43 @@ pub fn canonical(content: &str, multi_cdn: bool) -> String {
     }
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
     format!("{host}{port}{}", url.path())
+}
+
+/// Stands for what may follow a prefix while the prefix is brought into the form that counts.
+const REST: &str = "rillcast-anything-from-here-on";
+
+/// Contents as tokens and rules name them: one, or with `*` at its end all that begin so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// One, in the form that counts.
+    Whole(String),
+    /// All that begin so in the form that counts.
+    Prefix(String),
+}
+
+/// A pattern whose `*` stands where no prefix ends.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the * has to stand behind the host, in the path")]
+pub struct NoPrefix;
+
+impl Pattern {
+    /// Reads a pattern of a site.
+    pub fn new(text: &str, multi_cdn: bool) -> Result<Self, NoPrefix> {
+        let Some(prefix) = text.strip_suffix('*') else {
+            return Ok(Self::Whole(canonical(text, multi_cdn)));
+        };
+        // With something behind it, so that what ends in the middle of a path isn't tidied as if it were a whole one.
+        let whole = canonical(&format!("{prefix}{REST}"), multi_cdn);
+        whole.strip_suffix(REST).map(|prefix| Self::Prefix(prefix.to_owned())).ok_or(NoPrefix)
+    }
+
+    /// Whether it names this content, which is in the form that counts.
+    pub fn covers(&self, content: &str) -> bool {
+        match self {
+            Self::Whole(whole) => content == whole,
+            Self::Prefix(prefix) => content.starts_with(prefix.as_str()),
+        }
+    }
 }
 
 /// The swarm's id: a keyed hash, so that nobody outside can tell which content it stands for (H5), and HLS and DASH

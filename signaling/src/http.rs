@@ -20,6 +20,7 @@ use crate::bundle::Bundle;
 use crate::hosted::{BASE, Part, Refusal};
 use crate::hub::Hub;
 use crate::listen::Caller;
+use crate::metrics::Count;
 use crate::socket;
 
 /// What requests are answered from.
@@ -33,6 +34,8 @@ pub struct Front {
     pub stun_port: Option<u16>,
     /// Nobody is asked for authorisation.
     pub insecure_open: bool,
+    /// Everybody may read how many watch.
+    pub metrics_open: bool,
     /// When the server started.
     pub started: Instant,
     /// The admin interface, if there is a token for it.
@@ -187,7 +190,26 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
-async fn health(State(front): State<Front>) -> Response {
+impl Front {
+    /// Whether the caller may read counts: they tell how many watch, which is the site's own business. Only who sends a
+    /// token is measured by the admin interface's rate, so that others can't use it up.
+    fn may_count(&self, caller: &Caller, headers: &HeaderMap) -> bool {
+        let near = caller.client.is_some_and(|client| client.to_canonical().is_loopback());
+        let known = || {
+            let asked = headers.contains_key(header::AUTHORIZATION);
+            self.admin.as_ref().filter(|_| asked).is_some_and(|admin| admin.check(headers).is_ok())
+        };
+        self.metrics_open || near || known()
+    }
+}
+
+async fn health(
+    State(front): State<Front>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    let counts = front.may_count(&caller, &headers);
+    let count = |of: &Count| counts.then(|| of.value());
     let publisher = front.hub.publisher().map(|p| p.key().to_string());
     Json(serde_json::json!({
         "status": "ok",
@@ -196,14 +218,23 @@ async fn health(State(front): State<Front>) -> Response {
         "insecure_open": front.insecure_open,
         "bundle": !front.bundle.is_empty(),
         "publisher": publisher,
-        "peers": front.hub.metrics.peers.value(),
-        "swarms": front.hub.metrics.swarms.value(),
+        "peers": count(&front.hub.metrics.peers),
+        "swarms": count(&front.hub.metrics.swarms),
         "uptime_s": Duration::from_secs(front.started.elapsed().as_secs()).as_secs(),
     }))
     .into_response()
 }
 
-async fn metrics(State(front): State<Front>) -> Response {
+async fn metrics(
+    State(front): State<Front>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    if !front.may_count(&caller, &headers) {
+        let text = "Metrics are for programs of the server's machine and for whoever sends the admin token \
+                    (Authorization: Bearer TOKEN); start the server with --metrics-open to let everybody read them.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, front.hub.render_metrics()).into_response()
 }

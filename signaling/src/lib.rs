@@ -4,16 +4,21 @@
 //! - [`options`], [`limits`], [`site`]: everything that can be set
 //! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
 //! - [`auth`]: who may join
+//! - [`policy`], [`revocation`]: who may stay, and as what
+//! - [`quota`]: what one address, one token, one site may use
+//! - [`geo`]: in which country and with which provider an address is
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
-//! - [`stun`], [`bundle`], [`admin`], [`metrics`]: what else the binary does
+//! - [`stun`], [`bundle`], [`admin`], [`audit`], [`metrics`]: what else the binary does
 
 pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod bundle;
 pub mod cidr;
 pub mod content;
+pub mod geo;
 pub mod hosted;
 pub mod http;
 pub mod hub;
@@ -24,9 +29,12 @@ pub mod metrics;
 pub mod network;
 pub mod options;
 pub mod outbox;
+pub mod policy;
 pub mod proxy;
+pub mod quota;
 pub mod random;
 pub mod rate;
+pub mod revocation;
 pub mod server;
 pub mod site;
 pub mod socket;

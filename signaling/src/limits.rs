@@ -5,6 +5,8 @@ use std::time::Duration;
 use rillcast_protocol::signal::MAX_MESSAGE;
 use serde::Deserialize;
 
+use crate::quota::Share;
+
 /// What the server lets the outside use of it. The `[limits]` table of the settings file; all fields have defaults.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -90,6 +92,16 @@ pub struct Limits {
     /// Pairs of a token with a `jti` and a place that it is used from, until the token expires. Beyond: new ones are
     /// refused as unavailable.
     pub token_memory: usize,
+    /// Revocations in all sites together. Beyond: refused until some are over or taken back.
+    pub revocations: usize,
+    /// What one address (an IPv4 address or an IPv6 /64) may use, over all its connections.
+    pub per_address: Share,
+    /// What one token may use: by its `jti` and by its `sub`.
+    pub per_token: Share,
+    /// What one site's members may use.
+    pub per_site: Share,
+    /// Addresses, tokens and sites that are counted. Beyond: joins are refused as unavailable.
+    pub quota_memory: usize,
     /// Admin requests per second, right or wrong. Beyond: 429.
     pub admin_per_sec: u32,
 }
@@ -136,6 +148,29 @@ impl Default for Limits {
             stun_per_sec: 5000,
             token_max_secs: 24 * 3600,
             token_memory: 100_000,
+            revocations: 10_000,
+            // An office or a carrier's NAT is one address.
+            per_address: Share {
+                joins_per_min: 600,
+                connections: 512,
+                messages_per_sec: 4000,
+                bytes_per_sec: 4 * 1024 * 1024,
+            },
+            // A household with all its pages.
+            per_token: Share {
+                joins_per_min: 60,
+                connections: 32,
+                messages_per_sec: 400,
+                bytes_per_sec: 1024 * 1024,
+            },
+            // As much as the server has: a site alone needs no other bound, of several each should have its own.
+            per_site: Share {
+                joins_per_min: 60_000,
+                connections: 20_000,
+                messages_per_sec: 200_000,
+                bytes_per_sec: 256 * 1024 * 1024,
+            },
+            quota_memory: 200_000,
             admin_per_sec: 10,
         }
     }

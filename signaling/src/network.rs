@@ -9,15 +9,18 @@
 //! | IPv4 of a private range (RFC 1918), link-local, loopback | /24 | hosts with addresses of their own, in the server's own network |
 //! | IPv6 | /64 | one link; a home has one or a few |
 //!
-//! The autonomous system and the country are unknown: there's no database that could tell them.
+//! Provider and country are told where the operator has databases of them ([`crate::geo`]), as keyed hashes too: peers only
+//! ask whether two of them are the same. Two countries share a number once in 65,535 pairs, which costs a little nearness.
 
 use std::net::IpAddr;
 
 use rillcast_protocol::id::SwarmId;
 use rillcast_protocol::signal::Network;
 
+use crate::geo::Place;
+
 /// Where the peer with this address is, in the eyes of this swarm. `secret` keeps the hash from being tried out.
-pub fn network(secret: &[u8; 32], swarm: SwarmId, address: IpAddr) -> Network {
+pub fn network(secret: &[u8; 32], swarm: SwarmId, address: IpAddr, place: Place) -> Network {
     let (family, length, prefix) = match address.to_canonical() {
         IpAddr::V6(v6) => (6, 64, u128::from(v6) >> 64),
         IpAddr::V4(v4) => {
@@ -26,13 +29,25 @@ pub fn network(secret: &[u8; 32], swarm: SwarmId, address: IpAddr) -> Network {
             (4, length, u128::from(u32::from(v4) >> (32 - length)))
         }
     };
-    let mut hasher = blake3::Hasher::new_keyed(secret);
-    hasher.update(b"rillcast site v1\0").update(&swarm.0);
-    hasher.update(&[family, length]).update(&prefix.to_be_bytes());
-    let mut site = [0; 4];
-    site.copy_from_slice(&hasher.finalize().as_bytes()[..4]);
+    let hash = |purpose: &[u8], words: &[&[u8]]| {
+        let mut hasher = blake3::Hasher::new_keyed(secret);
+        hasher.update(purpose).update(&swarm.0);
+        for word in words {
+            hasher.update(word);
+        }
+        let mut head = [0; 4];
+        head.copy_from_slice(&hasher.finalize().as_bytes()[..4]);
+        u32::from_be_bytes(head)
+    };
     // 0 is unknown.
-    Network { site: u32::from_be_bytes(site).max(1), ..Network::default() }
+    Network {
+        site: hash(b"rillcast site v1\0", &[&[family, length], &prefix.to_be_bytes()]).max(1),
+        asn: place.asn.map_or(0, |asn| hash(b"rillcast asn v1\0", &[&asn.to_be_bytes()]).max(1)),
+        country: place.country.map_or(0, |country| {
+            let number = hash(b"rillcast country v1\0", &[&country.letters()]) % u32::from(u16::MAX);
+            number as u16 + 1
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +57,7 @@ mod tests {
     const SWARM: SwarmId = SwarmId([5; 16]);
 
     fn site(address: &str) -> u32 {
-        network(&[7; 32], SWARM, address.parse().expect("an address")).site
+        network(&[7; 32], SWARM, address.parse().expect("an address"), Place::default()).site
     }
 
     #[test]
@@ -78,17 +93,35 @@ mod tests {
     #[test]
     fn nobody_is_the_same_in_two_swarms_or_under_two_secrets() {
         let address = "203.0.113.7".parse().expect("an address");
-        let here = network(&[7; 32], SWARM, address);
-        assert_ne!(here, network(&[7; 32], SwarmId([6; 16]), address));
-        assert_ne!(here, network(&[8; 32], SWARM, address));
-        assert_eq!((here.asn, here.country), (0, 0), "nothing tells them");
+        let place = Place { country: "SE".parse().ok(), asn: Some(64_496) };
+        let here = network(&[7; 32], SWARM, address, place);
+        for other in
+            [network(&[7; 32], SwarmId([6; 16]), address, place), network(&[8; 32], SWARM, address, place)]
+        {
+            assert!(here.site != other.site && here.asn != other.asn && here.country != other.country);
+        }
+    }
+
+    #[test]
+    fn provider_and_country_are_told_where_they_are_known() {
+        let at = |country: &str, asn| {
+            let address = "203.0.113.7".parse().expect("an address");
+            network(&[7; 32], SWARM, address, Place { country: country.parse().ok(), asn })
+        };
+        let unknown = at("", None);
+        assert_eq!((unknown.asn, unknown.country), (0, 0));
+        let known = at("SE", Some(64_496));
+        assert!(known.asn != 0 && known.asn != 64_496 && known.country != 0);
+        assert_eq!(known.country, at("SE", Some(64_497)).country);
+        assert_eq!(known.asn, at("NO", Some(64_496)).asn);
+        assert!(known.asn != at("SE", Some(64_497)).asn && known.country != at("NO", None).country);
     }
 
     #[test]
     fn a_known_address_is_never_the_unknown_site() {
         assert!((0..2000u32).all(|n| {
             let address = std::net::Ipv4Addr::from(0x0808_0000 + n);
-            network(&[7; 32], SWARM, address.into()).site != 0
+            network(&[7; 32], SWARM, address.into(), Place::default()).site != 0
         }));
     }
 }

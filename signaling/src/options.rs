@@ -41,12 +41,24 @@ pub struct Options {
     /// Turn the admin interface on; the file's first line is its token.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// Tell countries by this database in MaxMind's format (GeoLite2-Country, say). Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub geo_country: Option<PathBuf>,
+    /// Tell providers (autonomous systems) by this database; may be the same file. Read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub geo_asn: Option<PathBuf>,
+    /// Add who changed what through the admin interface, and when, to this file: one line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
     /// Serve the browser bundle from this directory instead of from the binary.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
     /// Believe proxies at these addresses (10.0.0.0/8, say) whom they ask for, by X-Forwarded-For. Repeatable.
     #[arg(long, value_name = "CIDR")]
     pub trusted_proxy: Vec<Cidr>,
+    /// Let everybody read /metrics; otherwise this machine and whoever has the admin token may.
+    #[arg(long)]
+    pub metrics_open: bool,
     /// Serve addresses other than loopback although sites without keys ask nobody for authorisation.
     #[arg(long)]
     pub insecure_open: bool,

@@ -1,13 +1,15 @@
 //! What waits to be written to one peer: bounded in messages and bytes. A reader too slow for it is cut, for one
 //! peer's slowness must not become everybody's memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rillcast_protocol::coding::Wire;
 use rillcast_protocol::signal::ServerMessage;
 use tokio::sync::{Notify, mpsc};
+
+use crate::hub::Refused;
 
 /// Why a connection is to end, if it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Cut {
     SlowReader = 1,
     /// The server stops.
     Shutdown = 2,
+    /// The peer may not take part any more.
+    Refused = 3,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +30,7 @@ struct Gauge {
     bytes: AtomicUsize,
     cut: AtomicU8,
     wake: Notify,
+    refusal: OnceLock<Refused>,
 }
 
 /// The sending end.
@@ -73,6 +78,12 @@ impl Outbox {
             self.gauge.cut.compare_exchange(Cut::No as u8, why as u8, Ordering::AcqRel, Ordering::Acquire);
         self.gauge.wake.notify_one();
     }
+
+    /// Ends the connection and says why.
+    pub fn refuse(&self, refused: Refused) {
+        let _ = self.gauge.refusal.set(refused);
+        self.cut(Cut::Refused);
+    }
 }
 
 impl Outgoing {
@@ -105,8 +116,14 @@ impl Outgoing {
         match self.gauge.cut.load(Ordering::Acquire) {
             0 => Cut::No,
             1 => Cut::SlowReader,
+            3 => Cut::Refused,
             _ => Cut::Shutdown,
         }
+    }
+
+    /// Why the peer may not take part any more, if that is why the connection ends.
+    pub fn refusal(&self) -> Option<Refused> {
+        self.gauge.refusal.get().filter(|_| self.cut() == Cut::Refused).cloned()
     }
 }
 

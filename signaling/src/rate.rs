@@ -35,6 +35,12 @@ impl Bucket {
         Duration::from_secs_f64(debt)
     }
 
+    /// Whether nothing of it is in use.
+    pub fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.level >= self.burst
+    }
+
     fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.level = (self.level + passed * self.per_sec).min(self.burst);

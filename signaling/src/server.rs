@@ -15,13 +15,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
+use crate::audit::{Audit, AuditError};
 use crate::auth::Open;
 use crate::bundle::{self, Bundle};
+use crate::geo::{GeoError, GeoFiles};
 use crate::http::{self, Front};
-use crate::hub::Hub;
+use crate::hub::{Files, Hub};
 use crate::listen::{self, Gate, Server};
 use crate::options::Options;
 use crate::proxy::Proxies;
+use crate::revocation::{Store, StoreError};
 use crate::site::{SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
@@ -57,6 +60,15 @@ pub enum StartError {
     /// Settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A database of countries or providers.
+    #[error(transparent)]
+    Geo(#[from] GeoError),
+    /// What was revoked before.
+    #[error(transparent)]
+    Revocations(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -107,7 +119,8 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     if options.no_hosting {
         limits.hosted_bytes = 0;
     }
-    let sites = Sites::new(&file, options.publish.clone())?;
+    let geo = GeoFiles { country: options.geo_country.clone(), asn: options.geo_asn.clone() };
+    let sites = Sites::located(&file, options.publish.clone(), geo.tells())?;
     refuse_open(&options, &sites)?;
     let open = if options.insecure_open { Open::Everyone } else { Open::Loopback };
     let key = match &options.state_dir {
@@ -128,7 +141,15 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let (publisher, events) = Publisher::new(key, config)?;
     let secret = secret(options.state_dir.as_deref())?;
     let public = publisher.key();
-    let hub = Hub::new(limits, sites, Some(publisher), secret, open);
+    let kept = Files {
+        geo: geo.load()?,
+        revocations: match &options.state_dir {
+            Some(dir) => Store::open(&dir.join("revocations.json"))?,
+            None => Store::default(),
+        },
+        audit: options.audit_log.as_deref().map(Audit::open).transpose()?.unwrap_or_default(),
+    };
+    let hub = Hub::new(limits, sites, Some(publisher), secret, open, kept);
     let certificate = match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key)?),
         _ if options.listen_tls.is_empty() => None,
@@ -159,6 +180,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         bundle: Arc::new(bundle),
         stun_port: stun.first().map(SocketAddr::port),
         insecure_open: options.insecure_open,
+        metrics_open: options.metrics_open,
         started: Instant::now(),
         admin,
     };
@@ -181,7 +203,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     }
     tasks.spawn(hub.clone().listen(events));
     tasks.spawn(hub.clone().tick());
-    tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate));
+    tasks.spawn(files::run(hub.clone(), options.config.clone(), certificate, geo));
     if options.insecure_open && hub.open_table().is_some() {
         tracing::warn!(
             "--insecure-open: NOBODY IS ASKED FOR AUTHORISATION where a site has no keys. Anyone who reaches this server \

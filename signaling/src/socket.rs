@@ -14,9 +14,10 @@ use rillcast_protocol::{OLDEST_VERSION, VERSION};
 use tokio::time::timeout;
 
 use crate::auth::Asker;
-use crate::hub::{Admission, Hub, Refused};
+use crate::hub::{Hub, Refused};
 use crate::listen::Caller;
 use crate::outbox::{Cut, Outgoing, outbox};
+use crate::quota::Seat;
 use crate::random;
 use crate::rate::Bucket;
 use crate::swarm::Joiner;
@@ -140,6 +141,9 @@ struct Session {
     swarm: SwarmId,
     peer: PeerId,
     outbox: crate::outbox::Outbox,
+    seat: Seat,
+    /// What a message counts for where seeds and viewers share.
+    weight: f64,
     messages: Bucket,
     bytes: Bucket,
     heard: Instant,
@@ -157,7 +161,10 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
     };
     let asker = Asker { address, origin: request.origin.as_deref() };
-    let Admission { site, swarm, grant } = hub.admit(&join, asker)?;
+    hub.knock(address)?;
+    let admission = hub.admit(&join, asker)?;
+    let seat = hub.seat(&admission)?;
+    let swarm = admission.swarm;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
     let peer = random::peer_id();
@@ -166,12 +173,13 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         role: join.role,
         publisher: join.publisher,
         net: hub.locate(swarm, address),
-        allowance: grant.allowance,
+        subject: admission.subject.clone(),
+        allowance: admission.allowance,
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),
     };
-    hub.join(site, swarm, joiner)?;
+    hub.join(&admission, joiner)?;
     let now = Instant::now();
     let factor = f64::from(if is_seed { limits.seed_factor.max(1) } else { 1 });
     let bucket =
@@ -181,6 +189,8 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         swarm,
         peer,
         outbox,
+        seat,
+        weight: 1.0 / factor,
         messages: bucket(limits.messages_per_sec, limits.messages_burst),
         bytes: bucket(limits.bytes_per_sec, limits.bytes_burst),
         heard: now,
@@ -200,6 +210,7 @@ impl Session {
                 message = outgoing.next() => match message {
                     Ok(message) => if let Some(end) = self.write(socket, outgoing, message).await { return end },
                     Err(Cut::SlowReader) => return End::Slow,
+                    Err(Cut::Refused) => return self.send_off(socket, outgoing).await,
                     Err(_) => return End::Shutdown,
                 },
                 message = socket.recv(), if !paused => match message {
@@ -221,6 +232,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What waits goes out first: it ends with the switch that has the peer drop its links.
+    async fn send_off(&self, socket: &mut WebSocket, outgoing: &mut Outgoing) -> End {
+        if let Some(message) = outgoing.ready()
+            && let Some(end) = self.write(socket, outgoing, message).await
+        {
+            return end;
+        }
+        outgoing.refusal().map_or(End::Shutdown, End::Refused)
     }
 
     /// Writes a message and those that are ready behind it.
@@ -249,9 +270,15 @@ impl Session {
             Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
         };
         self.hub.metrics.messages_total.up();
-        let pause = self.messages.borrow(1.0, now).max(self.bytes.borrow(length as f64, now));
+        let own = self.messages.borrow(1.0, now).max(self.bytes.borrow(length as f64, now));
+        let (shared, scope) = self.seat.borrow(length, self.weight, now);
+        let pause = own.max(shared);
         if pause > self.hub.limits.throttle() {
-            let message = "far too many messages; slow down".to_owned();
+            let whose = match scope.filter(|_| shared > own) {
+                Some(scope) => format!(" from one {}", scope.word()),
+                None => String::new(),
+            };
+            let message = format!("far too many messages{whose}; slow down");
             return Err(End::Refused(Refused { code: RefusedCode::RateLimited, message }));
         }
         if !pause.is_zero() {

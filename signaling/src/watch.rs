@@ -1,9 +1,10 @@
-//! Files that may change while the server runs: settings, certificate, key. Looked at every other second and on SIGHUP.
+//! Files that may change while the server runs: settings, certificate, key, databases. Looked at every other second and on SIGHUP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::geo::GeoFiles;
 use crate::hub::Hub;
 use crate::site::SettingsFile;
 use crate::tls::Certificate;
@@ -16,18 +17,21 @@ pub fn run(
     hub: Arc<Hub>,
     config: Option<PathBuf>,
     certificate: Option<Arc<Certificate>>,
+    geo: GeoFiles,
 ) -> impl Future<Output = ()> + Send {
-    watch(hub, config, certificate, Hangup::new())
+    watch(hub, config, certificate, geo, Hangup::new())
 }
 
 async fn watch(
     hub: Arc<Hub>,
     config: Option<PathBuf>,
     certificate: Option<Arc<Certificate>>,
+    geo: GeoFiles,
     mut hangup: Hangup,
 ) {
     let mut settings = config.map(|path| Watched::new(&path));
     let mut pem: Vec<Watched> = certificate.iter().flat_map(|c| c.files()).map(Watched::new).collect();
+    let mut databases: Vec<Watched> = geo.paths().map(Watched::new).collect();
     let mut interval = tokio::time::interval(EVERY);
     interval.tick().await;
     loop {
@@ -61,6 +65,26 @@ async fn watch(
                 }
             }
         }
+        if asked && let Err(error) = hub.audit.reopen() {
+            tracing::error!(%error, "the audit log goes on in the file that is open");
+        }
+        let changed = databases.iter_mut().fold(false, |any, file| any | file.changed());
+        if changed || (asked && !databases.is_empty()) {
+            relocate(&hub, &geo).await;
+        }
+    }
+}
+
+/// Reads the databases again. They are large: that is no work for a thread which others wait for.
+async fn relocate(hub: &Hub, geo: &GeoFiles) {
+    let files = geo.clone();
+    match tokio::task::spawn_blocking(move || files.load()).await {
+        Ok(Ok(geo)) => {
+            hub.relocate(geo);
+            tracing::info!("databases of countries and providers read again");
+        }
+        Ok(Err(error)) => tracing::error!(%error, "the old databases stay; correct the file"),
+        Err(error) => tracing::error!(%error, "the old databases stay: reading them broke off"),
     }
 }
 

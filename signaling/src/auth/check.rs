@@ -4,11 +4,8 @@ use rillcast_protocol::id::Role;
 
 use super::claims::{Claims, TokenRole};
 use super::{Denied, Grant, LEEWAY, Question};
-use crate::content;
+use crate::content::Pattern;
 use crate::site::Allowance;
-
-/// Stands for what may follow a prefix while the prefix is brought into the form that counts.
-const REST: &str = "rillcast-anything-from-here-on";
 
 impl Claims {
     /// What these claims, whose signature has been verified, give to whoever asks so.
@@ -39,10 +36,22 @@ impl Claims {
             must(networks.iter().any(|range| range.contains(asker.address)), Denied::Network)?;
         }
         must(self.window.is_none_or(|window| window.holds(now)), Denied::Window)?;
-        must(self.countries.is_none() && self.asns.is_none(), Denied::NoDatabase)?;
+        if let Some(countries) = &self.countries {
+            must(question.tells.countries, Denied::NoCountries)?;
+            must(
+                question.place.country.is_some_and(|country| countries.contains(&country)),
+                Denied::Country,
+            )?;
+        }
+        if let Some(asns) = &self.asns {
+            must(question.tells.asns, Denied::NoAsns)?;
+            must(question.place.asn.is_some_and(|asn| asns.contains(&asn)), Denied::Asn)?;
+        }
         let ratio_percent = self.ratio.map(|ratio| (ratio * 100.0).round() as u16);
         Ok(Grant {
             user: self.sub.clone(),
+            token: self.jti.clone(),
+            key: Some(question.key.to_owned()),
             allowance: Allowance { ratio_percent, upload_cap: self.upload_cap },
         })
     }
@@ -55,14 +64,9 @@ impl Claims {
 
 /// Whether a content claim covers this content, which is in the form that counts.
 fn covers(claim: &str, content: &str, multi_cdn: bool) -> Result<bool, Denied> {
-    let Some(prefix) = claim.strip_suffix('*') else {
-        return Ok(content::canonical(claim, multi_cdn) == content);
-    };
-    // With something behind it, so that what ends in the middle of a path isn't tidied as if it were a whole one.
-    let whole = content::canonical(&format!("{prefix}{REST}"), multi_cdn);
-    match whole.strip_suffix(REST) {
-        Some(prefix) => Ok(content.starts_with(prefix)),
-        None => Err(Denied::Claims("content: the * has to stand behind the host, in the path".to_owned())),
+    match Pattern::new(claim, multi_cdn) {
+        Ok(pattern) => Ok(pattern.covers(content)),
+        Err(error) => Err(Denied::Claims(format!("content: {error}"))),
     }
 }
 
@@ -75,10 +79,15 @@ mod tests {
     use super::super::Asker;
     use super::super::claims::Seconds;
     use super::*;
+    use crate::geo::{Country, Place, Tells};
 
     const NOW: u64 = 1_800_000_000;
 
     fn asked(join: &Join, claims: &Claims) -> Result<Grant, Denied> {
+        asked_at(join, claims, Place::default(), Tells::default())
+    }
+
+    fn asked_at(join: &Join, claims: &Claims, place: Place, tells: Tells) -> Result<Grant, Denied> {
         claims.check(&Question {
             join,
             asker: Asker { address: [203, 0, 113, 7].into(), origin: Some("https://www.example") },
@@ -86,6 +95,9 @@ mod tests {
             multi_cdn: false,
             max_secs: 1000,
             now: NOW,
+            key: "one",
+            place,
+            tells,
         })
     }
 
@@ -150,12 +162,23 @@ mod tests {
     #[test]
     fn countries_and_providers_need_a_database() {
         let base = || Claims::new("demo", NOW + 100);
-        for claims in [
-            Claims { countries: Some(vec!["SE".to_owned()]), ..base() },
-            Claims { countries: Some(vec![]), ..base() },
-            Claims { asns: Some(vec![1]), ..base() },
+        let country = |text: &str| text.parse::<Country>().expect("a country");
+        let place = Place { country: Some(country("SE")), asn: Some(64_496) };
+        let all = Tells { countries: true, asns: true };
+        let at = |claims: &Claims, place, tells| asked_at(&join(Role::Viewer, None), claims, place, tells);
+        let countries =
+            |list: &[&str]| Claims { countries: Some(list.iter().map(|c| country(c)).collect()), ..base() };
+        let asns = |list: &[u32]| Claims { asns: Some(list.to_vec()), ..base() };
+        for (claims, answer, without) in [
+            (countries(&["NO", "SE"]), Ok(()), Denied::NoCountries),
+            (countries(&["NO"]), Err(Denied::Country), Denied::NoCountries),
+            (countries(&[]), Err(Denied::Country), Denied::NoCountries),
+            (asns(&[1, 64_496]), Ok(()), Denied::NoAsns),
+            (asns(&[1]), Err(Denied::Asn), Denied::NoAsns),
         ] {
-            assert_eq!(viewer(claims), Err(Denied::NoDatabase));
+            assert_eq!(at(&claims, place, all).map(drop), answer, "{claims:?}");
+            assert_eq!(at(&claims, place, Tells::default()), Err(without), "{claims:?}");
+            assert!(at(&claims, Place::default(), all).is_err(), "unknown is nowhere: {claims:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Denied;
 use super::window::Window;
 use crate::cidr::Cidr;
+use crate::geo::Country;
 
 /// Longest `sub` and `jti`, in bytes.
 pub const MAX_NAME: usize = 128;
@@ -69,10 +70,10 @@ pub struct Claims {
     /// The part of the day in which it counts.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// The countries that it is bound to (ISO 3166). Refused: nothing tells where a viewer is.
+    /// The countries that it is bound to (ISO 3166). Needs a database ([`crate::geo`]).
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    pub countries: Option<Vec<String>>,
-    /// The providers (autonomous systems) that it is bound to. Refused: nothing tells where a viewer is.
+    pub countries: Option<Vec<Country>>,
+    /// The providers (autonomous systems) that it is bound to. Needs a database ([`crate::geo`]).
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub asns: Option<Vec<u32>>,
 }
@@ -258,7 +259,11 @@ mod tests {
                     json!(null),
                 ],
             ),
-            ("countries", vec![json!(["SE"]), json!([])], vec![json!("SE"), json!([1]), json!(null)]),
+            (
+                "countries",
+                vec![json!(["SE"]), json!([])],
+                vec![json!("SE"), json!(["Sweden"]), json!([1]), json!(null)],
+            ),
             ("asns", vec![json!([1, u32::MAX])], vec![json!([1u64 << 32]), json!(["AS1"]), json!(null)]),
             (
                 "aud",

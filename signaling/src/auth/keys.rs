@@ -175,8 +175,8 @@ impl Keyring {
         self.0.is_empty()
     }
 
-    /// The claims of a token that one of the keys has signed.
-    pub fn verify(&self, token: &[u8]) -> Result<Claims, Denied> {
+    /// The claims of a token that one of the keys has signed, and that key's id.
+    pub fn verify(&self, token: &[u8]) -> Result<(Claims, &str), Denied> {
         if token.is_empty() {
             return Err(Denied::Missing);
         }
@@ -189,7 +189,7 @@ impl Keyring {
         let mut denied = Denied::UnknownKey;
         for key in self.0.iter().filter(named) {
             match decode::<Claims>(token, &key.decoding, &key.validation) {
-                Ok(data) => return Ok(data.claims),
+                Ok(data) => return Ok((data.claims, &key.id)),
                 Err(error) => match error.into_kind() {
                     // Claims are looked at after the signature.
                     ErrorKind::Json(error) => return Err(Denied::Claims(error.to_string())),

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use rillcast_protocol::signal::Join;
 use thiserror::Error;
 
+use crate::geo::{Place, Tells};
 use crate::site::Allowance;
 
 pub mod check;
@@ -58,6 +59,12 @@ pub struct Question<'a> {
     pub max_secs: u64,
     /// Seconds since 1970, by the server's clock.
     pub now: u64,
+    /// The id of the key that the token's signature fits.
+    pub key: &'a str,
+    /// Where the asker is.
+    pub place: Place,
+    /// What there are databases for.
+    pub tells: Tells,
 }
 
 /// What a token gives its bearer.
@@ -65,6 +72,10 @@ pub struct Question<'a> {
 pub struct Grant {
     /// The backend's name for the user.
     pub user: Option<String>,
+    /// The token's own name (`jti`).
+    pub token: Option<String>,
+    /// The id of the key that signed it.
+    pub key: Option<String>,
     /// Below what the site allows.
     pub allowance: Allowance,
 }
@@ -127,12 +138,28 @@ pub enum Denied {
     /// At the wrong time of day.
     #[error("the token isn't valid at this time of the day; look at its window, in UTC")]
     Window,
-    /// Countries or providers can't be told.
+    /// Countries can't be told.
     #[error(
-        "the token is bound to countries or providers (asns), and the server has no database to tell them by; \
-         leave these claims out, or bind it to networks"
+        "the token is bound to countries, and the server has no database to tell them by; start it with --geo-country \
+         FILE, leave the claim out, or bind the token to networks"
     )]
-    NoDatabase,
+    NoCountries,
+    /// From another country.
+    #[error(
+        "the token is bound to other countries than the one this connection comes from, as far as that is known"
+    )]
+    Country,
+    /// Providers can't be told.
+    #[error(
+        "the token is bound to providers (asns), and the server has no database to tell them by; start it with \
+         --geo-asn FILE, leave the claim out, or bind the token to networks"
+    )]
+    NoAsns,
+    /// From another provider.
+    #[error(
+        "the token is bound to other providers (asns) than the one this connection comes from, as far as that is known"
+    )]
+    Asn,
     /// Used from as many places as it may.
     #[error(
         "the token has been used from another address or page; fetch a new one, or raise its uses where viewers move"

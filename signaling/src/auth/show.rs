@@ -91,7 +91,7 @@ pub fn show(token: &str, now: u64) -> Result<Shown, ShowError> {
                 warn("it lives longer than a day; servers refuse that unless token_max_secs is raised");
             }
             if claims.countries.is_some() || claims.asns.is_some() {
-                warn("servers refuse countries and asns: they have no database to tell them by");
+                warn("servers without a database (--geo-country, --geo-asn) refuse countries and asns");
             }
             if claims.content.is_none() {
                 warn("no content: it opens all content of the site");

@@ -11,6 +11,7 @@ use rillcast_signaling::auth::mint::{MintError, Minter};
 use rillcast_signaling::auth::window::Window;
 use rillcast_signaling::auth::{crypto, show};
 use rillcast_signaling::cidr::Cidr;
+use rillcast_signaling::geo::Country;
 use rillcast_signaling::hub::unix_ms;
 use rillcast_signaling::random;
 
@@ -95,10 +96,10 @@ struct Mint {
     /// The part of the day in which it counts, in UTC: 18:00-23:30.
     #[arg(long, value_name = "FROM-TO")]
     window: Option<Window>,
-    /// A country that may use it. Repeatable. Servers refuse it, having no database yet.
+    /// A country that may use it. Repeatable. Servers need --geo-country for it.
     #[arg(long = "country", value_name = "CC")]
-    countries: Vec<String>,
-    /// A provider that may use it. Repeatable. Servers refuse it, having no database yet.
+    countries: Vec<Country>,
+    /// A provider that may use it. Repeatable. Servers need --geo-asn for it.
     #[arg(long = "asn", value_name = "NUMBER")]
     asns: Vec<u32>,
 }

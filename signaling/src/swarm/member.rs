@@ -8,6 +8,7 @@ use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
 
 use crate::outbox::Outbox;
+use crate::policy::Subject;
 use crate::rate::Bucket;
 use crate::site::Allowance;
 
@@ -20,8 +21,10 @@ pub struct Joiner {
     pub role: Role,
     /// A publishing seed's key.
     pub publisher: Option<PublisherKey>,
-    /// Where it is.
+    /// Where it is, as others are told.
     pub net: Network,
+    /// What it is judged by.
+    pub subject: Subject,
     /// What it is allowed below what the site allows.
     pub allowance: Allowance,
     /// Where its messages go.

@@ -6,6 +6,7 @@
 //! - `kin`: who plays what
 //! - `news`: digests, and who publishes them
 //! - `digests`: those kept for newcomers
+//! - `review`: who may stay when something has changed
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,11 +17,14 @@ use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId, TrackId};
 use rillcast_protocol::signal::{Report, ServerMessage, Welcome};
 use rillcast_publisher::Publisher;
 
+use crate::content;
 use crate::hosted::{self, Host};
+use crate::hub::Refused;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::random::{self, Choice};
 use crate::rate::Bucket;
+use crate::revocation::Store;
 use crate::site::Site;
 
 mod digests;
@@ -28,6 +32,7 @@ mod kin;
 mod meet;
 pub mod member;
 mod news;
+mod review;
 
 pub use member::Joiner;
 use member::Member;
@@ -48,6 +53,10 @@ pub struct Desk<'a> {
     pub publisher: Option<&'a Publisher>,
     /// The bytes it fetched.
     pub host: &'a Host,
+    /// What is revoked.
+    pub revocations: &'a Store,
+    /// Seconds since 1970.
+    pub unix: u64,
 }
 
 /// A swarm.
@@ -55,6 +64,12 @@ pub struct Desk<'a> {
 pub struct Swarm {
     id: SwarmId,
     site: Arc<Site>,
+    /// As its first member named it.
+    content: String,
+    /// The same in the form that counts now.
+    named: String,
+    /// The minute (since 1970) at which its members were last judged.
+    reviewed: u64,
     members: HashMap<PeerId, Member>,
     /// All members, for drawing some of them.
     order: Vec<PeerId>,
@@ -75,10 +90,13 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// An empty swarm.
-    pub fn new(id: SwarmId, site: Arc<Site>, now: Instant) -> Self {
+    /// An empty swarm of this content, named as in a join.
+    pub fn new(id: SwarmId, site: Arc<Site>, content: &str, now: Instant) -> Self {
         Self {
             id,
+            named: content::canonical(content, site.multi_cdn),
+            content: content.to_owned(),
+            reviewed: 0,
             site,
             members: HashMap::new(),
             order: Vec::new(),
@@ -110,12 +128,18 @@ impl Swarm {
         &self.site.name
     }
 
-    /// Lets a peer in: welcomes it, tells it and a few others of each other.
-    pub fn join(&mut self, desk: &Desk<'_>, joiner: Joiner, server_time_ms: u64, now: Instant) {
+    /// Lets a peer in, if it may: welcomes it, tells it and a few others of each other.
+    pub fn join(
+        &mut self,
+        desk: &Desk<'_>,
+        joiner: Joiner,
+        server_time_ms: u64,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        let standing = self.judge_newcomer(desk, &joiner).map_err(|bar| bar.refusal(&self.site.name))?;
         let seed = joiner.role == Role::Seed;
         let id = joiner.id;
-        let settings = self.site.settings_for(id, seed, joiner.stun.as_deref());
-        let settings = joiner.allowance.lower(settings);
+        let settings = review::settings(&self.site, &joiner, standing);
         let limits = desk.limits;
         let member = Member {
             nonce: random::nonce(),
@@ -162,6 +186,7 @@ impl Swarm {
         };
         member.joiner.outbox.send(&ServerMessage::Welcome { welcome });
         self.welcome_newcomer(desk, id, now);
+        Ok(())
     }
 
     /// A joining seed's key has to be known before its digests come. The joiner itself learns it from its welcome.
@@ -205,39 +230,9 @@ impl Swarm {
         }
     }
 
-    /// The site's settings have changed: whoever is concerned hears of it.
-    pub fn apply(&mut self, desk: &Desk<'_>, site: Arc<Site>, now: Instant) {
-        self.site = site;
-        let mut back = Vec::new();
-        let mut out = Vec::new();
-        for (id, member) in &mut self.members {
-            let stun = member.joiner.stun.as_deref();
-            let settings = self.site.settings_for(*id, member.joiner.role == Role::Seed, stun);
-            let settings = member.joiner.allowance.lower(settings);
-            if settings == member.settings {
-                continue;
-            }
-            let before = member.takes_part();
-            member.settings = settings.clone();
-            member.joiner.outbox.send(&ServerMessage::Settings { settings });
-            match (before, member.takes_part()) {
-                (true, false) => out.push((*id, std::mem::take(&mut member.introduced))),
-                (false, true) => back.push(*id),
-                _ => {}
-            }
-        }
-        for (id, introduced) in out {
-            self.part(id, introduced.into_keys());
-        }
-        for id in back {
-            self.welcome_newcomer(desk, id, now);
-        }
-        self.tell_publishers(desk, None);
-        self.follow(desk, now);
-    }
-
     /// What time brings. Called a few times per second.
     pub fn tick(&mut self, desk: &Desk<'_>, now: Instant) {
+        self.review_by_the_clock(desk, now);
         self.trickle(desk);
         self.follow(desk, now);
     }

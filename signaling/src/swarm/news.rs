@@ -288,6 +288,16 @@ impl Swarm {
         }
     }
 
+    /// A seed was revoked: unless another one signs with the same key, what it signed counts no more.
+    pub(super) fn disown(&mut self, desk: &Desk<'_>, key: PublisherKey) {
+        let signs = |id: &PeerId| self.members.get(id).is_some_and(|m| m.joiner.publisher == Some(key));
+        if !self.seeds.iter().any(signs) {
+            self.former.retain(|k| *k != key);
+            self.digests.drop_publisher(key);
+            self.tell_publishers(desk, None);
+        }
+    }
+
     /// A seed has left. Its digests go on counting, for they are still under way, until there are too many such.
     pub(super) fn seed_left(&mut self, key: PublisherKey) {
         self.former.retain(|k| *k != key);

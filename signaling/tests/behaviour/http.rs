@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header;
+use reqwest::{StatusCode, header};
 use rillcast_protocol::id::{SwarmId, TrackId};
 use rillcast_protocol::signal::hosted_path;
+use rillcast_signaling::{Options, start};
 
-use crate::kit::{key_of, server, server_with, url};
+use crate::kit::{key_of, loopback, server, server_with, url};
 
 #[tokio::test]
 async fn health_and_metrics_can_be_read() {
@@ -76,4 +77,59 @@ async fn browsers_may_ask_for_ranges_from_any_page() {
         !answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
         "no page may change settings"
     );
+}
+
+#[tokio::test]
+async fn metrics_are_read_from_this_machine_with_the_admin_token_or_where_they_are_open() {
+    let dir = tempfile::tempdir().expect("dir");
+    let admin = dir.path().join("token");
+    std::fs::write(&admin, "0123456789abcdef0123").expect("write");
+    let ask = async |options: Options, from: Option<&str>, token: Option<&str>| {
+        let server = start(Options { listen: vec![loopback()], ..options }).await.expect("starts");
+        let mut request = reqwest::Client::new().get(url(&server, "/metrics"));
+        if let Some(from) = from {
+            request = request.header("x-forwarded-for", from);
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.expect("answers");
+        (answer.status(), answer.text().await.expect("text"))
+    };
+    let proxied = || Options {
+        trusted_proxy: vec!["127.0.0.1".parse().expect("an address")],
+        admin_token_file: Some(admin.clone()),
+        ..Options::default()
+    };
+    assert_eq!(ask(Options::default(), None, None).await.0, StatusCode::OK);
+    assert_eq!(ask(proxied(), Some("127.0.0.1"), None).await.0, StatusCode::OK);
+    let right = Some("0123456789abcdef0123");
+    assert_eq!(ask(proxied(), Some("203.0.113.7"), right).await.0, StatusCode::OK);
+    let open = || Options { metrics_open: true, ..proxied() };
+    assert_eq!(ask(open(), Some("203.0.113.7"), None).await.0, StatusCode::OK);
+    // A proxy that doesn't say for whom it asks is nobody of this machine.
+    for (from, token) in
+        [(Some("203.0.113.7"), None), (Some("203.0.113.7"), Some("0123456789abcdef0124")), (None, None)]
+    {
+        let (status, text) = ask(proxied(), from, token).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{from:?}");
+        assert!(text.contains("--metrics-open") && !text.contains("rillcast_peers"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn health_tells_how_many_watch_to_those_who_may_read_metrics() {
+    let proxied = Options {
+        listen: vec![loopback()],
+        trusted_proxy: vec!["127.0.0.1".parse().expect("an address")],
+        ..Options::default()
+    };
+    let server = start(proxied).await.expect("starts");
+    for (from, told) in [("127.0.0.1", true), ("203.0.113.7", false)] {
+        let request = reqwest::Client::new().get(url(&server, "/health")).header("x-forwarded-for", from);
+        let text = request.send().await.expect("answers").text().await.expect("text");
+        let health: serde_json::Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(health["status"], "ok");
+        assert_eq!((health["peers"].is_u64(), health["swarms"].is_u64()), (told, told), "{from}");
+    }
 }

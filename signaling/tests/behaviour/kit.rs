@@ -21,7 +21,7 @@ use rillcast_protocol::signal::{
 use rillcast_publisher::{Config, Publisher, PublishingKey, sign, track_id};
 use rillcast_signaling::auth::mint::Minter;
 use rillcast_signaling::auth::{Asker, Open};
-use rillcast_signaling::hub::{Admission, Hub};
+use rillcast_signaling::hub::{Admission, Files, Hub, Refused};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
 use rillcast_signaling::site::{SettingsFile, Sites};
@@ -257,26 +257,40 @@ impl Bench {
         let sites = Sites::new(&file, Vec::new()).expect("sites");
         let (publisher, events) =
             Publisher::new(PublishingKey::from_seed(&[9; 32]), Config::default()).expect("publisher");
-        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open);
+        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open, Files::default());
         Self { hub, _events: events }
     }
 
     pub(crate) fn enter(&self, join: Join) -> Result<Puppet, RefusedCode> {
         let asker = Asker { address: loopback().ip(), origin: None };
-        let Admission { site, swarm, grant } = self.hub.admit(&join, asker).map_err(|r| r.code)?;
+        self.enter_from(join, asker).map_err(|refused| refused.code)
+    }
+
+    pub(crate) fn enter_from(&self, join: Join, asker: Asker<'_>) -> Result<Puppet, Refused> {
+        self.finish(&self.hub.admit(&join, asker)?, join.publisher)
+    }
+
+    /// Joins with what has been admitted.
+    pub(crate) fn finish(
+        &self,
+        admission: &Admission,
+        publisher: Option<PublisherKey>,
+    ) -> Result<Puppet, Refused> {
+        let swarm = admission.swarm;
         let (outbox, outgoing) = outbox(10_000, 10_000_000);
         let id = random::peer_id();
         let joiner = Joiner {
             id,
-            role: join.role,
-            publisher: join.publisher,
-            net: self.hub.locate(swarm, loopback().ip()),
-            allowance: grant.allowance,
+            role: admission.subject.role,
+            publisher,
+            net: self.hub.locate(swarm, admission.subject.address),
+            subject: admission.subject.clone(),
+            allowance: admission.allowance,
             outbox,
             stun: None,
-            version: join.version,
+            version: 1,
         };
-        self.hub.join(site, swarm, joiner).map_err(|r| r.code)?;
+        self.hub.join(admission, joiner)?;
         Ok(Puppet { id, swarm, outgoing })
     }
 
@@ -307,6 +321,11 @@ impl Puppet {
     pub(crate) fn heard(&mut self) -> Vec<ServerMessage> {
         let next = std::iter::from_fn(|| self.outgoing.ready());
         next.map(|bytes| ServerMessage::from_bytes(&bytes).expect("speaks the protocol")).collect()
+    }
+
+    /// Why it was sent away, if it was.
+    pub(crate) fn sent_away(&self) -> Option<Refused> {
+        self.outgoing.refusal()
     }
 
     pub(crate) fn digests(&mut self) -> Vec<u64> {

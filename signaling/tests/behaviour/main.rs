@@ -1,16 +1,22 @@
 //! The server's behaviour, seen from outside. One binary, so that it links once.
 
+mod atlas;
 mod bearer;
 mod bundle;
 mod digests;
+mod geo;
 mod http;
 mod keys;
 mod kit;
 mod limits;
 mod meeting;
+mod operator;
+mod policy;
 mod properties;
 mod proxies;
 mod publishing;
+mod quotas;
+mod revocations;
 mod sites;
 mod start;
 mod token_command;

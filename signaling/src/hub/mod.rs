@@ -2,26 +2,30 @@
 //! an `.await`, and none is taken while another shard's is held.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rillcast_protocol::id::{PeerId, Role, SwarmId};
-use rillcast_protocol::signal::{ClientMessage, Join, Network, RefusedCode, ServerMessage};
+use rillcast_protocol::id::{PeerId, SwarmId};
+use rillcast_protocol::signal::{ClientMessage, RefusedCode, ServerMessage};
 use rillcast_publisher::{Event, Publisher};
 use tokio::sync::mpsc;
 
+use crate::audit::Audit;
+use crate::auth::Open;
 use crate::auth::replay::Memory;
-use crate::auth::{Asker, Denied, Grant, Open, Question};
-use crate::content;
+use crate::geo::Geo;
 use crate::hosted::Host;
 use crate::limits::Limits;
-use crate::listen::group;
 use crate::metrics::Metrics;
-use crate::network::network;
-use crate::site::{SettingsError, SettingsFile, Site, SiteFile, Sites};
-use crate::swarm::{Desk, Joiner, Swarm};
+use crate::quota::Quotas;
+use crate::revocation::Store;
+use crate::site::{SiteFile, Sites};
+use crate::swarm::{Desk, Swarm};
+
+mod change;
+pub mod join;
+
+pub use join::Admission;
 
 const SHARDS: usize = 16;
 /// How often swarms are told of the time.
@@ -36,15 +40,15 @@ pub struct Refused {
     pub message: String,
 }
 
-/// A join that may go on.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    /// The site, as it is now.
-    pub site: Arc<Site>,
-    /// Where it leads to.
-    pub swarm: SwarmId,
-    /// What the token gives.
-    pub grant: Grant,
+/// What a hub reads and writes besides its settings.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Where addresses are.
+    pub geo: Geo,
+    /// What is revoked.
+    pub revocations: Store,
+    /// Who changed what.
+    pub audit: Audit,
 }
 
 /// Everything that connections share.
@@ -58,7 +62,14 @@ pub struct Hub {
     pub host: Arc<Host>,
     publisher: Option<Publisher>,
     secret: [u8; 32],
+    /// What addresses, tokens and sites have used.
+    pub quotas: Quotas,
     open: Open,
+    geo: Mutex<Arc<Geo>>,
+    /// What is revoked.
+    pub revocations: Store,
+    /// Who changed what.
+    pub audit: Audit,
     tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
@@ -73,12 +84,17 @@ impl Hub {
         publisher: Option<Publisher>,
         secret: [u8; 32],
         open: Open,
+        files: Files,
     ) -> Arc<Self> {
         let metrics = Arc::new(Metrics::default());
         let keep = Duration::from_secs(limits.hosted_secs);
         Arc::new(Self {
             host: Host::new(limits.hosted_bytes, keep, metrics.clone()),
+            quotas: Quotas::new(&limits),
             open,
+            geo: Mutex::new(Arc::new(files.geo)),
+            revocations: files.revocations,
+            audit: files.audit,
             tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,
@@ -87,119 +103,6 @@ impl Hub {
             sites: Mutex::new(sites),
             shards: Default::default(),
         })
-    }
-
-    /// Checks a join and says which swarm it leads to.
-    pub fn admit(&self, join: &Join, asker: Asker<'_>) -> Result<Admission, Refused> {
-        let is_seed = join.role == Role::Seed;
-        let refuse = |code, message: String| {
-            self.metrics.joins_refused_total.up();
-            Err(Refused { code, message })
-        };
-        let name = join.site.as_str();
-        let Some(site) = lock(&self.sites).find(name) else {
-            return refuse(
-                RefusedCode::Site,
-                format!("site {name:?} isn't known here; add [sites.{name}] to the server's settings file"),
-            );
-        };
-        if !site.allows_origin(asker.origin, is_seed) {
-            let origin = asker.origin.unwrap_or("(none)");
-            return refuse(
-                RefusedCode::Site,
-                format!("pages of {origin} may not join site {name}; add the origin to its `origins`"),
-            );
-        }
-        let content = content::canonical(join.content.as_str(), site.multi_cdn);
-        let grant = match self.authorise(&site, join, asker, &content) {
-            Ok(grant) => grant,
-            Err(denied) => {
-                self.metrics.tokens_refused_total.up();
-                let code = match denied {
-                    Denied::MemoryFull => RefusedCode::Unavailable,
-                    _ => RefusedCode::Unauthorised,
-                };
-                return refuse(code, format!("site {name:?}: {denied}"));
-            }
-        };
-        if let Some(key) = join.publisher
-            && (!is_seed || !site.allows_seed(&key))
-        {
-            return refuse(
-                RefusedCode::Unauthorised,
-                format!("publisher {key} may not publish for site {name}; add the key to its `seeds`"),
-            );
-        }
-        let swarm = content::swarm_id(&self.secret, name, &content, join.delivery);
-        Ok(Admission { site, swarm, grant })
-    }
-
-    fn authorise(&self, site: &Site, join: &Join, asker: Asker<'_>, content: &str) -> Result<Grant, Denied> {
-        if site.keys.is_empty() {
-            let near = asker.address.to_canonical().is_loopback();
-            return if near || self.open == Open::Everyone {
-                Ok(Grant::default())
-            } else {
-                Err(Denied::NoKeys)
-            };
-        }
-        let claims = site.keys.verify(join.token.as_slice())?;
-        let now = unix_ms() / 1000;
-        let question = Question {
-            join,
-            asker,
-            content,
-            multi_cdn: site.multi_cdn,
-            max_secs: self.limits.token_max_secs,
-            now,
-        };
-        let grant = claims.check(&question)?;
-        if let Some(jti) = &claims.jti {
-            let mut tokens = lock(&self.tokens);
-            let token = tokens.name(&[site.name.as_bytes(), jti.as_bytes()]);
-            let address = group(asker.address).to_string();
-            let place = tokens.name(&[address.as_bytes(), asker.origin.unwrap_or_default().as_bytes()]);
-            let taken = tokens.take(token, place, claims.uses.unwrap_or(1), claims.gone(), now);
-            taken.inspect_err(|denied| {
-                if *denied == Denied::MemoryFull {
-                    self.metrics.token_memory_full_total.up();
-                }
-            })?;
-        }
-        Ok(grant)
-    }
-
-    /// Where a peer with this address is, in the eyes of a swarm.
-    pub fn locate(&self, swarm: SwarmId, address: IpAddr) -> Network {
-        network(&self.secret, swarm, address)
-    }
-
-    /// Lets a peer into its swarm.
-    pub fn join(&self, site: Arc<Site>, id: SwarmId, joiner: Joiner) -> Result<(), Refused> {
-        let now = Instant::now();
-        let full = |what: &str| {
-            self.metrics.joins_refused_total.up();
-            Err(Refused {
-                code: RefusedCode::Unavailable,
-                message: format!("{what}; come back later, or raise the limit in the server's settings file"),
-            })
-        };
-        let mut shard = self.shard(id);
-        let swarm = match shard.entry(id) {
-            Entry::Occupied(swarm) => swarm.into_mut(),
-            Entry::Vacant(place) => {
-                if self.metrics.swarms.value() >= self.limits.swarms as u64 {
-                    return full("the server has as many swarms as it may");
-                }
-                self.metrics.swarms.up();
-                place.insert(Swarm::new(id, site, now))
-            }
-        };
-        if swarm.len() >= self.limits.members {
-            return full("the swarm has as many members as it may");
-        }
-        swarm.join(&self.desk(), joiner, unix_ms(), now);
-        Ok(())
     }
 
     /// Lets a peer go.
@@ -263,8 +166,14 @@ impl Hub {
 
     /// Tells swarms of the time, once.
     pub fn tick_once(&self, now: Instant) {
+        self.tick_at(now, unix_ms() / 1000);
+    }
+
+    /// The same, at this time of the day: seconds since 1970.
+    pub fn tick_at(&self, now: Instant, unix: u64) {
         self.host.tick(now);
-        let desk = self.desk();
+        self.quotas.tick(now);
+        let desk = Desk { unix, ..self.desk() };
         for shard in &self.shards {
             lock(shard).retain(|id, swarm| {
                 swarm.tick(&desk, now);
@@ -280,22 +189,6 @@ impl Hub {
         }
     }
 
-    /// Takes in a changed settings file and tells the peers concerned.
-    pub fn reload(&self, file: &SettingsFile) -> Result<(), SettingsError> {
-        lock(&self.sites).reload(file)?;
-        let desk = self.desk();
-        for shard in &self.shards {
-            for swarm in lock(shard).values_mut() {
-                // A site that was taken out of the file keeps its last settings until its swarms are empty.
-                let site = lock(&self.sites).find(swarm.site());
-                if let Some(site) = site {
-                    swarm.apply(&desk, site, Instant::now());
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a site of this name may be changed.
     pub fn has_site(&self, name: &str) -> bool {
         lock(&self.sites).find(name).is_some()
@@ -304,18 +197,6 @@ impl Hub {
     /// Which table of the settings file leaves a site open to whoever has no token, if one does.
     pub fn open_table(&self) -> Option<String> {
         lock(&self.sites).open()
-    }
-
-    /// Changes a site at run time and tells the peers concerned.
-    pub fn change_site(&self, name: &str, edit: impl FnOnce(&mut SiteFile)) -> Result<(), SettingsError> {
-        let site = lock(&self.sites).change(name, edit)?;
-        let desk = self.desk();
-        for shard in &self.shards {
-            for swarm in lock(shard).values_mut().filter(|s| s.site() == name) {
-                swarm.apply(&desk, site.clone(), Instant::now());
-            }
-        }
-        Ok(())
     }
 
     /// The run-time changes of a site.
@@ -330,6 +211,8 @@ impl Hub {
         for (name, help, value) in [
             ("tracks_followed", "Tracks that the built-in publisher follows.", followed),
             ("hosted_bytes", "Bytes of hosted segments in memory.", self.host.bytes()),
+            ("revocations", "Users, tokens, keys and peers that are revoked.", self.revocations.len()),
+            ("shares_used", "Addresses, tokens and sites that are counted.", self.quotas.len()),
             ("tokens_remembered", "Places that tokens with a jti are used from.", lock(&self.tokens).len()),
         ] {
             text += &format!(
@@ -371,6 +254,8 @@ impl Hub {
             metrics: &self.metrics,
             publisher: self.publisher.as_ref(),
             host: &self.host,
+            revocations: &self.revocations,
+            unix: unix_ms() / 1000,
         }
     }
 
