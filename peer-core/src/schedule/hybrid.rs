@@ -21,6 +21,7 @@ use crate::transfer::source::Ranges;
 
 use super::election::{self, GROUP, ONE, STAGGER};
 use super::guard::Guard;
+use super::overtake::{HURRIED, overtake};
 use super::pulls::{Pulls, has_hope, near, runs};
 use super::wanted::{Wanted, wanted};
 use super::{Action, Plan, Scheduler, View, offers};
@@ -43,14 +44,6 @@ const BACKOFF: Duration = Duration::from_millis(1000);
 const STUCK: Duration = Duration::from_millis(1500);
 /// In the urgent zone thoughts are this far apart.
 const TICK: Duration = Duration::from_millis(100);
-/// A player that waits is fed by neighbours too where after so many milliseconds...
-const SLOW_MS: u64 = 500;
-/// ...its segment comes in less than so many times the speed at which it plays.
-const SPEED: u64 = 3;
-/// What the source brings in so many milliseconds is left to it.
-const MEANWHILE_MS: u64 = 250;
-/// Neighbours are asked for what they send in this time.
-const HURRIED: Duration = Duration::from_millis(250);
 /// The source is asked for no more than it brings in this time.
 const FULL: Duration = Duration::from_millis(1500);
 /// What the source brings in so many milliseconds is asked for at once.
@@ -193,7 +186,7 @@ impl Hybrid {
             plan.at(now + STUCK);
             if waits && view.may_download {
                 plan.at(now + TICK);
-                plan.hungry |= self.overtake(view, want, segment, covered, pulls, actions);
+                plan.hungry |= overtake(view, want, segment, covered, pulls, actions);
             }
         }
         if absent.is_empty() {
@@ -473,34 +466,5 @@ impl Hybrid {
         for run in runs(blocks) {
             actions.push(Action::Fetch { key, blocks: Some(run), via, urgent, rescue });
         }
-    }
-
-    /// The player waits, and the source is slow: neighbours are asked for what it would bring last. The two meet somewhere in between. True
-    /// if more would have been asked for.
-    fn overtake<P: Payload>(
-        &self,
-        view: &View<'_, P>,
-        want: &Wanted<'_, P>,
-        segment: &Segment<P>,
-        mut late: Bits,
-        pulls: &mut Pulls,
-        actions: &mut Vec<Action>,
-    ) -> bool {
-        let (Some(demand), Some(digest)) = (view.demands.get(&want.key), segment.digest()) else {
-            return false;
-        };
-        let (here, block) = (segment.bytes(), u64::from(segment.block_len(0).max(1)));
-        let waited = millis(view.now.since(demand.since));
-        let in_time = u64::from(digest.length) * waited * SPEED / u64::from(digest.duration_ms.max(1));
-        if waited < SLOW_MS || here + block >= in_time {
-            return false;
-        }
-        late.intersect(&segment.missing());
-        late.subtract(&view.downloads.coming_of(&want.key));
-        let late = late.list().into_iter().skip((here * MEANWHILE_MS / waited / block) as usize + 1).rev();
-        pulls.hurry = HURRIED;
-        let all = pulls.request_all(view, want.key, late, want.deadline, actions);
-        pulls.hurry = Duration::ZERO;
-        !all
     }
 }

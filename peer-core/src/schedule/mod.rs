@@ -24,6 +24,7 @@ pub mod election;
 pub mod guard;
 mod hybrid;
 mod offers;
+mod overtake;
 mod pulls;
 pub mod simple;
 mod wanted;
