@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// A page and its browser, which ends with it.
+/// A page and its browser. Both end when nobody holds the other end of the script's input any more: killed, the script could not take the
+/// browser with it, which is in a process group of its own.
 pub(crate) struct Page {
     _node: Child,
     input: ChildStdin,
@@ -46,7 +47,6 @@ impl Page {
             .args([script, name, &executable])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("node is installed");
         let input = node.stdin.take().expect("piped");

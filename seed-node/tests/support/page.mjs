@@ -142,7 +142,10 @@ lines.on("line", async (line) => {
     say({ log: `${command.op}: ${error}` });
   }
 });
-lines.on("close", () => {
+lines.on("close", async () => {
+  // Closed by itself it takes its profile with it; one that has crashed can't.
+  const patience = new Promise((done) => setTimeout(done, 3000));
+  await Promise.race([browser.close().catch(() => {}), patience]);
   browser.process()?.kill("SIGKILL");
   process.exit(0);
 });
