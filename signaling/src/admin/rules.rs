@@ -44,6 +44,15 @@ struct Place {
     before: Option<String>,
 }
 
+/// The rule in a request, which may leave its id to us.
+async fn rule_of(body: Body, unnamed: impl FnOnce() -> String) -> Result<RuleFile, Response> {
+    let mut rule: RuleFile = body_of(body, "A rule").await?;
+    if rule.id.is_empty() {
+        rule.id = unnamed();
+    }
+    Ok(rule)
+}
+
 async fn add(
     State(front): State<Front>,
     Extension(caller): Extension<Caller>,
@@ -51,13 +60,11 @@ async fn add(
     Query(Place { before }): Query<Place>,
     body: Body,
 ) -> Response {
-    let mut rule: RuleFile = match body_of(body, "A rule").await {
+    let unnamed = || random::fresh::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let rule = match rule_of(body, unnamed).await {
         Ok(rule) => rule,
         Err(answer) => return answer,
     };
-    if rule.id.is_empty() {
-        rule.id = random::fresh::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
-    }
     let detail = json!({ "rule": rule, "before": before });
     let change = Change { front: &front, caller: &caller, site: &site };
     apply(&change, "rules.add", detail, StatusCode::CREATED, |rules| {
@@ -93,13 +100,10 @@ async fn replace(
     Path((site, id)): Path<(String, String)>,
     body: Body,
 ) -> Response {
-    let mut rule: RuleFile = match body_of(body, "A rule").await {
+    let rule = match rule_of(body, || id.clone()).await {
         Ok(rule) => rule,
         Err(answer) => return answer,
     };
-    if rule.id.is_empty() {
-        rule.id.clone_from(&id);
-    }
     let change = Change { front: &front, caller: &caller, site: &site };
     apply(&change, "rules.replace", json!({ "id": id, "rule": rule }), StatusCode::OK, |rules| {
         let at = position(rules, &id)?;
