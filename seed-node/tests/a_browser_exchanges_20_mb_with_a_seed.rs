@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use rillcast_protocol::session::SessionSignal;
 use rillcast_seed::rtc::{Happening, Link, Start};
 use serde_json::json;
@@ -11,6 +13,8 @@ use support::{Check, Sending, endpoint, next};
 use tokio::sync::mpsc;
 
 const BYTES: usize = 20_000_000;
+/// Nothing happens for so long only when something waits for ever.
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 async fn exchange(browser: &str, page_offers: bool) {
     let mut page = Page::start(browser).await;
@@ -22,9 +26,15 @@ async fn exchange(browser: &str, page_offers: bool) {
     let mut check = Check::default();
     let (mut port, mut up_started) = (0, None);
     let mut done = (false, false);
-    let mut echoed = false;
+    let (mut echoed, mut is_open) = (false, false);
     while done != (true, true) || !echoed {
         tokio::select! {
+            () = tokio::time::sleep(STANDSTILL) => panic!(
+                "nothing happens: open here {is_open}, port {port}, {} bytes queued and {:?} waiting, {} received, done {done:?}",
+                sending.at,
+                link.as_ref().map(Link::queued),
+                check.good
+            ),
             said = page.next() => match said {
                 Said::Signal(SessionSignal::Offer { attempt, description }) => {
                     link = Some(Link::start(&hub, 1, attempt, Start::Answer(description), to_us.clone()));
@@ -37,7 +47,9 @@ async fn exchange(browser: &str, page_offers: bool) {
                 Said::Port(p) => {
                     port = p;
                     page.tell(json!({"op": "expect", "seed": 5, "total": BYTES})).await;
-                    sending.fill(link.as_ref().expect("open"));
+                    if is_open {
+                        sending.fill(link.as_ref().expect("open"));
+                    }
                 }
                 Said::Received { bytes, bad, ms, gap } => {
                     let drops = kernel_drops(port);
@@ -59,8 +71,13 @@ async fn exchange(browser: &str, page_offers: bool) {
             (_, what) = next(&mut events) => {
                 match what {
                     Happening::Signal(signal) => page.signal(signal).await,
-                    Happening::Open => {}
-                    Happening::Drained => if port != 0 { sending.fill(link.as_ref().expect("open")) },
+                    // Either side may be the first to be open, and a link takes nothing before it is.
+                    Happening::Open | Happening::Drained => {
+                        is_open = true;
+                        if port != 0 {
+                            sending.fill(link.as_ref().expect("open"));
+                        }
+                    }
                     Happening::Control(bytes) => link.as_ref().expect("open").control(bytes),
                     Happening::Bulk { header, payload } => {
                         check.take(6, header, &payload.0);

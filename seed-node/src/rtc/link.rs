@@ -354,7 +354,11 @@ impl Serving<'_> {
         match command {
             Command::Signal(signal) => self.signalled(signal).await,
             // Before both channels are open the engine knows of no link, so it sends nothing.
-            Command::Control(_) | Command::Bulk(_) if !self.is_open() => Ok(()),
+            Command::Control(_) if !self.is_open() => Ok(()),
+            Command::Bulk(frame) if !self.is_open() => {
+                self.task.shared.queued.fetch_sub(size(&frame), Relaxed);
+                Ok(())
+            }
             Command::Control(bytes) => {
                 self.control.try_send(BytesMut::from(&bytes[..])).await.map_err(|e| match e {
                     webrtc::error::Error::ErrSendBufferFull => Why::Overrun,

@@ -1,6 +1,7 @@
 //! A browser page at the other end of a link; see `page.mjs`.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::session::{Description, SessionSignal, Side};
@@ -8,11 +9,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// A page and its browser. Both end when nobody holds the other end of the script's input any more: killed, the script could not take the
-/// browser with it, which is in a process group of its own.
+/// A page and its browser. Both end with the script's input: killed, the script could not take the browser with it, which is in a process
+/// group of its own.
 pub(crate) struct Page {
-    _node: Child,
-    input: ChildStdin,
+    node: Child,
+    /// Until it is dropped.
+    input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
     attempt: u32,
 }
@@ -49,9 +51,9 @@ impl Page {
             .stdout(Stdio::piped())
             .spawn()
             .expect("node is installed");
-        let input = node.stdin.take().expect("piped");
+        let input = node.stdin.take();
         let output = BufReader::new(node.stdout.take().expect("piped")).lines();
-        let mut page = Self { _node: node, input, output, attempt: 1 };
+        let mut page = Self { node, input, output, attempt: 1 };
         loop {
             let line = page.line().await;
             if let Some(version) = line["ready"].as_str() {
@@ -67,7 +69,8 @@ impl Page {
     }
 
     pub(crate) async fn tell(&mut self, command: Value) {
-        self.input.write_all(format!("{command}\n").as_bytes()).await.expect("the page's script is running");
+        let input = self.input.as_mut().expect("piped");
+        input.write_all(format!("{command}\n").as_bytes()).await.expect("the page's script is running");
     }
 
     pub(crate) async fn signal(&mut self, signal: SessionSignal) {
@@ -119,6 +122,17 @@ impl Page {
                     },
                 });
             }
+        }
+    }
+}
+
+impl Drop for Page {
+    /// Waits for the browser's end, or it would outlive the test that it belongs to.
+    fn drop(&mut self) {
+        self.input.take();
+        let late = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < late && matches!(self.node.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -122,11 +122,17 @@ function inPage() {
     control({ text }) {
       control.send(new TextEncoder().encode(text));
     },
-    // The port that the browser receives on, for its drop counter.
+    // The port that the browser receives on, for its drop counter. Channels may be open before a pair is nominated, or
+    // before the statistics, which browsers keep for a while, show it.
     async port() {
-      const stats = [...(await pc.getStats()).values()];
-      const pair = stats.find((s) => s.type === "candidate-pair" && (s.selected || (s.nominated && s.state === "succeeded")));
-      say({ port: stats.find((s) => s.id === pair?.localCandidateId)?.port ?? 0 });
+      for (;;) {
+        const stats = [...(await pc.getStats()).values()];
+        const pair = stats.find((s) => s.type === "candidate-pair" && (s.selected || (s.nominated && s.state === "succeeded")));
+        const port = stats.find((s) => s.id === pair?.localCandidateId)?.port;
+        if (port) return say({ port });
+        say({ log: "no pair is nominated yet" });
+        await new Promise((done) => setTimeout(done, 100));
+      }
     },
   };
 }
