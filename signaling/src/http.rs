@@ -194,7 +194,9 @@ impl Front {
     /// Whether the caller may read counts: they tell how many watch, which is the site's own business. Only who sends a
     /// token is measured by the admin interface's rate, so that others can't use it up.
     fn may_count(&self, caller: &Caller, headers: &HeaderMap) -> bool {
-        let near = caller.client.is_some_and(|client| client.to_canonical().is_loopback());
+        // A proxy on this machine that nobody has named speaks for the world.
+        let near =
+            !caller.forwarded && caller.client.is_some_and(|client| client.to_canonical().is_loopback());
         let known = || {
             let asked = headers.contains_key(header::AUTHORIZATION);
             self.admin.as_ref().filter(|_| asked).is_some_and(|admin| admin.check(headers).is_ok())

@@ -57,6 +57,8 @@ pub struct Caller {
     pub address: SocketAddr,
     /// The client's address; `None` where a trusted proxy doesn't say for whom it asks.
     pub client: Option<IpAddr>,
+    /// Somebody passes it on whom nobody has named as a trusted proxy.
+    pub forwarded: bool,
     _pass: Arc<Pass>,
     /// Of the client's behind a proxy, while the request lasts.
     _place: Option<Arc<Place>>,
@@ -173,7 +175,7 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Ser
         let pass = if proxy { server.gate.enter_proxy() } else { server.gate.enter(address.ip()) };
         let Some(pass) = pass else { continue };
         let client = (!proxy).then_some(address.ip());
-        let caller = Caller { address, client, _pass: Arc::new(pass), _place: None };
+        let caller = Caller { address, client, forwarded: false, _pass: Arc::new(pass), _place: None };
         let (server, tls) = (server.clone(), tls.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
@@ -240,11 +242,15 @@ fn tower_service(
     })
 }
 
+/// What proxies add to the requests that they pass on.
+const FORWARDING: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+
 /// For whom this request is made: the caller itself, or whom a trusted proxy names. `None` if that client has as much
 /// open as it may.
 fn asked_for(caller: Caller, request: &Request<Body>, gate: &Arc<Gate>, proxies: &Proxies) -> Option<Caller> {
     if !proxies.trusts(caller.address.ip()) {
-        return Some(caller);
+        let forwarded = FORWARDING.iter().any(|name| request.headers().contains_key(*name));
+        return Some(Caller { forwarded, ..caller });
     }
     let client = proxies.client(request.headers());
     let place = match client {

@@ -102,6 +102,10 @@ async fn metrics_are_read_from_this_machine_with_the_admin_token_or_where_they_a
         ..Options::default()
     };
     assert_eq!(ask(Options::default(), None, None).await.0, StatusCode::OK);
+    // Nobody has named the proxy on this machine: it isn't the machine that asks, whatever it says (H8).
+    for from in ["203.0.113.7", "127.0.0.1"] {
+        assert_eq!(ask(Options::default(), Some(from), None).await.0, StatusCode::FORBIDDEN, "{from}");
+    }
     assert_eq!(ask(proxied(), Some("127.0.0.1"), None).await.0, StatusCode::OK);
     let right = Some("0123456789abcdef0123");
     assert_eq!(ask(proxied(), Some("203.0.113.7"), right).await.0, StatusCode::OK);
