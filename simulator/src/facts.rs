@@ -35,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) shared: Vec<Shared>,
     /// Bytes of blocks that didn't match their digest.
     pub(crate) polluted: u64,
+    /// Where the scenario has crawlers.
+    pub(crate) crawled: Option<Crawled>,
     /// Messages on control channels, and their bytes.
     pub(crate) control: (u64, u64),
     /// Calls of engines.
@@ -128,6 +130,17 @@ pub(crate) struct Isps {
     pub(crate) all: u64,
     /// The share that would go to another ISP if partners were chosen blindly.
     pub(crate) blindly: f64,
+}
+
+/// Addresses of viewers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Crawled {
+    /// That the crawlers have learned, all together.
+    pub(crate) learned: usize,
+    /// That came to as many honest viewers in signals.
+    pub(crate) shown: usize,
+    /// That these had links with.
+    pub(crate) linked: usize,
 }
 
 /// An enterprise.

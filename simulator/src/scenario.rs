@@ -8,7 +8,8 @@ use crate::draw::Law;
 pub(crate) mod tables;
 
 use tables::{
-    Background, Conduct, Crowd, Departure, Isps, Outage, Partition, Seeds, Seeks, Sites, law, share, within,
+    Background, Conduct, Crawlers, Crowd, Departure, Isps, Outage, Partition, Seeds, Seeks, Sites, law,
+    share, within,
 };
 
 /// A scenario.
@@ -50,6 +51,8 @@ pub(crate) struct Scenario {
     pub(crate) isps: Option<Isps>,
     /// Enterprises.
     pub(crate) sites: Option<Sites>,
+    /// Collectors of addresses.
+    pub(crate) crawlers: Option<Crawlers>,
     /// Native nodes that serve.
     pub(crate) seeds: Option<Seeds>,
     /// Jumps in a film.
@@ -197,7 +200,7 @@ macro_rules! shipped {
     ($($name:literal),*) => { [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*] };
 }
 
-const SHIPPED: [(&str, &str); 18] = shipped![
+const SHIPPED: [(&str, &str); 19] = shipped![
     "peer2view",
     "single-bitrate",
     "broadband-2026",
@@ -206,6 +209,7 @@ const SHIPPED: [(&str, &str); 18] = shipped![
     "free-riders",
     "scarce",
     "isps",
+    "crawlers",
     "tracker-outage",
     "mass-departure",
     "seeds",
@@ -284,6 +288,7 @@ impl Scenario {
         self.departures.iter().try_for_each(Departure::check)?;
         self.crowd.iter().try_for_each(Crowd::check)?;
         self.outage.iter().try_for_each(Outage::check)?;
+        self.crawlers.iter().try_for_each(Crawlers::check)?;
         self.partition.iter().try_for_each(Partition::check)?;
         self.isps.iter().try_for_each(Isps::check)?;
         self.sites.iter().try_for_each(Sites::check)?;

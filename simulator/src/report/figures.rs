@@ -68,6 +68,10 @@ pub(crate) struct Figures {
     pub(crate) tcp_share: Option<f64>,
     /// Of a shared uplink, what ours used while there was no TCP.
     pub(crate) uplink_used_alone: Option<f64>,
+    /// Addresses that crawlers learned, over those that as many honest viewers' links showed in the same time.
+    pub(crate) crawled_over_linked: Option<f64>,
+    /// Addresses that crawlers learned; that came to as many honest viewers; of these, that they had links with.
+    pub(crate) crawled: Option<[usize; 3]>,
     /// Rank correlation of viewers' mean hop depth and their uplinks.
     pub(crate) rho_depth_upload: Option<f64>,
     /// Mean number of viewers that a viewer's blocks came through.
@@ -188,6 +192,8 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
         site_copies_max: site_copies.max_by(f64::total_cmp),
         tcp_share: mean(beside.map(|s| ratio(s.tcp as f64, (s.tcp + s.beside) as f64))),
         uplink_used_alone: mean(alone.map(|s| ratio(s.alone as f64 * 8.0, s.bps * s.alone_s as f64))),
+        crawled_over_linked: facts.crawled.map(|c| ratio(c.learned as f64, c.linked as f64)),
+        crawled: facts.crawled.map(|c| [c.learned, c.shown, c.linked]),
         rho_depth_upload: rank_correlation(&depths),
         mean_depth: mean(depths.iter().map(|(depth, _)| *depth)),
         upload_ratio: ratio(visits.iter().map(|v| v.given as f64).sum(), bytes.consumed as f64),

@@ -79,6 +79,13 @@ pub(super) fn rows(f: &Figures) -> Vec<(&'static str, Vec<Row>)> {
                 ("  at most", or_dash(f.site_copies_max.as_ref(), |c| format!("{c:.2}"))),
                 ("TCP's share beside ours", or_dash(f.tcp_share.as_ref(), |share| percent(*share))),
                 ("uplink used alone", or_dash(f.uplink_used_alone.as_ref(), |share| percent(*share))),
+                ("addresses learned by crawlers", or_dash(f.crawled.as_ref(), |c| c[0].to_string())),
+                ("  shown to as many honest", or_dash(f.crawled.as_ref(), |c| c[1].to_string())),
+                ("    by their links", or_dash(f.crawled.as_ref(), |c| c[2].to_string())),
+                (
+                    "  learned over links'",
+                    or_dash(f.crawled_over_linked.as_ref(), |share| format!("{share:.2}")),
+                ),
                 ("control messages", format!("{:.1} /s", f.control_per_second)),
                 ("control bytes", format!("{:.0} B/s", f.control_bytes_per_second)),
                 ("engine calls", format!("{:.1} /s", f.calls_per_second)),

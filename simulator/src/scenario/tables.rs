@@ -208,6 +208,23 @@ impl Conduct {
     }
 }
 
+/// `[crawlers]`: they collect addresses, all together. As many honest viewers come with them, and all stay to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Crawlers {
+    /// How many.
+    pub(crate) count: usize,
+    /// When they come.
+    pub(crate) at_minute: f64,
+}
+
+impl Crawlers {
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!((1..=1000).contains(&self.count), "crawlers.count must be 1 to 1000");
+        within("crawlers.at_minute", self.at_minute, 0.0, 1440.0)
+    }
+}
+
 /// `[seeds]`: native nodes that follow the live edge, publish and serve. Signaling's own publisher leaves the following to them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -24,6 +24,7 @@ use crate::draw::Draw;
 use crate::media::{Lump, Media};
 use crate::pairs::Arrangement;
 use crate::scenario::Scenario;
+use crawler::Crawl;
 use ledger::Ledger;
 use node::Node;
 use queue::Queue;
@@ -32,6 +33,7 @@ use sharing::Sharing;
 use wires::Line;
 
 mod calls;
+mod crawler;
 mod flow;
 pub(crate) mod ledger;
 pub(crate) mod node;
@@ -94,6 +96,7 @@ enum Event {
     Tick(u32),
     Ask(u32),
     Seek(u32),
+    Crawl(u32),
     Link(u32, u32),
     GiveUp(u32, PeerId),
     Signaled {
@@ -156,6 +159,7 @@ pub(crate) struct World {
     published: HashSet<SegmentKey>,
     handed_on: HashSet<(SegmentKey, u32)>,
     newest: BTreeMap<TrackId, Vec<u64>>,
+    crawl: Crawl,
     /// Inputs of one call: verdicts wait for the outputs before them. Kept for its memory.
     inputs: VecDeque<Input<Lump>>,
     pub(crate) ledger: Ledger,
@@ -193,6 +197,7 @@ impl World {
             published: HashSet::new(),
             handed_on: HashSet::new(),
             newest: BTreeMap::new(),
+            crawl: Crawl::default(),
             inputs: VecDeque::new(),
             ledger: Ledger::default(),
             scenario: scenario.clone(),
@@ -271,7 +276,12 @@ impl World {
     fn step(&mut self, event: Event) {
         match event {
             Event::Input(n, input) => self.input(n, *input),
-            Event::Control { at, link, bytes } => self.input(at, Input::Control { link, bytes }),
+            Event::Control { at, link, bytes } => {
+                if self.is_crawler(at) {
+                    self.overhear(at, link, &bytes);
+                }
+                self.input(at, Input::Control { link, bytes });
+            }
             Event::Bulk { at, link, frame } => self.bulk_arrives(at, link, frame),
             Event::Taken { at, link, frame } => self.bulk_taken(at, link, frame),
             Event::Left { at, link, bytes } => self.bulk_left(at, link, bytes),
@@ -286,6 +296,7 @@ impl World {
             Event::Ask(n) => self.ask(n),
             Event::Seek(n) => self.seek(n),
             Event::Link(a, b) => self.link(a, b),
+            Event::Crawl(n) => self.crawl(n),
             Event::Signaled { at, from, payload } => self.signaled(at, from, &payload),
             Event::GiveUp(n, peer) => self.give_up(n, peer),
             Event::Fetch(n, fetch) => self.fetch_step(n, fetch),
@@ -327,7 +338,8 @@ impl World {
     }
 
     fn settle_in(&mut self, n: u32) {
-        let role = self.nodes[n as usize].role;
+        // A crawler has as many links as a seed.
+        let role = if self.is_crawler(n) { Role::Seed } else { self.nodes[n as usize].role };
         let store_budget = if role == Role::Seed { SEED_STORE } else { STORE };
         let seed = mix(u64::from(n) ^ self.draw.seed());
         let mut engine = Engine::new(Config { role, seed, store_budget }).with_switches(self.switches);

@@ -23,6 +23,8 @@ pub(crate) enum Conduct {
     Silent,
     /// Alters what it passes on.
     Polluter,
+    /// Collects addresses.
+    Crawler,
 }
 
 /// A viewer or seed, there or not. What every message touches stands first, within two lines of the cache.
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     /// A seed: since when it follows a track, and since when nobody plays it.
     pub(super) follows: Vec<(TrackId, Option<Instant>)>,
     pub(super) welcomed: bool,
+    /// Requests for introductions that the server would answer, and since when.
+    pub(super) wants: (f64, Instant),
     pub(super) left: Option<Instant>,
     pub(crate) uploaded: u64,
     pub(super) taken: Taken,
@@ -93,6 +97,7 @@ impl Node {
             plays: Vec::new(),
             follows: Vec::new(),
             welcomed: false,
+            wants: (super::server::BURST, joins),
             left: None,
             uploaded: 0,
             taken: Taken::default(),

@@ -104,6 +104,7 @@ impl World {
             self.schedule(joins, Event::Join(n));
             self.schedule(joins + Duration::from_secs_f64(visit.stays), Event::Leave(n));
         }
+        self.lay_crawlers(draw, start);
         if let Some(seeds) = &scenario.seeds {
             for _ in 0..seeds.count {
                 let n = self.nodes.len() as u32;

@@ -16,10 +16,13 @@ pub(super) const SERVER: Duration = Duration::from_millis(60);
 /// Opening a WebSocket with TLS.
 const JOINING: Duration = Duration::from_millis(200);
 /// Peers introduced to a newcomer, and the seeds among them.
-const INTRODUCE: usize = 8;
+pub(super) const INTRODUCE: usize = 8;
 const SEEDS: usize = 2;
+/// Peers that the server introduces to one who asks, at once and per minute.
+pub(super) const BURST: f64 = 32.0;
+pub(super) const PER_MINUTE: f64 = 3.0;
 /// Introductions that the server remembers of one peer.
-const REMEMBERED: usize = 256;
+const REMEMBERED: usize = 128;
 /// Members that a new digest is sent to.
 const FANOUT: usize = 64;
 /// Digests that a newcomer to a track gets.
@@ -36,7 +39,7 @@ impl World {
         if !self.without_server(n) {
             self.welcome(n);
         }
-        if self.is_viewer(n) {
+        if self.is_viewer(n) && !self.is_crawler(n) {
             self.comes_to_watch(n);
         }
     }
@@ -98,6 +101,18 @@ impl World {
             if self.is_there(other) && !self.without_server(other) {
                 self.give(SERVER, other, Input::Gone(peer_id(n as usize)));
             }
+        }
+    }
+
+    /// Somebody asks for introductions; the server answers so many times.
+    pub(super) fn want_peers(&mut self, n: u32, count: u8) {
+        let now = self.now;
+        let (left, since) = self.nodes[n as usize].wants;
+        let left = (left + now.since(since).as_secs_f64() * PER_MINUTE / 60.0).min(BURST);
+        let granted = (left as usize).min(usize::from(count)).min(INTRODUCE);
+        self.node(n).wants = (left - granted as f64, now);
+        if granted > 0 {
+            self.introduce(n, granted);
         }
     }
 

@@ -38,6 +38,7 @@ impl World {
             sites: self.sites(),
             shared: self.shared(),
             polluted: ledger.polluted,
+            crawled: self.crawled(),
             control: ledger.control,
             calls: ledger.calls,
             peer_seconds: ledger.peer_seconds,
@@ -72,7 +73,10 @@ impl World {
     }
 
     fn visit(&self, n: u32) -> Option<Visit> {
-        let node = self.nodes.get(n as usize).filter(|node| node.role == Role::Viewer)?;
+        let node = self
+            .nodes
+            .get(n as usize)
+            .filter(|node| node.role == Role::Viewer && node.conduct != Conduct::Crawler)?;
         let left = node.left?;
         let player = &node.player;
         let seconds = |at: Instant| at.as_micros() as f64 / 1e6 - BEFORE.as_secs_f64();

@@ -194,6 +194,26 @@ fn free_riders_silent_ones_and_polluters_do_as_they_are_called() {
     assert!(world.ledger.polluted > 0, "somebody was sent wrong bytes");
 }
 
+// H4: the server introduces nobody to many; neighbours are asked as well, and tell more.
+#[test]
+fn crawlers_learn_from_the_server_what_it_grants_and_the_rest_from_neighbours() {
+    let mut scenario = small();
+    scenario.viewers.peers = 150;
+    scenario.minutes = 2.0;
+    scenario.crawlers = Some(Crawlers { count: 1, at_minute: 0.5 });
+    let granted = (server::INTRODUCE + server::BURST as usize) as f64 + server::PER_MINUTE * 1.5;
+    let crawled = |switches| {
+        let mut world = World::new(&scenario, 1).arranged(Arrangement::Hybrid, switches);
+        world.run(|_, _| ());
+        world.crawled().expect("there are crawlers")
+    };
+    let by_server = crawled(Switches::default().without(rillcast_core::switches::Mechanism::Gossip));
+    // Newcomers may be introduced to it as well.
+    assert!(by_server.learned as f64 <= granted * 1.3, "{by_server:?}, {granted} granted");
+    let all = crawled(Switches::default());
+    assert!(all.learned > by_server.learned && all.linked > 0 && all.shown >= all.linked, "{all:?}");
+}
+
 fn tables_conduct(free_riders: f64, silent: f64, polluters: f64) -> crate::scenario::tables::Conduct {
     crate::scenario::tables::Conduct { free_riders, silent, polluters }
 }

@@ -27,7 +27,7 @@ const DESCRIBE: Duration = Duration::from_millis(50);
 /// Checks and handshakes, besides their round trips.
 const HANDSHAKE: Duration = Duration::from_millis(100);
 /// All that there is to say in here to a peer while connecting.
-const OFFER: u8 = 0;
+pub(super) const OFFER: u8 = 0;
 const ANSWER: u8 = 1;
 /// A browser gives an attempt up after this time.
 const ATTEMPT: Duration = Duration::from_secs(15);
@@ -155,10 +155,11 @@ impl World {
         self.after(ATTEMPT, Event::GiveUp(n, peer));
     }
 
-    /// The server relays a signal.
+    /// The server relays a signal, between those whom it has introduced.
     pub(super) fn relay(&mut self, n: u32, to: PeerId, payload: Vec<u8>) {
         let other = number_of(to) as u32;
-        if !self.without_server(n) && !self.without_server(other) {
+        let met = self.nodes[n as usize].introduced.contains(&other);
+        if met && !self.without_server(n) && !self.without_server(other) {
             self.after(super::server::SERVER, Event::Signaled { at: other, from: n, payload });
         }
     }
@@ -166,6 +167,7 @@ impl World {
     /// A signal has come, by the server or a common neighbour. Of two who call each other the one with the greater number answers.
     pub(super) fn signaled(&mut self, n: u32, from: u32, payload: &[u8]) {
         let peer = peer_id(from as usize);
+        self.note_signal(n, from);
         if !self.is_there(n) || !self.nodes[n as usize].trying.contains(&peer) {
             return;
         }
@@ -197,6 +199,8 @@ impl World {
         }
         self.input(a, Input::LinkOpen { link: at_a, peer: peer_id(b as usize) });
         self.input(b, Input::LinkOpen { link: at_b, peer: peer_id(a as usize) });
+        self.note_link(a, b, at_a);
+        self.note_link(b, a, at_b);
     }
 
     pub(super) fn give_up(&mut self, n: u32, peer: PeerId) {
