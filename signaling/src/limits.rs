@@ -43,11 +43,12 @@ pub struct Limits {
     pub seed_factor: u32,
     /// Longest pause in reading from a peer that is too fast, in milliseconds. One that would need more is refused.
     pub throttle_ms: u64,
-    /// Requests for introductions per minute from one peer. Beyond: not answered.
+    /// Peers introduced per minute to one that asks, in the long run. Beyond: not answered. Neighbours tell of more, and
+    /// whoever collects addresses is to learn few.
     pub introductions_per_min: u32,
-    /// Requests for introductions at once from one peer.
+    /// Peers introduced at once to one that asks.
     pub introductions_burst: u32,
-    /// Peers introduced to a newcomer, where the swarm is larger than a site's `max_links`.
+    /// Peers introduced to a newcomer, where the swarm is larger than a site's `max_links`, and to one that asks.
     pub introduce: usize,
     /// Introductions remembered per peer; relaying works between them only. Beyond: the oldest is forgotten.
     pub introduced: usize,
@@ -125,8 +126,8 @@ impl Default for Limits {
             bytes_burst: 512 * 1024,
             seed_factor: 16,
             throttle_ms: 10_000,
-            introductions_per_min: 30,
-            introductions_burst: 6,
+            introductions_per_min: 3,
+            introductions_burst: 32,
             introduce: 8,
             introduced: 128,
             swarms: 10_000,

@@ -27,6 +27,14 @@ impl Bucket {
         there
     }
 
+    /// Takes as many whole units as are there, `most` at most.
+    pub fn take_some(&mut self, most: usize, now: Instant) -> usize {
+        self.fill(now);
+        let some = most.min(self.level as usize);
+        self.level -= some as f64;
+        some
+    }
+
     /// Takes units on credit; returns how long to pause until the debt is paid.
     pub fn borrow(&mut self, units: f64, now: Instant) -> Duration {
         self.fill(now);
@@ -51,6 +59,14 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_is_what_is_there_and_no_more_than_is_asked_for() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(1.0, 5.0, now);
+        assert_eq!([2, 2, 2, 2].map(|most| bucket.take_some(most, now)), [2, 2, 1, 0]);
+        assert_eq!(bucket.take_some(9, now + Duration::from_millis(2900)), 2, "whole ones");
+    }
 
     #[test]
     fn the_burst_passes_and_one_more_does_not() {

@@ -26,11 +26,12 @@ impl Swarm {
     /// Answers a request for introductions.
     pub(crate) fn want_peers(&mut self, desk: &Desk<'_>, id: PeerId, count: u8, now: Instant) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        if !member.wants.take(1.0, now) {
+        let some = member.wants.take_some(usize::from(count).min(desk.limits.introduce), now);
+        if some == 0 && count > 0 {
             desk.metrics.wants_refused_total.up();
             return;
         }
-        self.introduce(desk, id, usize::from(count).min(desk.limits.introduce), now);
+        self.introduce(desk, id, some, now);
     }
 
     fn introduce(&mut self, desk: &Desk<'_>, id: PeerId, count: usize, now: Instant) {
