@@ -15,7 +15,7 @@ use rillcast_protocol::coding::Wire;
 use rillcast_protocol::digest::{BLOCK, SegmentDigest};
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_protocol::settings::Settings;
-use rillcast_protocol::signal::{ServerMessage, Welcome};
+use rillcast_protocol::signal::{PeerDescriptor, ServerMessage, Welcome};
 
 use crate::feed::Feed;
 use crate::wire::filled;
@@ -41,7 +41,7 @@ const LENGTH: usize = 2 * BLOCK as usize + 1000;
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub enum Step {
-    /// A link to a peer opens: which peer.
+    /// A peer is introduced and a link to it opens: which peer.
     Open,
     /// A link or an attempt at one ends: which peer, which link.
     Close,
@@ -91,12 +91,17 @@ const STEPS: u8 = Step::Dawdle as u8 + 1;
 
 /// Plays the sequence.
 pub fn run(data: &[u8]) {
+    play(data);
+}
+
+fn play(data: &[u8]) -> World {
     let mut feed = Feed::new(data);
     let mut world = World::new(if feed.below(4) == 0 { Role::Seed } else { Role::Viewer });
     while !feed.is_over() {
         world.step(&mut feed);
     }
     world.wait(Duration::from_secs(4));
+    world
 }
 
 /// Bytes that clones share.
@@ -175,7 +180,12 @@ impl World {
         let number = |feed: &mut Feed<'_>| FIRST + u64::from(feed.below(24));
         match feed.below(STEPS) {
             0 => {
-                let peer = peer(feed.below(PEERS));
+                let n = feed.below(PEERS);
+                let peer = peer(n);
+                // Links to strangers are closed at once. Of the peers one is a seed.
+                let role = u8::from(n == 0);
+                let known = filled::<PeerDescriptor>(&[&peer.0[..], &[role]].concat(), 1);
+                self.tell(Input::Introduced(known.into_iter().collect()));
                 self.links += 1;
                 self.tell(Input::LinkOpen { link: LinkId(self.links), peer });
             }
@@ -418,4 +428,29 @@ fn welcome() -> Welcome {
 /// What a neighbour says first.
 fn hello(link: LinkId) -> Vec<u8> {
     filled::<Message>(&[0, 1, (link.0 % 100) as u8], 1).map_or(Vec::new(), |hello| hello.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds;
+
+    fn played(name: &str) -> World {
+        let seeds = seeds::all();
+        play(&seeds.iter().find(|seed| seed.target == "engine" && seed.name == name).expect("a seed").bytes)
+    }
+
+    // A target that never gets as far as a delivery would find nothing behind it.
+    #[test]
+    fn what_it_begins_with_reaches_a_delivery() {
+        let world = played("from-the-source");
+        let stats = world.engine.stats();
+        assert!(!world.delivered.is_empty() && stats.source_bytes > 0, "{stats:?}");
+    }
+
+    #[test]
+    fn what_it_begins_with_reaches_a_block_from_a_neighbour() {
+        let stats = played("from-a-neighbour").engine.stats();
+        assert!(stats.seed_bytes > 0, "{stats:?}");
+    }
 }
