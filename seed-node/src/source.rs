@@ -136,10 +136,7 @@ async fn run(
 ) -> Result<(), SourceError> {
     let network = |_: reqwest::Error| SourceError::Network;
     let start = place.part.as_ref().map_or(0, |p| p.start);
-    let asked = match (&range, &place.part) {
-        (Some(r), _) => Some(start + u64::from(r.start)..start + u64::from(r.end)),
-        (None, part) => part.clone(),
-    };
+    let asked = asked(place.part.as_ref(), range.as_ref());
     let mut request = client.get(place.url.clone());
     if let Some(asked) = &asked {
         request = request.header(RANGE, format!("bytes={}-{}", asked.start, asked.end.saturating_sub(1)));
@@ -150,7 +147,8 @@ async fn run(
     let (head, mut skip, mut left) = match status {
         StatusCode::PARTIAL_CONTENT => {
             let asked = asked.ok_or(SourceError::Status(206))?;
-            let (from, total) = content_range(&response).ok_or(SourceError::Status(206))?;
+            let said = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            let (from, total) = said.and_then(content_range).ok_or(SourceError::Status(206))?;
             if from != asked.start {
                 return Err(SourceError::Status(206));
             }
@@ -187,9 +185,51 @@ async fn run(
     Ok(())
 }
 
-/// First byte and the resource's length, out of `bytes 0-9/100`.
-fn content_range(response: &reqwest::Response) -> Option<(u64, Option<u32>)> {
-    let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+/// The resource's bytes to ask for: a segment's, or a range of them.
+fn asked(part: Option<&Range<u64>>, range: Option<&Range<u32>>) -> Option<Range<u64>> {
+    let Some(range) = range else { return part.cloned() };
+    // A playlist may say that a segment begins just before the last byte that there can be.
+    let at = |n: u32| part.map_or(0, |part| part.start).saturating_add(n.into());
+    Some(at(range.start)..at(range.end))
+}
+
+/// First byte and the resource's length, out of a Content-Range such as `bytes 0-9/100`.
+pub fn content_range(value: &str) -> Option<(u64, Option<u32>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split('-').next()?.parse().ok()?, total.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_lies_in_its_part_of_the_resource() {
+        assert_eq!(asked(None, None), None);
+        assert_eq!(asked(Some(&(5..9)), None), Some(5..9));
+        assert_eq!(asked(None, Some(&(1..3))), Some(1..3));
+        assert_eq!(asked(Some(&(5..9)), Some(&(1..3))), Some(6..8));
+    }
+
+    #[test]
+    fn a_part_at_the_end_of_numbers_is_asked_for_without_overflow() {
+        let part = u64::MAX - 2..u64::MAX;
+        for (range, asked_for) in [(0..2, u64::MAX - 2..u64::MAX), (1..9, u64::MAX - 1..u64::MAX)] {
+            assert_eq!(asked(Some(&part), Some(&range)), Some(asked_for));
+        }
+    }
+
+    #[test]
+    fn a_content_range_is_read_as_far_as_it_matters() {
+        for (said, read) in [
+            ("bytes 0-9/100", Some((0, Some(100)))),
+            ("bytes 5-9/*", Some((5, None))),
+            ("bytes 5-9/4294967296", Some((5, None))),
+            ("bytes */100", None),
+            ("bytes 5-9", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(said), read, "{said}");
+        }
+    }
 }

@@ -154,6 +154,27 @@ pub struct Server {
     pub stop: watch::Receiver<bool>,
 }
 
+impl Server {
+    /// Whoever connects from this address, if there is room.
+    fn caller(&self, address: SocketAddr) -> Option<Caller> {
+        let proxy = self.proxies.trusts(address.ip());
+        let pass = if proxy { self.gate.enter_proxy() } else { self.gate.enter(address.ip()) };
+        let client = (!proxy).then_some(address.ip());
+        Some(Caller { address, client, forwarded: false, _pass: Arc::new(pass?), _place: None })
+    }
+}
+
+/// Serves one connection from this address to its end, whatever it runs over.
+pub async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+    server: Server,
+) {
+    if let Some(caller) = server.caller(address) {
+        http(stream, server, caller).await;
+    }
+}
+
 /// Accepts connections until the server stops.
 pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Server) {
     let mut stop = server.stop.clone();
@@ -171,11 +192,7 @@ pub async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Ser
                 continue;
             }
         };
-        let proxy = server.proxies.trusts(address.ip());
-        let pass = if proxy { server.gate.enter_proxy() } else { server.gate.enter(address.ip()) };
-        let Some(pass) = pass else { continue };
-        let client = (!proxy).then_some(address.ip());
-        let caller = Caller { address, client, forwarded: false, _pass: Arc::new(pass), _place: None };
+        let Some(caller) = server.caller(address) else { continue };
         let (server, tls) = (server.clone(), tls.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);

@@ -11,7 +11,7 @@ use crate::setup::{self, Purpose};
 use crate::size::Download;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{launch, native, wasm, web};
+use crate::{fuzz, launch, native, wasm, web};
 
 /// Chores of the Rillcast workspace. Each does its own set-up.
 #[derive(Parser)]
@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Install what is missing: system packages, npm packages, cargo-nextest, the wasm toolchain.
+    /// Install what is missing: system packages, npm packages, cargo-nextest, cargo-fuzz, the wasm toolchain.
     Setup,
     /// Build the browser bundle (and print what a viewer downloads), the servers and the test programs.
     Build,
@@ -35,7 +35,7 @@ enum Chore {
         args: Vec<OsString>,
     },
     /// Measure, for example `bench offload --clients plain,rillcast --viewers 8`; every argument goes to the bench
-    /// program.
+    /// program. `bench fuzz` feeds decoders with what might break them, and needs no browsers.
     #[command(disable_help_flag = true)]
     Bench {
         /// Name and arguments of the bench.
@@ -60,6 +60,7 @@ pub(crate) fn main() -> Result<ExitCode> {
     match cli.command {
         Chore::Setup => {
             setup::run(&workspace, Purpose::Everything, &mut steps)?;
+            setup::fuzzing(&workspace, &mut steps)?;
         }
         Chore::Build => {
             let download = build(&workspace, Purpose::Build, &mut steps)?;
@@ -68,6 +69,9 @@ pub(crate) fn main() -> Result<ExitCode> {
         }
         Chore::Demo { args } => {
             return show(&workspace, demo_purpose(&args), "demo", &args, &mut steps);
+        }
+        Chore::Bench { args } if args.first().is_some_and(|name| name == "fuzz") => {
+            return fuzz::main(&workspace, &args[1..], &mut steps);
         }
         Chore::Bench { args } => {
             return show(&workspace, Purpose::Measure, "bench", &args, &mut steps);

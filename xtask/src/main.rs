@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod fuzz;
 mod glue;
 mod launch;
 mod names;

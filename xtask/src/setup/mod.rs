@@ -3,11 +3,13 @@
 
 mod apt;
 mod components;
+mod fuzzing;
 mod nextest;
 mod node;
 pub(crate) mod tools;
 mod wasm_toolchain;
 
+pub(crate) use fuzzing::ensure as fuzzing;
 pub(crate) use node::WEB_LOCK;
 pub(crate) use wasm_toolchain::{TARGET as WASM_TARGET, WasmToolchain};
 

@@ -1,0 +1,43 @@
+//! Playlists from an origin.
+
+use std::time::{Duration, Instant};
+
+use rillcast_protocol::id::TrackId;
+use rillcast_publisher::Url;
+use rillcast_publisher::playlist::{MAX_SEGMENTS, Playlist, renditions};
+use rillcast_publisher::vod::{Lead, Next, Plan};
+use rillcast_seed::source::content_range;
+
+/// Reads a media playlist, a multivariant one and a Content-Range.
+pub fn run(data: &[u8]) {
+    let base = Url::parse("https://cdn.example/live/720.m3u8?token=x").expect("a URL");
+    if let Ok(playlist) = Playlist::parse(TrackId(7), &base, data) {
+        media(&playlist);
+    }
+    if let Ok(urls) = renditions(&base, data) {
+        assert!(urls.len() <= 64);
+    }
+    if let Ok(text) = str::from_utf8(data) {
+        content_range(text);
+    }
+}
+
+fn media(playlist: &Playlist) {
+    let segments = &playlist.segments;
+    assert!(playlist.target_ms >= 1 && segments.len() <= MAX_SEGMENTS);
+    assert!(segments.is_sorted_by(|a, b| a.key.number < b.key.number));
+    assert!(segments.iter().all(|s| s.range.as_ref().is_none_or(|r| r.start < r.end)));
+    if let Some(last) = segments.last() {
+        assert_eq!(playlist.find(last.key), Some(last));
+    }
+    // What would be digested of it if it were finished: each segment once.
+    let durations: Vec<_> = segments.iter().map(|s| Duration::from_millis(s.duration_ms.into())).collect();
+    let now = Instant::now();
+    let mut plan = Plan::new(Lead::default(), durations, now);
+    let mut handed = 0;
+    while let Next::Segment(index) = plan.next(now) {
+        assert!(index < segments.len());
+        handed += 1;
+        assert!(handed <= segments.len());
+    }
+}
