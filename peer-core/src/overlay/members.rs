@@ -213,7 +213,7 @@ impl Members {
         let was_open = link.and_then(|l| self.links.remove(&l)).map(|l| *l);
         if let Some(known) = self.known.get_mut(&peer) {
             let current = match (known.state, link) {
-                (State::Open(open), Some(closed)) => open == closed,
+                (State::Open(open), closed) => closed == Some(open),
                 _ => true,
             };
             if current {

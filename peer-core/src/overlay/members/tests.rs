@@ -118,6 +118,20 @@ fn a_failed_attempt_is_repeated_later_and_later_and_given_up_after_the_third() {
     assert!(members.known.is_empty());
 }
 
+// What was given up has no link; the one that is open ends by its own number.
+#[test]
+fn an_attempt_that_ends_leaves_the_open_link() {
+    let (mut members, now) = (Members::default(), Instant::ZERO);
+    members.introduce(&[peer(1)], now);
+    members.opened(LinkId(1), peer(1).id, now).expect("introduced");
+    for _ in 0..4 {
+        members.closed(peer(1).id, None, now);
+        assert_eq!(members.link_to(peer(1).id), Some(LinkId(1)));
+    }
+    assert!(members.closed(peer(1).id, Some(LinkId(1)), now).is_some());
+    assert_eq!((members.len(), members.link_to(peer(1).id)), (0, None));
+}
+
 #[test]
 fn a_link_that_falls_silent_is_closed() {
     let mut members = Members::default();
