@@ -118,7 +118,7 @@ fn familiar(hub: &Hub, n: u8) -> Option<Puppet> {
 }
 
 fn admit(hub: &Hub, join: &Join) -> Option<Puppet> {
-    let asker = Asker { address: [127, 0, 0, 1].into(), origin: None };
+    let asker = Asker { address: [127, 0, 0, 1].into(), origin: None, forwarded: false };
     let admission = hub.admit(join, asker).ok()?;
     let (outbox, outgoing) = outbox(QUEUE.0, QUEUE.1);
     let (id, swarm) = (random::peer_id(), admission.swarm);

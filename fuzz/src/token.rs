@@ -109,7 +109,11 @@ fn check(claims: &Claims) {
         let join = Join { role, site: Text::clipped("demo"), ..join().clone() };
         let granted = claims.check(&Question {
             join: &join,
-            asker: Asker { address: IpAddr::from([203, 0, 113, 7]), origin: Some("https://www.example") },
+            asker: Asker {
+                address: IpAddr::from([203, 0, 113, 7]),
+                origin: Some("https://www.example"),
+                forwarded: false,
+            },
             content: "cdn.example/live/a.m3u8",
             multi_cdn: false,
             max_secs: 1000,

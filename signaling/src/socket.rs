@@ -160,7 +160,7 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
             "the proxy in front of this server doesn't say for whom it asks; have it set X-Forwarded-For";
         return Err(Refused { code: RefusedCode::Unavailable, message: message.to_owned() });
     };
-    let asker = Asker { address, origin: request.origin.as_deref() };
+    let asker = Asker { address, origin: request.origin.as_deref(), forwarded: request.caller.forwarded };
     hub.knock(address)?;
     let admission = hub.admit(&join, asker)?;
     let seat = hub.seat(&admission)?;

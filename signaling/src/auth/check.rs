@@ -90,7 +90,11 @@ mod tests {
     fn asked_at(join: &Join, claims: &Claims, place: Place, tells: Tells) -> Result<Grant, Denied> {
         claims.check(&Question {
             join,
-            asker: Asker { address: [203, 0, 113, 7].into(), origin: Some("https://www.example") },
+            asker: Asker {
+                address: [203, 0, 113, 7].into(),
+                origin: Some("https://www.example"),
+                forwarded: false,
+            },
             content: "cdn.example/live/a.m3u8",
             multi_cdn: false,
             max_secs: 1000,

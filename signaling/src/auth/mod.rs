@@ -42,6 +42,8 @@ pub struct Asker<'a> {
     pub address: IpAddr,
     /// The page's origin, if it is a page.
     pub origin: Option<&'a str>,
+    /// A proxy that nobody has named passes it on: from where isn't known.
+    pub forwarded: bool,
 }
 
 /// A join, and what it is measured by.

@@ -140,7 +140,7 @@ impl Hub {
             Ok((subject, allowance))
         };
         if site.keys.is_empty() {
-            let near = asker.address.to_canonical().is_loopback();
+            let near = asker.address.to_canonical().is_loopback() && !asker.forwarded;
             return if near || self.open == Open::Everyone {
                 judge(Grant::default())
             } else {

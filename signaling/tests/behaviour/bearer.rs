@@ -12,7 +12,7 @@ use crate::kit::{Bench, join, key, minter, now, with_token};
 pub(crate) const PAGE: &str = "https://www.example";
 
 pub(crate) fn asker(address: &'static str, origin: Option<&'static str>) -> Asker<'static> {
-    Asker { address: address.parse().expect("an address"), origin }
+    Asker { address: address.parse().expect("an address"), origin, forwarded: false }
 }
 
 pub(crate) fn at_home() -> Asker<'static> {

@@ -262,7 +262,7 @@ impl Bench {
     }
 
     pub(crate) fn enter(&self, join: Join) -> Result<Puppet, RefusedCode> {
-        let asker = Asker { address: loopback().ip(), origin: None };
+        let asker = Asker { address: loopback().ip(), origin: None, forwarded: false };
         self.enter_from(join, asker).map_err(|refused| refused.code)
     }
 

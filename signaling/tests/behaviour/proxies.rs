@@ -67,15 +67,20 @@ async fn a_trusted_proxy_is_believed_and_what_the_client_claims_is_not() {
 }
 
 #[tokio::test]
-async fn from_anybody_else_the_header_is_ignored() {
+async fn from_anybody_else_the_header_opens_nothing() {
     for proxies in [&[][..], &["10.0.0.0/8"]] {
         let (server, _dir) = server(proxies, &key("sites.demo", 1, "one")).await;
         let (code, _) = ask(&server, &["203.0.113.7"], &bound()).await.err().expect("refused");
         assert_eq!(code, RefusedCode::Unauthorised);
     }
-    // Nor does it make a caller a stranger.
+    // Where this machine alone may join, a proxy on it that nobody has named speaks for strangers.
     let (server, _dir) = server(&[], "").await;
-    assert!(ask(&server, &["203.0.113.7"], "").await.is_ok());
+    assert!(ask(&server, &[], "").await.is_ok());
+    for from in ["203.0.113.7", "127.0.0.1"] {
+        let (code, message) = ask(&server, &[from], "").await.err().expect("refused");
+        assert_eq!(code, RefusedCode::Unauthorised);
+        assert!(message.contains("no keys"), "{message}");
+    }
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn made_up_names_cost_nothing_where_any_name_is_a_site() {
     let bench = Bench::new(Limits::default(), "");
     let named = |name: String| Join { site: Text::new(name).expect("short"), ..join(Role::Viewer) };
     for n in 0..20_000 {
-        let asker = Asker { address: loopback().ip(), origin: None };
+        let asker = Asker { address: loopback().ip(), origin: None, forwarded: false };
         assert!(bench.hub.admit(&named(format!("site{n}")), asker).is_ok());
     }
 }
