@@ -8,7 +8,6 @@ use rillcast_core::engine::{
     BULK_HEADER, Check, CheckId, Conditions, Config, Engine, FetchId, Input, LinkId, MAX_CONTROL, MediaKind,
     Output, Patience, Playhead, SegmentEntry, SourceError, SourceHead,
 };
-use rillcast_core::payload::Payload;
 use rillcast_core::time::{Duration, Instant};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 use rillcast_protocol::coding::Wire;
@@ -16,6 +15,7 @@ use rillcast_protocol::digest::{BLOCK, SegmentDigest};
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, ServerMessage, Welcome};
+use rillcast_seed::payload::Media;
 
 use crate::feed::Feed;
 use crate::wire::filled;
@@ -104,22 +104,6 @@ fn play(data: &[u8]) -> World {
     world
 }
 
-/// Bytes that clones share.
-#[derive(Clone, Debug)]
-struct Buf(Bytes);
-
-impl Payload for Buf {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-    fn slice(&self, range: core::ops::Range<usize>) -> Self {
-        Self(self.0.slice(range))
-    }
-    fn concat(parts: &[Self]) -> Self {
-        Self(parts.iter().map(|p| &p.0[..]).collect::<Vec<_>>().concat().into())
-    }
-}
-
 /// A segment's bytes.
 fn body(number: u64) -> Bytes {
     vec![number as u8; LENGTH].into()
@@ -149,9 +133,9 @@ fn peer(n: u8) -> PeerId {
 }
 
 struct World {
-    engine: Engine<Buf>,
+    engine: Engine<Media>,
     now: Instant,
-    checks: Vec<Input<Buf>>,
+    checks: Vec<Input<Media>>,
     dawdles: bool,
     requests: Vec<(LinkId, TransferId, SegmentKey, u16)>,
     fetches: Vec<(FetchId, SegmentKey, Option<core::ops::Range<u32>>)>,
@@ -204,7 +188,7 @@ impl World {
             4 => {
                 let link = self.link(feed);
                 let header = feed.take(BULK_HEADER).first_chunk().copied().unwrap_or_default();
-                let payload = Buf(vec![feed.byte(); usize::from(feed.short())].into());
+                let payload = Media(vec![feed.byte(); usize::from(feed.short())].into());
                 self.tell(Input::Bulk { link, header, payload });
             }
             5 => {
@@ -257,7 +241,7 @@ impl World {
                 if let Some(head) = head {
                     self.tell(Input::SourceHead { fetch, head });
                 }
-                let data = Buf(vec![feed.byte(); usize::from(feed.short()) * 2].into());
+                let data = Media(vec![feed.byte(); usize::from(feed.short()) * 2].into());
                 self.tell(Input::SourceData { fetch, data });
             }
             14 => {
@@ -294,7 +278,7 @@ impl World {
             }
             20 => {
                 let number = number(feed);
-                self.tell(Input::Published { digest: digest(number), body: Buf(body(number)) });
+                self.tell(Input::Published { digest: digest(number), body: Media(body(number)) });
             }
             _ => {
                 self.dawdles = !self.dawdles;
@@ -336,7 +320,7 @@ impl World {
         for (n, piece) in block.chunks(16 * 1024 - BULK_HEADER).enumerate() {
             let offset = (n * (16 * 1024 - BULK_HEADER)) as u32;
             let header = BulkHeader { transfer, offset }.to_bytes();
-            self.tell(Input::Bulk { link, header, payload: Buf(Bytes::copy_from_slice(piece)) });
+            self.tell(Input::Bulk { link, header, payload: Media(Bytes::copy_from_slice(piece)) });
         }
     }
 
@@ -346,12 +330,12 @@ impl World {
         let head = if range.is_some() { SourceHead::Partial { total } } else { SourceHead::Whole { total } };
         let range = range.map_or(0..LENGTH, |r| (r.start as usize).min(LENGTH)..(r.end as usize).min(LENGTH));
         self.tell(Input::SourceHead { fetch, head });
-        self.tell(Input::SourceData { fetch, data: Buf(body(key.number).slice(range)) });
+        self.tell(Input::SourceData { fetch, data: Media(body(key.number).slice(range)) });
         self.tell(Input::SourceEnd { fetch });
     }
 
     /// One input, and all that follows from it at once.
-    fn tell(&mut self, input: Input<Buf>) {
+    fn tell(&mut self, input: Input<Media>) {
         self.engine.handle(self.now, input);
         let mut outputs = 0;
         while let Some(output) = self.engine.poll_output() {
@@ -373,7 +357,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, output: Output<Buf>) {
+    fn take(&mut self, output: Output<Media>) {
         match output {
             Output::Control { link, bytes } => {
                 assert!(bytes.len() <= MAX_CONTROL);

@@ -53,14 +53,3 @@ fn every_target_has_a_program_a_corpus_and_nothing_is_left_over() {
         assert!(targets.contains(dictionary.trim_end_matches(".dict")), "{dictionary} is for no target");
     }
 }
-
-/// To write them anew after a change of the wire: `cargo test --release -p rillcast-fuzz -- --ignored`.
-#[test]
-#[ignore = "writes into fuzz/corpus"]
-fn write_the_seeds() {
-    for seed in seeds::all() {
-        let folder = corpus().join(seed.target);
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join(&seed.name), &seed.bytes).expect("written");
-    }
-}
