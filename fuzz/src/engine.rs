@@ -12,9 +12,10 @@ use rillcast_core::time::{Duration, Instant};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 use rillcast_protocol::coding::Wire;
 use rillcast_protocol::digest::{BLOCK, SegmentDigest};
-use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, ServerMessage, Welcome};
+use rillcast_protocol::ticket::{Signed, Ticket};
 use rillcast_seed::payload::Media;
 
 use crate::feed::Feed;
@@ -141,6 +142,8 @@ struct World {
     fetches: Vec<(FetchId, SegmentKey, Option<core::ops::Range<u32>>)>,
     delivered: Vec<SegmentKey>,
     links: u32,
+    /// Which peer is at the other end of each.
+    ends: Vec<(LinkId, u8)>,
 }
 
 impl World {
@@ -155,8 +158,9 @@ impl World {
             fetches: Vec::new(),
             delivered: Vec::new(),
             links: 0,
+            ends: Vec::new(),
         };
-        world.tell(Input::Welcome(welcome()));
+        world.tell(Input::Welcome(welcome().into()));
         world
     }
 
@@ -171,7 +175,8 @@ impl World {
                 let known = filled::<PeerDescriptor>(&[&peer.0[..], &[role]].concat(), 1);
                 self.tell(Input::Introduced(known.into_iter().collect()));
                 self.links += 1;
-                self.tell(Input::LinkOpen { link: LinkId(self.links), peer });
+                self.ends.push((LinkId(self.links), n));
+                self.tell(Input::LinkOpen { link: LinkId(self.links), peer, fingerprint: certificate(n) });
             }
             1 => {
                 let (peer, link) = (peer(feed.below(PEERS)), self.link(feed));
@@ -179,7 +184,8 @@ impl World {
             }
             2 => {
                 let link = self.link(feed);
-                self.tell(Input::Control { link, bytes: hello(link) });
+                let end = self.ends.iter().find(|(open, _)| *open == link).map_or(0, |(_, n)| *n);
+                self.tell(Input::Control { link, bytes: hello(end) });
             }
             3 => {
                 let link = self.link(feed);
@@ -301,11 +307,16 @@ impl World {
     /// What signaling says, as shells tell it.
     fn hear(&mut self, message: ServerMessage) {
         match message {
-            ServerMessage::Welcome { welcome } => self.tell(Input::Welcome(welcome)),
+            ServerMessage::Welcome { welcome } => self.tell(Input::Welcome(welcome.into())),
             ServerMessage::Introduce { peers } => self.tell(Input::Introduced(peers.into_vec())),
             ServerMessage::Digest { digest } => self.tell(Input::Digest(digest)),
             ServerMessage::Settings { settings } => self.tell(Input::Settings(settings)),
             ServerMessage::Publishers { keys } => self.tell(Input::Publishers(keys.into_vec())),
+            ServerMessage::Ticket { ticket, server_time_ms } => {
+                self.tell(Input::ServerTime(server_time_ms));
+                self.tell(Input::Ticket(ticket.into()));
+            }
+            ServerMessage::Revoked { revocations } => self.tell(Input::Revoked(revocations.into())),
             ServerMessage::Gone { peer } => self.tell(Input::Gone(peer)),
             _ => {}
         }
@@ -404,14 +415,34 @@ impl World {
 /// The server's welcome to our swarm.
 fn welcome() -> Welcome {
     match filled(&[0], 1) {
-        Some(ServerMessage::Welcome { welcome }) => Welcome { settings: Settings::default(), ..welcome },
+        Some(ServerMessage::Welcome { welcome }) => {
+            let body = Ticket { expires_ms: u64::MAX, ..welcome.ticket.body };
+            let ticket = Signed { body, ..welcome.ticket.clone() };
+            Welcome { ticket, settings: Settings::default(), ..welcome }
+        }
         other => unreachable!("ones are a welcome: {other:?}"),
     }
 }
 
 /// What a neighbour says first.
-fn hello(link: LinkId) -> Vec<u8> {
-    filled::<Message>(&[0, 1, (link.0 % 100) as u8], 1).map_or(Vec::new(), |hello| hello.to_bytes())
+fn hello(n: u8) -> Vec<u8> {
+    let Some(Message::Hello { version, ticket, revocations }) = filled(&[0, 1], 1) else { return Vec::new() };
+    let role = if n == 0 { Role::Seed } else { Role::Viewer };
+    let body = Ticket {
+        swarm: SWARM,
+        peer: peer(n),
+        role,
+        fingerprint: certificate(n),
+        expires_ms: u64::MAX,
+        ..ticket.body
+    };
+    let ticket = Signed { body, signature: SIGNATURE, ..ticket };
+    Message::Hello { version, ticket, revocations }.to_bytes()
+}
+
+/// A peer's certificate.
+fn certificate(n: u8) -> Fingerprint {
+    Fingerprint([n + 2; 32])
 }
 
 #[cfg(test)]

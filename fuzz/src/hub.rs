@@ -8,6 +8,7 @@ use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId};
 use rillcast_protocol::signal::{ClientMessage, Join, MAX_MESSAGE, ServerMessage};
 use rillcast_publisher::PublishingKey;
 use rillcast_signaling::auth::{Asker, Open};
+use rillcast_signaling::authority::Authority;
 use rillcast_signaling::hub::{Files, Hub};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
@@ -27,7 +28,14 @@ const QUEUE: (usize, usize) = (64, 256 * 1024);
 pub fn hub() -> Arc<Hub> {
     let limits = Limits { introduce: 2, introduced: 3, swarms: 2, members: PEERS - 1, ..Limits::default() };
     let sites = Sites::new(&SettingsFile::default(), Vec::new()).expect("the defaults");
-    Hub::new(limits, sites, None, [7; 32], Open::Loopback, Files::default())
+    Hub::new(
+        limits,
+        sites,
+        None,
+        ([7; 32], Authority::from_seeds(&[5; 32], &[])),
+        Open::Loopback,
+        Files::default(),
+    )
 }
 
 struct Puppet {
@@ -121,19 +129,20 @@ fn admit(hub: &Hub, join: &Join) -> Option<Puppet> {
     let asker = Asker { address: [127, 0, 0, 1].into(), origin: None, forwarded: false };
     let admission = hub.admit(join, asker).ok()?;
     let (outbox, outgoing) = outbox(QUEUE.0, QUEUE.1);
-    let (id, swarm) = (random::peer_id(), admission.swarm);
+    let swarm = admission.swarm;
     let publisher: Option<PublisherKey> = join.publisher;
     let joiner = Joiner {
-        id,
+        id: random::peer_id(),
         role: admission.subject.role,
         publisher,
         net: hub.locate(swarm, admission.subject.address),
         subject: admission.subject.clone(),
         allowance: admission.allowance,
+        visit: admission.visit,
         outbox,
         stun: None,
         version: join.version,
     };
-    hub.join(&admission, joiner).ok()?;
+    let id = hub.join(&admission, joiner).ok()?;
     Some(Puppet { id, swarm, outgoing })
 }

@@ -1,7 +1,7 @@
 //! The Rillcast engine: sans-IO and deterministic. No clock, socket, thread, async, global or OS randomness.
 //!
-//! Rooms, each using only those before it: [`time`], [`payload`], [`switches`], [`media`], [`wire`], [`index`], [`overlay`], [`transfer`],
-//! [`schedule`], [`engine`].
+//! Rooms, each using only those before it: [`time`], [`payload`], [`switches`], [`media`], [`wire`], [`trust`], [`index`], [`overlay`],
+//! [`transfer`], [`schedule`], [`engine`].
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod schedule;
 pub mod switches;
 pub mod time;
 pub mod transfer;
+pub mod trust;
 pub mod wire;
 
 pub use rillcast_protocol as protocol;

@@ -316,8 +316,14 @@ impl<const MAX: usize> Wire for Text<MAX> {
 }
 
 /// At most `MAX` values; the bound is part of the type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> Default for List<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T, const MAX: usize> List<T, MAX> {
     /// The first `MAX` of the values.

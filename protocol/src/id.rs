@@ -44,6 +44,31 @@ byte_id!(
     /// A publisher's Ed25519 public key.
     PublisherKey, 32
 );
+byte_id!(
+    /// An Ed25519 public key of the authority that gives tickets: signaling.
+    AuthorityKey, 32
+);
+byte_id!(
+    /// A peer's own Ed25519 public key, new at each visit.
+    SessionKey, 32
+);
+byte_id!(
+    /// SHA-256 of a DTLS certificate. One certificate stands for one visit.
+    Fingerprint, 32
+);
+
+wire_struct! {
+    /// Where a peer is, as the server sees it. 0 is unknown.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Network {
+        /// The autonomous system, which is its internet provider.
+        pub asn: u32,
+        /// ISO 3166 letters as two bytes.
+        pub country: u16,
+        /// One home's or office's network: a keyed hash of its address prefix, so that it names nobody.
+        pub site: u32,
+    }
+}
 
 /// One rendition's media: the first 8 bytes (big-endian) of the BLAKE3 hash of its canonical playlist path
 /// (see [`canonical_path`]) or of the site's own name for it.

@@ -4,6 +4,7 @@
 //! - [`id`]: who and what is spoken of
 //! - [`coding`]: the bounded binary codec; every length is checked before anything is allocated
 //! - [`digest`]: what a publisher signs about a segment
+//! - [`ticket`]: who may take part, and who may no more
 //! - [`session`]: a WebRTC session description as its few essential fields
 //! - [`settings`]: what a site allows its viewers
 //! - [`signal`]: the messages between a peer and the signaling server
@@ -16,6 +17,7 @@ pub mod id;
 pub mod session;
 pub mod settings;
 pub mod signal;
+pub mod ticket;
 
 /// Version of everything on the wire. Peers of version N and N-1 share a swarm.
 pub const VERSION: u8 = 1;

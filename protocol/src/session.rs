@@ -5,6 +5,7 @@
 //! between one description and another.
 
 use crate::coding::Text;
+use crate::id::Fingerprint;
 use crate::{wire_enum, wire_struct};
 
 /// SCTP stream id of the control channel: reliable, ordered.
@@ -21,7 +22,7 @@ wire_struct! {
         /// ICE password.
         pub password: Text<256>,
         /// SHA-256 of the DTLS certificate.
-        pub fingerprint: [u8; 32],
+        pub fingerprint: Fingerprint,
     }
 }
 
@@ -59,24 +60,10 @@ pub enum Side {
 impl Description {
     /// Takes the fields out of an SDP that WebRTC made. `None` where one is missing or out of bounds.
     pub fn from_sdp(sdp: &str) -> Option<Self> {
-        let hex =
-            attribute(sdp, b"fingerprint:sha-256 ").or_else(|| attribute(sdp, b"fingerprint:SHA-256 "))?;
-        let mut fingerprint = [0u8; 32];
-        // 32 pairs of digits, with colons between them.
-        if hex.len() != 32 * 3 - 1 {
-            return None;
-        }
-        for (byte, pair) in fingerprint.iter_mut().zip(hex.as_bytes().chunks(3)) {
-            if pair.get(2).is_some_and(|colon| *colon != b':') {
-                return None;
-            }
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = (digit(0)? << 4 | digit(1)?) as u8;
-        }
         Some(Self {
             ufrag: Text::new(attribute(sdp, b"ice-ufrag:")?)?,
             password: Text::new(attribute(sdp, b"ice-pwd:")?)?,
-            fingerprint,
+            fingerprint: fingerprint(sdp)?,
         })
     }
 
@@ -97,7 +84,7 @@ impl Description {
         sdp.push_str("\r\na=ice-pwd:");
         sdp.push_str(self.password.as_str());
         sdp.push_str("\r\na=ice-options:trickle\r\na=fingerprint:sha-256 ");
-        for (i, byte) in self.fingerprint.iter().enumerate() {
+        for (i, byte) in self.fingerprint.0.iter().enumerate() {
             const HEX: &[u8; 16] = b"0123456789ABCDEF";
             if i > 0 {
                 sdp.push(':');
@@ -112,6 +99,24 @@ impl Description {
         sdp.push_str("\r\na=mid:0\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n");
         Some(sdp)
     }
+}
+
+/// The certificate's fingerprint in an SDP.
+pub fn fingerprint(sdp: &str) -> Option<Fingerprint> {
+    let hex = attribute(sdp, b"fingerprint:sha-256 ").or_else(|| attribute(sdp, b"fingerprint:SHA-256 "))?;
+    let mut fingerprint = [0u8; 32];
+    // 32 pairs of digits, with colons between them.
+    if hex.len() != 32 * 3 - 1 {
+        return None;
+    }
+    for (byte, pair) in fingerprint.iter_mut().zip(hex.as_bytes().chunks(3)) {
+        if pair.get(2).is_some_and(|colon| *colon != b':') {
+            return None;
+        }
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    Some(Fingerprint(fingerprint))
 }
 
 /// What follows an attribute's name in its line. By bytes: searching for a text brings two kilobytes of algorithm along for every viewer.
@@ -136,7 +141,7 @@ mod tests {
         Description {
             ufrag: Text::new("a+/B").expect("short"),
             password: Text::new("0123456789abcdefABCDEF").expect("short"),
-            fingerprint: core::array::from_fn(|i| i as u8 * 7),
+            fingerprint: Fingerprint(core::array::from_fn(|i| i as u8 * 7)),
         }
     }
 

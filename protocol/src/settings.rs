@@ -36,6 +36,8 @@ wire_struct! {
         pub ice: List<IceServer, 8>,
         /// Seconds between two reports of a viewer's counters; 0 is never.
         pub report_secs: u16,
+        /// Seconds that tickets count on after their time while the server can't be reached.
+        pub grace_secs: u32,
     }
 }
 
@@ -50,6 +52,7 @@ impl Default for Settings {
             max_links: 24,
             ice: List::clipped([]),
             report_secs: 10,
+            grace_secs: 3600,
         }
     }
 }

@@ -4,27 +4,18 @@
 
 use crate::coding::{Blob, List, Text, Wire};
 use crate::digest::SegmentDigest;
-use crate::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+pub use crate::id::Network;
+use crate::id::{
+    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+};
 use crate::settings::Settings;
+use crate::ticket::{MAX_AUTHORITIES, SignedRevocations, SignedTicket};
 use crate::{wire_enum, wire_struct, wire_tags};
 
 /// Longest message either side takes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Longest relayed payload.
 pub const MAX_RELAY: usize = 4096;
-
-wire_struct! {
-    /// Where a peer is, as the server sees it. 0 is unknown.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct Network {
-        /// The autonomous system, which is its internet provider.
-        pub asn: u32,
-        /// ISO 3166 letters as two bytes.
-        pub country: u16,
-        /// One home's or office's network: a keyed hash of its address prefix, so that it names nobody.
-        pub site: u32,
-    }
-}
 
 wire_struct! {
     /// A peer as the server describes it to another.
@@ -74,6 +65,12 @@ wire_struct! {
         pub token: Blob<4096>,
         /// The key that a publishing seed signs with.
         pub publisher: Option<PublisherKey>,
+        /// Of the certificate that all links of this visit are made with.
+        pub fingerprint: Fingerprint,
+        /// This visit's own key, where the sender can make one.
+        pub session: Option<SessionKey>,
+        /// The ticket that this visit has from an earlier connection: whoever comes back keeps its name.
+        pub ticket: Option<SignedTicket>,
     }
 }
 
@@ -134,6 +131,8 @@ wire_enum! {
         /// come when they are ready.
         7 => WantDigests { /// Of which segments.
                            keys: List<SegmentKey, 16> },
+        /// Asks for a new ticket, and for the time.
+        8 => Renew {},
     }
 }
 
@@ -162,16 +161,12 @@ wire_struct! {
     pub struct Welcome {
         /// The version that both will speak.
         pub version: u8,
-        /// Who the joiner is from now on.
-        pub peer: PeerId,
-        /// Keyed hash of site, content and delivery: can't be derived from public data.
-        pub swarm: SwarmId,
-        /// As in [`PeerDescriptor`].
-        pub nonce: u64,
-        /// As in [`PeerDescriptor`].
-        pub weight: u16,
-        /// Where the joiner is.
-        pub net: Network,
+        /// Who the joiner is from now on, in which swarm, and as what.
+        pub ticket: SignedTicket,
+        /// Whose tickets count.
+        pub authorities: List<AuthorityKey, MAX_AUTHORITIES>,
+        /// Which don't any more, if there are any.
+        pub revocations: Option<SignedRevocations>,
         /// Milliseconds since 1970, by the server's clock.
         pub server_time_ms: u64,
         /// What the site allows.
@@ -180,6 +175,18 @@ wire_struct! {
         pub publishers: List<PublisherKey, 16>,
         /// Where hosted segments are fetched: `{base}/{swarm}/{key}`; empty if nowhere. Absolute path or URL.
         pub publisher_base: Text<256>,
+    }
+}
+
+impl Welcome {
+    /// Who the joiner is.
+    pub fn peer(&self) -> PeerId {
+        self.ticket.body.peer
+    }
+
+    /// The swarm: a keyed hash of site, content and delivery, which can't be derived from public data.
+    pub fn swarm(&self) -> SwarmId {
+        self.ticket.body.swarm
     }
 }
 
@@ -217,6 +224,13 @@ wire_enum! {
         /// An introduced peer has left.
         8 => Gone { /// Who.
                     peer: PeerId },
+        /// Answer to a renewal.
+        9 => Ticket { /// The new one, or the one that the peer has if that is still young.
+                      ticket: SignedTicket, /// Milliseconds since 1970.
+                      server_time_ms: u64 },
+        /// Somebody is let in no more.
+        10 => Revoked { /// In whole.
+                        revocations: SignedRevocations },
     }
 }
 

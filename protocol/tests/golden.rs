@@ -3,13 +3,16 @@
 
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::id::{
+    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::{IceServer, Settings};
 use rillcast_protocol::signal::{
     ClientMessage, Join, Network, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
     hosted_path,
 };
+use rillcast_protocol::ticket::{Revocations, Signed, SignedRevocations, SignedTicket, Ticket};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -65,6 +68,67 @@ fn digest_hex() -> String {
     )
 }
 
+fn ticket() -> SignedTicket {
+    Signed {
+        body: Ticket {
+            swarm: SwarmId([2; 16]),
+            peer: id(1),
+            role: Role::Seed,
+            fingerprint: Fingerprint([0x55; 32]),
+            session: Some(SessionKey([0x66; 32])),
+            nonce: 3,
+            weight: 100,
+            net: NETWORK,
+            expires_ms: 300,
+        },
+        authority: AuthorityKey([0x77; 32]),
+        signature: [0x88; 64],
+    }
+}
+
+fn ticket_hex() -> String {
+    format!(
+        "{} {} 01 {} 01 {} 03 64 {NETWORK_HEX} ac02 {} {}",
+        id_hex(2),
+        id_hex(1),
+        "55".repeat(32),
+        "66".repeat(32),
+        "77".repeat(32),
+        "88".repeat(64)
+    )
+}
+
+fn revocations() -> SignedRevocations {
+    Signed {
+        body: Revocations {
+            swarm: SwarmId([2; 16]),
+            number: 300,
+            peers: List::clipped([id(8), id(9)]),
+            void_until_ms: 5,
+        },
+        authority: AuthorityKey([0x77; 32]),
+        signature: [0x88; 64],
+    }
+}
+
+fn revocations_hex() -> String {
+    format!("{} ac02 02 {} {} 05 {} {}", id_hex(2), id_hex(8), id_hex(9), "77".repeat(32), "88".repeat(64))
+}
+
+#[test]
+fn tickets_and_revocations() {
+    golden(ticket(), &ticket_hex());
+    golden(revocations(), &revocations_hex());
+    let signed = ticket().signed_bytes();
+    assert!(signed.starts_with(b"rillcast ticket v1\0"));
+    assert_eq!(signed[19..], ticket().body.to_bytes());
+    let signed = revocations().signed_bytes();
+    assert!(signed.starts_with(b"rillcast revocations v1\0"));
+    assert_eq!(signed[24..], revocations().body.to_bytes());
+    let without_key = Ticket { session: None, ..ticket().body };
+    assert_eq!(without_key.to_bytes().len() + 32, ticket().body.to_bytes().len());
+}
+
 #[test]
 fn segment_keys_and_digests() {
     golden(KEY, KEY_HEX);
@@ -96,8 +160,14 @@ fn what_peers_say() {
         role: Role::Seed,
         token: Blob::new([9]).expect("short"),
         publisher: Some(PublisherKey([5; 32])),
+        fingerprint: Fingerprint([6; 32]),
+        session: None,
+        ticket: None,
     };
-    golden(ClientMessage::Join { join }, &format!("00 01 0173 0163 01 01 0109 01 {}", "05".repeat(32)));
+    let join_hex = format!("00 01 0173 0163 01 01 0109 01 {} {} 00", "05".repeat(32), "06".repeat(32));
+    golden(ClientMessage::Join { join: join.clone() }, &format!("{join_hex} 00"));
+    let back = Join { ticket: Some(ticket()), ..join };
+    golden(ClientMessage::Join { join: back }, &format!("{join_hex} 01 {}", ticket_hex()));
     golden(ClientMessage::WantPeers { count: 200 }, "01 c801");
     let payload = Blob::new(*b"hi").expect("short");
     golden(ClientMessage::Relay { to: id(7), payload }, &format!("02 {} 026869", id_hex(7)));
@@ -119,6 +189,7 @@ fn what_peers_say() {
     };
     golden(ClientMessage::Report { report }, "06 01 02 03 04 05 06 07 08 09 0a");
     golden(ClientMessage::WantDigests { keys: List::clipped([KEY]) }, &format!("07 01 {KEY_HEX}"));
+    golden(ClientMessage::Renew {}, "08");
 }
 
 #[test]
@@ -133,15 +204,14 @@ fn what_the_server_says() {
         max_links: 16,
         ice: List::clipped([ice]),
         report_secs: 10,
+        grace_secs: 3600,
     };
-    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 0a";
+    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 0a 901c";
     let welcome = Welcome {
         version: 1,
-        peer: id(1),
-        swarm: SwarmId([2; 16]),
-        nonce: 3,
-        weight: 100,
-        net: NETWORK,
+        ticket: ticket(),
+        authorities: List::clipped([AuthorityKey([0x77; 32])]),
+        revocations: Some(revocations()),
         server_time_ms: 4,
         settings: settings.clone(),
         publishers: List::clipped([PublisherKey([5; 32])]),
@@ -150,9 +220,10 @@ fn what_the_server_says() {
     golden(
         ServerMessage::Welcome { welcome },
         &format!(
-            "00 01 {} {} 03 64 {NETWORK_HEX} 04 {settings_hex} 01 {} 022f68",
-            id_hex(1),
-            id_hex(2),
+            "00 01 {} 01 {} 01 {} 04 {settings_hex} 01 {} 022f68",
+            ticket_hex(),
+            "77".repeat(32),
+            revocations_hex(),
             "05".repeat(32)
         ),
     );
@@ -170,6 +241,10 @@ fn what_the_server_says() {
     golden(ServerMessage::Pong { nonce: 1, server_time_ms: 2 }, "06 01 02");
     golden(ServerMessage::Refused { code: RefusedCode::RateLimited, message: text("no") }, "07 04 026e6f");
     golden(ServerMessage::Gone { peer: id(9) }, &format!("08 {}", id_hex(9)));
+    let renewed = ServerMessage::Ticket { ticket: ticket(), server_time_ms: 2 };
+    golden(renewed, &format!("09 {} 02", ticket_hex()));
+    let revoked = ServerMessage::Revoked { revocations: revocations() };
+    golden(revoked, &format!("0a {}", revocations_hex()));
 }
 
 #[test]
@@ -186,7 +261,8 @@ fn refusals_have_fixed_numbers() {
 
 #[test]
 fn session_signals() {
-    let description = Description { ufrag: text("u"), password: text("p"), fingerprint: [0xee; 32] };
+    let description =
+        Description { ufrag: text("u"), password: text("p"), fingerprint: Fingerprint([0xee; 32]) };
     let description_hex = format!("0175 0170 {}", "ee".repeat(32));
     let offer = SessionSignal::Offer { attempt: 1, description: description.clone() };
     golden(offer, &format!("00 01 {description_hex}"));

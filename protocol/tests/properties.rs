@@ -7,12 +7,16 @@ use rillcast_protocol::digest::{
     BLOCK, LARGE_BLOCK, LARGE_SEGMENT, MAX_BLOCKS, MAX_SEGMENT, SegmentDigest, block_size,
 };
 use rillcast_protocol::id::{
-    BlockIndex, Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId, canonical_path,
+    AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey,
+    SwarmId, TrackId, canonical_path,
 };
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, Network, PeerDescriptor, Report, ServerMessage, TrackSource, Welcome,
+};
+use rillcast_protocol::ticket::{
+    MAX_AUTHORITIES, MAX_REVOKED, Revocations, Signed, SignedRevocations, SignedTicket, Ticket,
 };
 
 fn key() -> impl Strategy<Value = SegmentKey> {
@@ -47,18 +51,23 @@ fn text<const N: usize>() -> impl Strategy<Value = Text<N>> {
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let join = (text(), text(), any::<bool>(), any::<bool>(), any::<Option<[u8; 32]>>(), any::<u8>())
-        .prop_map(|(site, content, dash, seed, publisher, version)| ClientMessage::Join {
-            join: Join {
-                version,
-                site,
-                content,
-                delivery: if dash { Delivery::Dash } else { Delivery::Hls },
-                role: if seed { Role::Seed } else { Role::Viewer },
-                token: Blob::default(),
-                publisher: publisher.map(PublisherKey),
-            },
-        });
+    let ticket = || prop::option::of(ticket());
+    let join =
+        (text(), text(), any::<bool>(), any::<bool>(), any::<Option<[u8; 32]>>(), any::<u8>(), ticket())
+            .prop_map(|(site, content, dash, seed, publisher, version, ticket)| ClientMessage::Join {
+                join: Join {
+                    version,
+                    site,
+                    content,
+                    delivery: if dash { Delivery::Dash } else { Delivery::Hls },
+                    role: if seed { Role::Seed } else { Role::Viewer },
+                    token: Blob::default(),
+                    publisher: publisher.map(PublisherKey),
+                    fingerprint: Fingerprint([version; 32]),
+                    session: publisher.map(SessionKey),
+                    ticket,
+                },
+            });
     let relay =
         (any::<[u8; 16]>(), prop::collection::vec(any::<u8>(), 0..=4096)).prop_map(|(to, payload)| {
             ClientMessage::Relay { to: PeerId(to), payload: Blob::new(payload).expect("in bounds") }
@@ -68,6 +77,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
         join,
         any::<u8>().prop_map(|count| ClientMessage::WantPeers { count }),
+        Just(ClientMessage::Renew {}),
         relay,
         tracks.prop_map(|t| ClientMessage::Playing { tracks: List::clipped(t) }),
         digest().prop_map(|digest| ClientMessage::Publish { digest }),
@@ -97,22 +107,56 @@ fn peer() -> impl Strategy<Value = PeerDescriptor> {
     )
 }
 
-fn server_message() -> impl Strategy<Value = ServerMessage> {
-    let keys = || prop::collection::vec(any::<[u8; 32]>().prop_map(PublisherKey), 0..=16);
-    let welcome = (peer(), any::<[u8; 16]>(), any::<u64>(), any::<u8>(), keys(), text()).prop_map(
-        |(peer, swarm, server_time_ms, version, keys, publisher_base)| ServerMessage::Welcome {
-            welcome: Welcome {
-                version,
-                peer: peer.id,
+fn ticket() -> impl Strategy<Value = SignedTicket> {
+    let session = any::<Option<[u8; 32]>>();
+    (peer(), any::<[u8; 16]>(), any::<[u8; 32]>(), session, any::<u64>(), any::<u8>()).prop_map(
+        |(peer, swarm, fingerprint, session, expires_ms, fill)| Signed {
+            body: Ticket {
                 swarm: SwarmId(swarm),
+                peer: peer.id,
+                role: peer.role,
+                fingerprint: Fingerprint(fingerprint),
+                session: session.map(SessionKey),
                 nonce: peer.nonce,
                 weight: peer.weight,
                 net: peer.net,
-                server_time_ms,
-                settings: Settings::default(),
-                publishers: List::clipped(keys),
-                publisher_base,
+                expires_ms,
             },
+            authority: AuthorityKey([fill; 32]),
+            signature: [fill; 64],
+        },
+    )
+}
+
+fn revocations() -> impl Strategy<Value = SignedRevocations> {
+    let peers = prop::collection::vec(any::<[u8; 16]>().prop_map(PeerId), 0..=MAX_REVOKED);
+    (any::<[u8; 16]>(), any::<u64>(), peers, any::<u64>(), any::<u8>()).prop_map(
+        |(swarm, number, peers, void_until_ms, fill)| Signed {
+            body: Revocations { swarm: SwarmId(swarm), number, peers: List::clipped(peers), void_until_ms },
+            authority: AuthorityKey([fill; 32]),
+            signature: [fill; 64],
+        },
+    )
+}
+
+fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let keys = || prop::collection::vec(any::<[u8; 32]>().prop_map(PublisherKey), 0..=16);
+    let authorities = prop::collection::vec(any::<[u8; 32]>().prop_map(AuthorityKey), 0..=MAX_AUTHORITIES);
+    let lists = (authorities, prop::option::of(revocations()));
+    let welcome = (ticket(), lists, any::<u64>(), any::<u8>(), keys(), text()).prop_map(
+        |(ticket, (authorities, revocations), server_time_ms, version, keys, publisher_base)| {
+            ServerMessage::Welcome {
+                welcome: Welcome {
+                    version,
+                    ticket,
+                    authorities: List::clipped(authorities),
+                    revocations,
+                    server_time_ms,
+                    settings: Settings::default(),
+                    publishers: List::clipped(keys),
+                    publisher_base,
+                },
+            }
         },
     );
     prop_oneof![
@@ -122,6 +166,9 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         digest().prop_map(|digest| ServerMessage::Digest { digest }),
         keys().prop_map(|keys| ServerMessage::Publishers { keys: List::clipped(keys) }),
         any::<[u8; 16]>().prop_map(|peer| ServerMessage::Gone { peer: PeerId(peer) }),
+        (ticket(), any::<u64>())
+            .prop_map(|(ticket, server_time_ms)| ServerMessage::Ticket { ticket, server_time_ms }),
+        revocations().prop_map(|revocations| ServerMessage::Revoked { revocations }),
     ]
 }
 
@@ -206,6 +253,8 @@ proptest! {
         one_form::<Network>(&bytes)?;
         one_form::<PeerDescriptor>(&bytes)?;
         one_form::<SessionSignal>(&bytes)?;
+        one_form::<SignedTicket>(&bytes)?;
+        one_form::<SignedRevocations>(&bytes)?;
     }
 
     #[test]
@@ -234,7 +283,7 @@ proptest! {
     #[test]
     fn a_description_from_any_text_makes_an_sdp_or_nothing(ufrag in "\\PC{0,20}", password in "[ -~]{0,30}") {
         let (Some(ufrag), Some(password)) = (Text::new(ufrag), Text::new(password)) else { return Ok(()) };
-        let description = Description { ufrag, password, fingerprint: [7; 32] };
+        let description = Description { ufrag, password, fingerprint: Fingerprint([7; 32]) };
         for side in [rillcast_protocol::session::Side::Offer, rillcast_protocol::session::Side::Answer] {
             if let Some(sdp) = description.to_sdp(side) {
                 prop_assert_eq!(sdp.matches("a=ice-ufrag:").count(), 1);
@@ -267,6 +316,23 @@ fn every_bounded_field_takes_its_limit_and_no_more() {
     assert_eq!(List::<u8, 8>::from_bytes(&list(9)), Err(DecodeError::TooLarge));
     // Text has to be UTF-8.
     assert_eq!(Text::<8>::from_bytes(&[1, 0xff]), Err(DecodeError::NotCanonical));
+}
+
+#[test]
+fn lists_of_the_revoked_and_of_authorities_at_under_and_over_the_limit() {
+    let counted = |n: usize, of: usize| {
+        let mut w = Writer::new();
+        w.varint(n as u64);
+        w.raw(&vec![5; n * of]);
+        w.into_bytes()
+    };
+    for (n, good) in [(MAX_REVOKED - 1, true), (MAX_REVOKED, true), (MAX_REVOKED + 1, false)] {
+        let list = [vec![2; 16], vec![1], counted(n, 16), vec![0]].concat();
+        assert_eq!(Revocations::from_bytes(&list).is_ok(), good, "{n}");
+    }
+    for (n, good) in [(MAX_AUTHORITIES - 1, true), (MAX_AUTHORITIES, true), (MAX_AUTHORITIES + 1, false)] {
+        assert_eq!(List::<AuthorityKey, MAX_AUTHORITIES>::from_bytes(&counted(n, 32)).is_ok(), good, "{n}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::payload::Media;
 pub fn holds(check: &Check<Media>) -> bool {
     match check {
         Check::Block { payload, hash } => blake3::hash(&payload.0) == *hash,
-        Check::Signature { key, message, signature } => VerifyingKey::from_bytes(&key.0)
+        Check::Signature { key, message, signature } => VerifyingKey::from_bytes(key)
             .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()),
     }
 }
@@ -18,7 +18,6 @@ pub fn holds(check: &Check<Media>) -> bool {
 mod tests {
     use super::*;
     use ed25519_dalek::{Signer, SigningKey};
-    use rillcast_protocol::id::PublisherKey;
 
     #[test]
     fn a_block_must_match_its_hash() {
@@ -33,7 +32,7 @@ mod tests {
         let signer = SigningKey::from_bytes(&[3; 32]);
         let check = |message: &[u8], key: [u8; 32]| {
             holds(&Check::Signature {
-                key: PublisherKey(key),
+                key,
                 message: message.to_vec(),
                 signature: signer.sign(b"digest").to_bytes(),
             })

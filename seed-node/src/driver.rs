@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use ed25519_dalek::SigningKey;
 use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SwarmId};
+use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey, SwarmId};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, Welcome, hosted_path};
 use rillcast_publisher::{AllowList, Publisher, PublishingKey, Url};
@@ -94,6 +95,9 @@ pub async fn run(
         role: Role::Seed,
         token: Blob::default(),
         publisher: Some(publisher.key()),
+        fingerprint: endpoint.fingerprint(),
+        session: Some(session_key()?),
+        ticket: None,
     };
     let (signaling, mut news) =
         Signaling::start(config.signal.to_string(), join, config.token_file.clone(), tls);
@@ -158,6 +162,13 @@ pub async fn run(
 
 async fn sleep(duration: Option<std::time::Duration>) {
     tokio::time::sleep(duration.unwrap_or_default()).await;
+}
+
+/// This visit's own key.
+fn session_key() -> Result<SessionKey, Error> {
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut secret).map_err(|e| Error::Random(e.to_string()))?;
+    Ok(SessionKey(SigningKey::from_bytes(&secret).verifying_key().to_bytes()))
 }
 
 fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
@@ -245,6 +256,7 @@ impl Driver {
                 self.pending.extend(told);
             }
             Output::WantPeers { count } => self.send(ClientMessage::WantPeers { count }),
+            Output::Renew => self.send(ClientMessage::Renew {}),
             Output::Fetch { fetch, key, range, via, .. } => {
                 let place = self.place(key, via);
                 self.sources.fetch(fetch, place, range);
@@ -263,6 +275,10 @@ impl Driver {
             Output::Event(Event::Liar { peer, why }) => {
                 self.picture.liars += 1;
                 tracing::warn!(%peer, why, "a peer broke the rules; its link is closed");
+            }
+            Output::Event(Event::Refused { peer, why }) => {
+                self.picture.refused += 1;
+                tracing::info!(%peer, why = why.word(), "a peer isn't linked with");
             }
             // Nobody plays here.
             Output::Deliver(_) | Output::Progress { .. } | Output::Failed { .. } | Output::Event(_) => {}
@@ -305,10 +321,10 @@ impl Driver {
         match what {
             // By the server or by a common neighbour: the engine knows.
             Happening::Signal(signal) => self.input(Input::Signal { to: peer, payload: signal.to_bytes() }),
-            Happening::Open => {
+            Happening::Open(fingerprint) => {
                 if let Some(peer) = self.links.opened(id) {
                     tracing::info!(%peer, "link open");
-                    self.input(Input::LinkOpen { link, peer });
+                    self.input(Input::LinkOpen { link, peer, fingerprint });
                 }
             }
             Happening::Control(bytes) => self.input(Input::Control { link, bytes }),
@@ -327,6 +343,7 @@ impl Driver {
             News::Joined(welcome) => self.welcome(*welcome),
             News::Away(error) => {
                 self.picture.joined = false;
+                self.input(Input::ServerLost);
                 self.publish_picture();
                 tracing::warn!(%error, signal = rillcast_publisher::origin::bare(&self.config.signal), "away from signaling; links go on");
             }
@@ -344,9 +361,13 @@ impl Driver {
                         self.input(input);
                     }
                 }
-                ServerMessage::Welcome { .. }
-                | ServerMessage::Pong { .. }
-                | ServerMessage::Refused { .. } => {}
+                ServerMessage::Pong { server_time_ms, .. } => self.input(Input::ServerTime(server_time_ms)),
+                ServerMessage::Ticket { ticket, server_time_ms } => {
+                    self.input(Input::ServerTime(server_time_ms));
+                    self.input(Input::Ticket(ticket.into()));
+                }
+                ServerMessage::Revoked { revocations } => self.input(Input::Revoked(revocations.into())),
+                ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } => {}
             },
         }
     }
@@ -365,17 +386,17 @@ impl Driver {
     fn welcome(&mut self, welcome: Welcome) {
         let now = self.now();
         self.picture.joined = true;
-        self.picture.peer = Some(welcome.peer);
-        self.picture.swarm = Some(welcome.swarm);
-        self.hosted_at = hosted_base(&self.config.signal, welcome.publisher_base.as_str())
-            .map(|base| (base, welcome.swarm));
-        let (swarm, peer) = (welcome.swarm, welcome.peer);
+        let (swarm, peer) = (welcome.swarm(), welcome.peer());
+        self.picture.peer = Some(peer);
+        self.picture.swarm = Some(swarm);
+        self.hosted_at =
+            hosted_base(&self.config.signal, welcome.publisher_base.as_str()).map(|base| (base, swarm));
         self.links.joined(peer);
         for track in self.following.joined(now, swarm) {
             self.sources.forget(track);
         }
         self.recent.retain(|digest| digest.swarm == swarm);
-        self.input(Input::Welcome(welcome));
+        self.input(Input::Welcome(welcome.into()));
         for digest in self.recent.clone() {
             self.send(ClientMessage::Publish { digest });
         }

@@ -252,6 +252,7 @@ mod tests {
     use super::*;
     use crate::rtc::EndpointConfig;
     use rillcast_protocol::coding::Text;
+    use rillcast_protocol::id::Fingerprint;
     use std::net::SocketAddr;
 
     fn links() -> (Links, mpsc::Receiver<LinkEvent>) {
@@ -268,7 +269,7 @@ mod tests {
         Description {
             ufrag: Text::new("abcd").expect("short"),
             password: Text::new("0123456789abcdefABCDEF").expect("short"),
-            fingerprint: [7; 32],
+            fingerprint: Fingerprint([7; 32]),
         }
     }
 

@@ -71,7 +71,7 @@ fn picture(shared: &Shared) -> Picture {
 type Value = fn(&Picture) -> u64;
 
 /// Name, type, help, value.
-const SERIES: [(&str, &str, &str, Value); 18] = [
+const SERIES: [(&str, &str, &str, Value); 19] = [
     ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
     ("links", "gauge", "Open links and attempts.", |p| p.links as u64),
     ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
@@ -92,6 +92,7 @@ const SERIES: [(&str, &str, &str, Value); 18] = [
     ("false_blocks_total", "counter", "Blocks that failed verification.", |p| p.stats.false_blocks),
     ("rescues_total", "counter", "Times that missing bytes were fetched late.", |p| p.stats.rescues),
     ("liars_total", "counter", "Peers that broke the rules.", |p| p.liars),
+    ("links_refused_total", "counter", "Links to peers without a ticket that counts.", |p| p.refused),
 ];
 
 fn render(watched: &Watched) -> String {

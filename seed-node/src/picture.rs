@@ -35,6 +35,8 @@ pub struct Picture {
     pub ended: BTreeMap<&'static str, u64>,
     /// Peers that lied.
     pub liars: u64,
+    /// Links refused, or ended, for want of a ticket that counts.
+    pub refused: u64,
 }
 
 /// A place where the newest picture is found.

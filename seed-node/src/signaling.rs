@@ -108,7 +108,7 @@ enum End {
 }
 
 impl Client {
-    async fn run(self, mut inbox: mpsc::Receiver<ClientMessage>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<ClientMessage>) {
         let mut pause = BACKOFF.0;
         loop {
             let error =
@@ -116,6 +116,8 @@ impl Client {
                     Err(error) => error,
                     Ok((mut socket, welcome)) => {
                         pause = BACKOFF.0;
+                        // Whoever comes back keeps its name.
+                        self.join.ticket = Some(welcome.ticket.clone());
                         // What was meant for the last session is stale.
                         while inbox.try_recv().is_ok() {}
                         if self.news.send(News::Joined(Box::new(welcome))).await.is_err() {
@@ -196,7 +198,7 @@ impl Client {
         Err(SignalError::NoWelcome)
     }
 
-    async fn talk(&self, socket: &mut Socket, inbox: &mut mpsc::Receiver<ClientMessage>) -> End {
+    async fn talk(&mut self, socket: &mut Socket, inbox: &mut mpsc::Receiver<ClientMessage>) -> End {
         let lost = |why: String| End::Lost(SignalError::Connect(why));
         let mut ping = tokio::time::interval(PING_EVERY);
         let mut heard = tokio::time::Instant::now();
@@ -229,8 +231,10 @@ impl Client {
                         Ok(ServerMessage::Refused { code, message }) => {
                             return End::Lost(SignalError::Refused(code, message.as_str().to_owned()));
                         }
-                        Ok(ServerMessage::Pong { .. }) => {}
                         Ok(message) => {
+                            if let ServerMessage::Ticket { ticket, .. } = &message {
+                                self.join.ticket = Some(ticket.clone());
+                            }
                             if self.news.send(News::Message(Box::new(message))).await.is_err() {
                                 return End::Left;
                             }

@@ -72,7 +72,7 @@ async fn exchange(browser: &str, page_offers: bool) {
                 match what {
                     Happening::Signal(signal) => page.signal(signal).await,
                     // Either side may be the first to be open, and a link takes nothing before it is.
-                    Happening::Open | Happening::Drained => {
+                    Happening::Open(_) | Happening::Drained => {
                         is_open = true;
                         if port != 0 {
                             sending.fill(link.as_ref().expect("open"));

@@ -26,7 +26,7 @@ async fn linked() -> (Arc<Endpoint>, Link, mpsc::Receiver<LinkEvent>, Link, mpsc
                     far = Some(Link::start(&far_end, 2, attempt, Start::Answer(description), to_far.clone()));
                 }
                 Happening::Signal(signal) => far.as_ref().expect("after the offer").signal(signal),
-                Happening::Open => {
+                Happening::Open(_) => {
                     near_open = true;
                     near.control(b"hello".to_vec());
                 }
@@ -35,7 +35,7 @@ async fn linked() -> (Arc<Endpoint>, Link, mpsc::Receiver<LinkEvent>, Link, mpsc
             },
             (_, what) = next(&mut far_events) => match what {
                 Happening::Signal(signal) => near.signal(signal),
-                Happening::Open => {
+                Happening::Open(_) => {
                     far_open = true;
                     far.as_ref().expect("open").control(b"hello".to_vec());
                 }

@@ -44,7 +44,7 @@ async fn twenty_native_peers_share_one_port() {
                     },
                     (_, what) = next(&mut at_peer) => match what {
                         Happening::Signal(s) => { let _ = to_link.send(s).await; }
-                        Happening::Open | Happening::Drained => {
+                        Happening::Open(_) | Happening::Drained => {
                             if let Some(link) = &link { sending.fill(link) }
                         }
                         Happening::Bulk { header, payload } => check.take(n, header, &payload.0),
@@ -96,7 +96,7 @@ async fn twenty_native_peers_share_one_port() {
                 let link = link.as_ref().expect("it speaks");
                 match what {
                     Happening::Signal(s) => { let _ = signals.send(s).await; }
-                    Happening::Open => {
+                    Happening::Open(_) => {
                         link.control(format!("hello {n}").into_bytes());
                         sendings[n as usize].fill(link);
                     }

@@ -5,6 +5,7 @@
 //! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
 //! - [`auth`]: who may join
 //! - [`policy`], [`revocation`]: who may stay, and as what
+//! - [`authority`]: signs for all of that, so that peers can check it without us
 //! - [`quota`]: what one address, one token, one site may use
 //! - [`geo`]: in which country and with which provider an address is
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
@@ -15,6 +16,7 @@
 pub mod admin;
 pub mod audit;
 pub mod auth;
+pub mod authority;
 pub mod bundle;
 pub mod cidr;
 pub mod content;

@@ -88,6 +88,8 @@ pub struct Limits {
     pub stun_per_address: u32,
     /// STUN answers per second in all. Beyond: silence.
     pub stun_per_sec: u32,
+    /// Seconds that a peer's ticket counts, 60 to a day; it is renewed at half of that.
+    pub ticket_secs: u64,
     /// Longest life of a join token, in seconds. Beyond: refused.
     pub token_max_secs: u64,
     /// Pairs of a token with a `jti` and a place that it is used from, until the token expires. Beyond: new ones are
@@ -147,6 +149,7 @@ impl Default for Limits {
             hosted_secs: 30,
             stun_per_address: 20,
             stun_per_sec: 5000,
+            ticket_secs: 900,
             token_max_secs: 24 * 3600,
             token_memory: 100_000,
             revocations: 10_000,
@@ -190,7 +193,24 @@ impl Limits {
         Duration::from_secs(self.write_secs)
     }
 
+    /// A ticket's life in milliseconds.
+    pub fn ticket_ms(&self) -> u64 {
+        self.ticket_secs.clamp(60, 24 * 3600) * 1000
+    }
+
     pub(crate) fn throttle(&self) -> Duration {
         Duration::from_millis(self.throttle_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_count_for_a_minute_at_least_and_a_day_at_most() {
+        for (set, secs) in [(0, 60), (59, 60), (60, 60), (900, 900), (86_400, 86_400), (86_401, 86_400)] {
+            assert_eq!(Limits { ticket_secs: set, ..Limits::default() }.ticket_ms(), secs * 1000, "{set}");
+        }
     }
 }

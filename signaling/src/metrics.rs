@@ -65,6 +65,8 @@ metrics! {
     counter joins_barred_total "Joins refused by a revocation or a rule.",
     counter joins_over_quota_total "Joins refused because an address, a token or a site has used up its share.",
     counter sent_away_total "Peers sent away by a revocation or a rule after they had joined.",
+    counter tickets_total "Tickets signed.",
+    counter revocation_lists_total "Lists of revoked tickets signed.",
     counter messages_total "Messages from peers.",
     counter introductions_total "Pairs introduced.",
     counter relayed_total "Messages relayed.",

@@ -35,9 +35,12 @@ pub struct Options {
     /// Don't hand on the bytes that the built-in publisher fetches.
     #[arg(long)]
     pub no_hosting: bool,
-    /// Keep the swarm secret and the publisher's key in this directory, so that they survive a restart.
+    /// Keep the swarm secret, the publisher's key and the keys that sign tickets in this directory, so that they survive a restart.
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Sign tickets with a new key from this start on. Those that the key in --state-dir has signed count until they run out.
+    #[arg(long)]
+    pub rotate_authority: bool,
     /// Turn the admin interface on; the file's first line is its token.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::admin::Admin;
 use crate::audit::{Audit, AuditError};
 use crate::auth::Open;
+use crate::authority::{Authority, AuthorityError};
 use crate::bundle::{self, Bundle};
 use crate::geo::{GeoError, GeoFiles};
 use crate::http::{self, Front};
@@ -75,6 +76,9 @@ pub enum StartError {
     /// The publisher's key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The keys that sign tickets.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The publisher's client.
     #[error("the built-in publisher can't start: {0}")]
     Publisher(#[from] OriginError),
@@ -140,6 +144,11 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     };
     let (publisher, events) = Publisher::new(key, config)?;
     let secret = secret(options.state_dir.as_deref())?;
+    let authority = match &options.state_dir {
+        Some(dir) => Authority::open(&dir.join("authority.keys"), options.rotate_authority)?,
+        None if options.rotate_authority => return Err(AuthorityError::NoStateDir.into()),
+        None => Authority::fresh()?,
+    };
     let public = publisher.key();
     let kept = Files {
         geo: geo.load()?,
@@ -149,7 +158,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         },
         audit: options.audit_log.as_deref().map(Audit::open).transpose()?.unwrap_or_default(),
     };
-    let hub = Hub::new(limits, sites, Some(publisher), secret, open, kept);
+    let hub = Hub::new(limits, sites, Some(publisher), (secret, authority), open, kept);
     let certificate = match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => Some(Certificate::load(cert, key)?),
         _ if options.listen_tls.is_empty() => None,

@@ -167,19 +167,19 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
     let swarm = admission.swarm;
     let limits = &hub.limits;
     let (outbox, outgoing) = outbox(limits.queue_messages, limits.queue_bytes);
-    let peer = random::peer_id();
     let joiner = Joiner {
-        id: peer,
+        id: random::peer_id(),
         role: join.role,
         publisher: join.publisher,
         net: hub.locate(swarm, address),
         subject: admission.subject.clone(),
         allowance: admission.allowance,
+        visit: admission.visit,
         outbox: outbox.clone(),
         stun: request.stun.clone(),
         version: join.version.min(VERSION),
     };
-    hub.join(&admission, joiner)?;
+    let peer = hub.join(&admission, joiner)?;
     let now = Instant::now();
     let factor = f64::from(if is_seed { limits.seed_factor.max(1) } else { 1 });
     let bucket =
@@ -289,7 +289,8 @@ impl Session {
                 Err(error) => return Err(malformed(error)),
                 Ok(ClientMessage::Join { .. }) => return Err(malformed("a peer joins once")),
                 Ok(ClientMessage::Ping { nonce }) => {
-                    self.outbox.send(&ServerMessage::Pong { nonce, server_time_ms: crate::hub::unix_ms() })
+                    let server_time_ms = self.hub.authority.now_ms();
+                    self.outbox.send(&ServerMessage::Pong { nonce, server_time_ms })
                 }
                 Ok(message) => self.hub.message(self.swarm, self.peer, message),
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rillcast_core::engine::{Check, SegmentEntry};
 use rillcast_core::payload::Payload;
 use rillcast_core::protocol::digest::{SegmentDigest, block_size};
-use rillcast_core::protocol::id::{PeerId, PublisherKey, SegmentKey, SwarmId, TrackId};
+use rillcast_core::protocol::id::{AuthorityKey, PeerId, PublisherKey, SegmentKey, SwarmId, TrackId};
 use rillcast_core::rng::mix;
 use rillcast_core::time::Instant;
 
@@ -15,6 +15,10 @@ use crate::scenario::Stream;
 pub(crate) const SWARM: SwarmId = SwarmId([9; 16]);
 /// Whose digests count.
 pub(crate) const PUBLISHER: PublisherKey = PublisherKey([7; 32]);
+/// Whose tickets count.
+pub(crate) const AUTHORITY: AuthorityKey = AuthorityKey([8; 32]);
+/// Stands for a signature by either of them.
+pub(crate) const SIGNATURE: [u8; 64] = [1; 64];
 
 /// Bytes that nobody looks at: so many, of which segment, whether they are the right ones, and how they came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +68,9 @@ impl Payload for Lump {
 pub(crate) fn holds(what: &Check<Lump>) -> bool {
     match what {
         Check::Block { payload, .. } => payload.good,
-        Check::Signature { key, .. } => *key == PUBLISHER,
+        Check::Signature { key, signature, .. } => {
+            [PUBLISHER.0, AUTHORITY.0].contains(key) && *signature == SIGNATURE
+        }
     }
 }
 
@@ -179,7 +185,7 @@ impl Media {
             duration_ms: (self.unit / 1000) as u32,
             hashes: vec![[0; 32]; blocks],
             publisher: PUBLISHER,
-            signature: [1; 64],
+            signature: SIGNATURE,
             hosted,
         }
     }

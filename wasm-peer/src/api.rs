@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::*;
 use crate::driver::Shell;
 use crate::host::Host;
 use crate::payload::JsBytes;
-use crate::signaling::{Signaling, Ticket, Watched};
+use crate::signaling::{Destination, Signaling, Watched};
 use crate::source::Place;
 
 thread_local! {
@@ -60,8 +60,8 @@ pub fn join(
     let content = Text::new(text(content, content_length));
     let token = Blob::new(bytes(token, token_length));
     let (Some(site), Some(content), Some(token)) = (site, content, token) else { return false };
-    let ticket = Ticket { url, site, content, token };
-    let shell = Shell::new(store as u64, Host::new(peer), Signaling::new(ticket));
+    let to = Destination { url, site, content, token };
+    let shell = Shell::new(store as u64, Host::new(peer), Signaling::new(to));
     PEERS.with_borrow_mut(|peers| peers.push(Rc::clone(&shell)));
     shell.signaling.connect(&shell);
     true
@@ -195,6 +195,7 @@ pub fn stats(peer: u32) {
         stats.delivered_bytes,
         stats.wasted_bytes,
         stats.false_blocks,
+        stats.refused_links,
         stats.rescues,
         stats.rescue_bytes,
         stats.stored_bytes,
@@ -298,10 +299,11 @@ pub fn drained(peer: u32, link: u32, buffered: u32) {
     to(peer, |shell| shell.links.drained(shell, link, buffered));
 }
 
-/// The WebSocket is open.
+/// The WebSocket is open. `sdp` has the fingerprint of the certificate that this visit's connections are made with.
 #[wasm_bindgen(js_name = socketOpened)]
-pub fn socket_opened(peer: u32) {
-    to(peer, |shell| shell.signaling.opened(shell));
+pub fn socket_opened(peer: u32, sdp: u32, length: u32) {
+    let sdp = text(sdp, length);
+    to(peer, |shell| shell.signaling.opened(shell, &sdp));
 }
 
 /// A message from the server.

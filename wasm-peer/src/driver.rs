@@ -186,6 +186,7 @@ impl Shell {
             Output::Signal { to, payload } => self.signaling.relay(self, to, payload),
             Output::Signaled { from, payload } => self.links.heard(self, from, &payload),
             Output::WantPeers { count } => self.signaling.want_peers(self, count),
+            Output::Renew => self.signaling.renew(self),
             Output::WantDigests { keys } => self.signaling.want_digests(self, keys),
             Output::Fetch { fetch, key, range, via, urgent } => {
                 self.source.fetch(self, fetch, key, range, via, urgent);
@@ -224,7 +225,7 @@ impl Shell {
                 self.input(Input::Verdict { check, ok });
             }
             Check::Signature { key, message, signature } => {
-                self.host.verify(check.0, &key.0, message, signature);
+                self.host.verify(check.0, key, message, signature);
             }
         }
     }
@@ -249,6 +250,8 @@ impl Shell {
     fn tell(&self, event: &Event) {
         match event {
             Event::Liar { peer, why } => self.host.liar(&peer.0, why),
+            // Counted.
+            Event::Refused { .. } => {}
             Event::SourceMismatch { key } => self.host.mismatch(key.number as f64),
             Event::Rescue { key, bytes } => self.host.rescue(key.number as f64, *bytes),
         }

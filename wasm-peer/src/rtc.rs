@@ -11,7 +11,7 @@ use rillcast_core::map::keep;
 use rillcast_core::payload::Payload;
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Text, Wire};
-use rillcast_protocol::id::PeerId;
+use rillcast_protocol::id::{Fingerprint, PeerId};
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
 use rillcast_protocol::settings::IceServer;
 
@@ -62,6 +62,8 @@ struct Link {
     /// The host has a connection for it.
     dialled: bool,
     open: bool,
+    /// Of the certificate in the description that the other end has sent: the browser lets nobody else open the link.
+    fingerprint: Option<Fingerprint>,
     /// The engine counts bytes in the bulk buffer that may have gone out since.
     waiting: bool,
 }
@@ -87,7 +89,16 @@ impl Links {
         // Whoever has called already is answered.
         let initiate = initiate && offer.is_none();
         let attempt = offer.as_ref().map_or_else(js::random, |o| o.attempt);
-        let link = Link { number, peer, attempt, initiate, dialled: false, open: false, waiting: false };
+        let link = Link {
+            number,
+            peer,
+            attempt,
+            initiate,
+            dialled: false,
+            open: false,
+            fingerprint: None,
+            waiting: false,
+        };
         self.links.borrow_mut().push(link);
         shell.set_alarm(milliseconds(ATTEMPT), Alarm::Attempt(number));
         if initiate {
@@ -198,9 +209,13 @@ impl Links {
                 }
             },
             SessionSignal::Answer { attempt, description } => {
-                if let Some(link) = link.filter(|l| l.initiate && l.dialled && l.attempt == attempt)
+                // One answer: the fingerprint that we tell the engine has to be the one that the browser holds the other end to.
+                let waits =
+                    |l: &Link| l.initiate && l.dialled && l.attempt == attempt && l.fingerprint.is_none();
+                if let Some(link) = link.filter(waits)
                     && let Some(sdp) = description.to_sdp(Side::Answer)
                 {
+                    self.change(link.number, |l| l.fingerprint = Some(description.fingerprint));
                     shell.host.accept(link.number, &sdp);
                 }
             }
@@ -254,9 +269,10 @@ impl Links {
 
     /// Both channels are open.
     pub(crate) fn opened(&self, shell: &Rc<Shell>, number: u32) {
-        if let Some(link) = self.get(number).filter(|l| !l.open) {
+        if let Some(Link { peer, fingerprint: Some(fingerprint), .. }) = self.get(number).filter(|l| !l.open)
+        {
             self.change(number, |l| l.open = true);
-            shell.input(Input::LinkOpen { link: LinkId(number), peer: link.peer });
+            shell.input(Input::LinkOpen { link: LinkId(number), peer, fingerprint });
         }
     }
 
@@ -333,7 +349,7 @@ impl Links {
             Some(Some(sdp)) => sdp,
             None => String::new(),
         };
-        self.change(number, |l| l.dialled = true);
+        self.change(number, |l| (l.dialled, l.fingerprint) = (true, offer.map(|o| o.fingerprint)));
         let mut ice = String::new();
         for server in self.ice.borrow().iter() {
             for text in [&server.url, &server.username, &server.credential] {

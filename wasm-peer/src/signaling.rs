@@ -9,9 +9,11 @@ use std::rc::Rc;
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey};
+use rillcast_protocol::session::fingerprint;
 use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
 };
+use rillcast_protocol::ticket::SignedTicket;
 use rillcast_protocol::{VERSION, settings::Settings};
 
 use crate::alarm::{Alarm, milliseconds};
@@ -25,7 +27,7 @@ const LONGEST_PAUSE: u32 = 32_000;
 const PING_EVERY: u32 = 20_000;
 
 /// What this peer asks to take part in.
-pub(crate) struct Ticket {
+pub(crate) struct Destination {
     pub(crate) url: String,
     pub(crate) site: Text<64>,
     pub(crate) content: Text<2048>,
@@ -42,7 +44,9 @@ pub(crate) struct Watched {
 
 /// The connection, while there is one, and how it is got back.
 pub(crate) struct Signaling {
-    ticket: Ticket,
+    to: Destination,
+    /// The newest ticket that it has: whoever comes back keeps its name.
+    ticket: RefCell<Option<SignedTicket>>,
     /// Counts connections, so that timers of an old one know it.
     generation: Cell<u32>,
     pause: Cell<u32>,
@@ -57,9 +61,10 @@ pub(crate) struct Signaling {
 }
 
 impl Signaling {
-    pub(crate) fn new(ticket: Ticket) -> Self {
+    pub(crate) fn new(to: Destination) -> Self {
         Self {
-            ticket,
+            to,
+            ticket: RefCell::default(),
             generation: Cell::new(0),
             pause: Cell::new(FIRST_PAUSE),
             silent: Cell::new(0),
@@ -78,7 +83,7 @@ impl Signaling {
         }
         let generation = self.next_generation();
         self.silent.set(0);
-        shell.host.open_socket(&self.ticket.url);
+        shell.host.open_socket(&self.to.url);
         shell.set_alarm(milliseconds(PING_EVERY), Alarm::Alive(generation));
     }
 
@@ -92,6 +97,11 @@ impl Signaling {
     /// Asks for introductions.
     pub(crate) fn want_peers(&self, shell: &Shell, count: u8) {
         self.send(shell, &ClientMessage::WantPeers { count });
+    }
+
+    /// Asks for a new ticket.
+    pub(crate) fn renew(&self, shell: &Shell) {
+        self.send(shell, &ClientMessage::Renew {});
     }
 
     /// Asks for digests.
@@ -134,15 +144,20 @@ impl Signaling {
     }
 
     /// The connection is open: join, the first thing to be said.
-    pub(crate) fn opened(&self, shell: &Shell) {
+    pub(crate) fn opened(&self, shell: &Rc<Shell>, sdp: &str) {
+        let Some(fingerprint) = fingerprint(sdp) else { return self.lost(shell) };
         let join = Join {
             version: VERSION,
-            site: self.ticket.site.clone(),
-            content: self.ticket.content.clone(),
+            site: self.to.site.clone(),
+            content: self.to.content.clone(),
             delivery: Delivery::Hls,
             role: Role::Viewer,
-            token: self.ticket.token.clone(),
+            token: self.to.token.clone(),
             publisher: None,
+            fingerprint,
+            // Of use once reports are signed with it; until then a viewer needn't download how to make one.
+            session: None,
+            ticket: self.ticket.borrow().clone(),
         };
         shell.host.send_socket(&ClientMessage::Join { join }.to_bytes());
     }
@@ -162,6 +177,7 @@ impl Signaling {
         shell.host.close_socket();
         if self.welcomed.replace(false) {
             shell.host.signaling(false);
+            shell.input(Input::ServerLost);
         }
         let generation = self.next_generation();
         let pause = self.pause.get();
@@ -239,7 +255,13 @@ impl Signaling {
             ServerMessage::Digest { digest } => shell.input(Input::Digest(digest)),
             ServerMessage::Settings { settings } => self.settings(shell, settings),
             ServerMessage::Publishers { keys } => shell.input(Input::Publishers(keys.into_vec())),
-            ServerMessage::Pong { .. } => {}
+            ServerMessage::Pong { server_time_ms, .. } => shell.input(Input::ServerTime(server_time_ms)),
+            ServerMessage::Ticket { ticket, server_time_ms } => {
+                self.ticket.replace(Some(ticket.clone()));
+                shell.input(Input::ServerTime(server_time_ms));
+                shell.input(Input::Ticket(ticket.into()));
+            }
+            ServerMessage::Revoked { revocations } => shell.input(Input::Revoked(revocations.into())),
             ServerMessage::Refused { code, message } => self.refused(shell, code, message.as_str()),
             ServerMessage::Gone { peer } => shell.input(Input::Gone(peer)),
         }
@@ -248,14 +270,15 @@ impl Signaling {
     fn welcome(&self, shell: &Rc<Shell>, welcome: Welcome) {
         self.pause.set(FIRST_PAUSE);
         self.welcomed.set(true);
-        shell.links.joined(welcome.peer, &welcome.settings.ice);
+        self.ticket.replace(Some(welcome.ticket.clone()));
+        shell.links.joined(welcome.peer(), &welcome.settings.ice);
         let base = welcome.publisher_base.as_str().to_owned();
-        shell.source.set_publisher(base, welcome.swarm);
+        shell.source.set_publisher(base, welcome.swarm());
         shell.host.signaling(true);
         shell.host.settings(welcome.settings.enabled, welcome.settings.holdout);
         self.report_secs.set(welcome.settings.report_secs);
         self.report_later(shell);
-        shell.input(Input::Welcome(welcome));
+        shell.input(Input::Welcome(welcome.into()));
         self.say_playing(shell);
     }
 

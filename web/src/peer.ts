@@ -16,6 +16,7 @@ import {
   text,
 } from "./host.js";
 import { type FetchEvents, Fetches } from "./io/fetches.js";
+import { newIdentity } from "./io/identity.js";
 import { Socket, type SocketEvents } from "./io/socket.js";
 import { type WireEvents, Wires } from "./io/wires.js";
 
@@ -56,6 +57,8 @@ export interface PeerStats {
   wastedBytes: number;
   /** Blocks that failed verification. */
   falseBlocks: number;
+  /** Links refused, or ended, for want of a ticket that counts. */
+  refusedLinks: number;
   /** Times that the source had to fill in at the last moment. */
   rescues: number;
   rescueBytes: number;
@@ -208,6 +211,7 @@ const COUNTERS = [
   "deliveredBytes",
   "wastedBytes",
   "falseBlocks",
+  "refusedLinks",
   "rescues",
   "rescueBytes",
   "storedBytes",
@@ -273,6 +277,7 @@ export const createPeer: PeerMaker = (options, events, request) => {
   const wires = new Wires(tell);
   const fetches = new Fetches(tell);
   const connection = new Socket(tell);
+  const identity = newIdentity();
 
   // What is given by place and length is read before the function returns: the engine's memory may move.
   const host: Host = {
@@ -307,7 +312,16 @@ export const createPeer: PeerMaker = (options, events, request) => {
     sendBulk: (link, header, headerLength, kept, start, length) =>
       wires.sendBulk(link, bytes(header, headerLength), part(kept, start, length)),
     buffered: (link) => wires.buffered(link),
-    openSocket: (at, length) => connection.open(text(at, length)),
+    openSocket(at, length) {
+      const url = text(at, length);
+      identity.then(
+        ({ certificate, sdp }) => {
+          wires.certificates = [certificate];
+          connection.open(url, sdp);
+        },
+        (error) => events.refused(`${error}`, false),
+      );
+    },
     sendSocket: (at, length) => connection.send(bytes(at, length)),
     closeSocket: () => connection.close(),
     deliver(id, at, count, throughput, firstByte, source, publisher, peers, seeds) {

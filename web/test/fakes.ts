@@ -26,6 +26,7 @@ export const STATS: PeerStats = {
   deliveredBytes: 100,
   wastedBytes: 0,
   falseBlocks: 0,
+  refusedLinks: 0,
   rescues: 0,
   rescueBytes: 0,
   storedBytes: 0,

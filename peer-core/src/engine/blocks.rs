@@ -24,7 +24,7 @@ const FLUSH: Duration = Duration::from_micros(250);
 const MAX_FLUSH: Duration = Duration::from_millis(2500);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
-    fn check(&mut self, pending: Pending, what: Check<P>) {
+    pub(super) fn check(&mut self, pending: Pending, what: Check<P>) {
         self.next_check = self.next_check.wrapping_add(1);
         let check = CheckId(self.next_check);
         self.checks.insert(check, pending);
@@ -49,7 +49,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return;
         }
         let what = Check::Signature {
-            key: digest.publisher,
+            key: digest.publisher.0,
             message: digest.signed_bytes(),
             signature: digest.signature,
         };
@@ -63,6 +63,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Some(Pending::Digest(_, Some(link))) => {
                 self.expel(link, "showed a digest with a false signature", now)
             }
+            Some(Pending::Ticket(ticket, link)) => self.ticket_checked(*ticket, link, ok, now),
+            Some(Pending::Revocations(list, from)) => self.revocations_checked(*list, from, ok, now),
             Some(Pending::Digest(_, None)) | None => {}
         }
     }

@@ -15,10 +15,11 @@ use crate::time::{Duration, Instant, Rate};
 use crate::transfer::Priority;
 use crate::transfer::download::Piece;
 use crate::transfer::upload::Promise;
+use crate::trust::Refusal;
 use crate::wire::message::{BlockName, HaveMap, No, TransferId};
 use crate::wire::{BulkHeader, Message};
 
-use super::{BULK_HEADER, Engine, LinkId, Output};
+use super::{BULK_HEADER, Engine, LinkId};
 
 /// What is needed within this time is taken before what was offered: otherwise the source would soon have to give it.
 const HURRY: Duration = Duration::from_millis(4500);
@@ -33,18 +34,15 @@ const REFUSED: Duration = Duration::from_millis(100);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn control(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
-        let Some(l) = self.members.link_mut(link) else { return };
-        l.heard = now;
-        let greeted = l.greeted;
+        let Some(l) = self.members.link_mut(link) else { return self.at_the_gate(link, bytes, now) };
+        (l.heard, l.greeted) = (now, true);
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(_) => return self.expel(link, "sent a message that can't be read", now),
         };
-        if !greeted && !matches!(message, Message::Hello { .. }) {
-            return self.expel(link, "spoke before its hello", now);
-        }
         match message {
-            Message::Hello { session, .. } => self.greeted(link, session, now),
+            Message::Hello { ticket, .. } => self.ticket_shown(link, ticket, now),
+            Message::Revoked { revocations } => self.revocations_offered(revocations, Some(link)),
             Message::Profile { playing, passive, upload } => {
                 self.profiled(link, playing.to_vec(), passive, upload, now)
             }
@@ -137,24 +135,6 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     fn with(&mut self, link: LinkId, act: impl FnOnce(&mut Link)) {
         if let Some(l) = self.members.link_mut(link) {
             act(l);
-        }
-    }
-
-    /// A peer that came back to the server has a new id there, while its old links still work: of two links to one visit the newer
-    /// is closed, at both ends alike.
-    fn greeted(&mut self, link: LinkId, session: u64, now: Instant) {
-        let twin = self
-            .members
-            .links()
-            .find(|(id, l)| *id != link && l.greeted && l.session == session)
-            .map(|(id, _)| id);
-        self.with(link, |l| (l.greeted, l.session) = (true, session));
-        let Some(twin) = twin else { return };
-        let newer = link.max(twin);
-        if let Some(peer) = self.members.link(newer).map(|l| l.peer) {
-            self.link_closed(peer, Some(newer), now);
-            self.members.forget(peer);
-            self.outputs.push_back(Output::Close { peer });
         }
     }
 
@@ -385,7 +365,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn bulk(&mut self, link: LinkId, header: [u8; BULK_HEADER], payload: P, now: Instant) {
-        let Some(l) = self.members.link_mut(link) else { return };
+        let Some(l) = self.members.link_mut(link) else { return self.refuse(link, Refusal::NoTicket, now) };
         l.heard = now;
         let (peer, role) = (l.peer, l.role);
         let bytes = payload.len() as u64;

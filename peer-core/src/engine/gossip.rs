@@ -34,7 +34,7 @@ const CARRIED_IN: Duration = Duration::from_millis(10_000);
 
 fn describe(link: &Link) -> Acquaintance {
     let peer = PeerDescriptor {
-        id: link.peer,
+        id: link.name,
         role: link.role,
         nonce: link.nonce,
         weight: link.weight,
@@ -209,9 +209,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn relay(&mut self, link: LinkId, to: PeerId, payload: Blob<MAX_RELAY>, now: Instant) {
         let Some(l) = self.members.link_mut(link) else { return };
         let from = describe(l);
-        if let Some(other) =
-            l.may_carry(MAX_CARRIED, CARRIED_IN, now).then(|| self.members.link_to(to)).flatten()
-        {
+        if !l.may_carry(MAX_CARRIED, CARRIED_IN, now) {
+            return;
+        }
+        // By its name now, or by the one that it had when others heard of it.
+        let other = self.members.links().find(|(_, l)| l.name == to || l.peer == to).map(|(id, _)| id);
+        if let Some(other) = other {
             self.send(other, Message::Relayed { from, payload });
         }
     }
@@ -225,7 +228,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         if payload.is_empty() {
             if self.members.turned_away(peer, now) {
-                self.outputs.push_back(Output::Close { peer });
+                self.hang_up(peer);
                 self.upkeep_at = now;
             }
             return;

@@ -4,12 +4,14 @@
 //! [`poll_timeout`](super::Engine::poll_timeout).
 
 use rillcast_protocol::digest::{BlockHash, SegmentDigest};
-use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
+use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, SegmentKey, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
+use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 
 pub use crate::media::timeline::MediaKind;
 use crate::time::{Duration, Instant, Rate};
+use crate::trust::Refusal;
 
 /// A link's number, chosen by the shell and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,8 +116,16 @@ pub struct Patience {
 /// What a shell tells the engine.
 #[derive(Clone, Debug)]
 pub enum Input<P> {
-    /// The server let us in.
-    Welcome(Welcome),
+    /// The server let us in, or in again.
+    Welcome(Box<Welcome>),
+    /// The server can't be reached; it will be tried again.
+    ServerLost,
+    /// The server has said what time it is: milliseconds since 1970.
+    ServerTime(u64),
+    /// The server has renewed our ticket, or given us the one that we have.
+    Ticket(Box<SignedTicket>),
+    /// The server tells whose tickets count no more.
+    Revoked(Box<SignedRevocations>),
     /// The operator changed something.
     Settings(Settings),
     /// Publishers have come or gone.
@@ -137,8 +147,10 @@ pub enum Input<P> {
     LinkOpen {
         /// Its number.
         link: LinkId,
-        /// Who is at the other end.
+        /// Who is to be at the other end.
         peer: PeerId,
+        /// Of the certificate that the DTLS stack has found there: the one of the description that it was given.
+        fingerprint: Fingerprint,
     },
     /// A link is gone, or an attempt at one failed.
     LinkClosed {
@@ -273,8 +285,8 @@ pub enum Check<P> {
     },
     /// Ed25519.
     Signature {
-        /// Signer.
-        key: PublisherKey,
+        /// Signer's public key.
+        key: [u8; 32],
         /// What is signed.
         message: Vec<u8>,
         /// The signature.
@@ -354,6 +366,8 @@ pub enum Output<P> {
         /// Opaque.
         payload: Vec<u8>,
     },
+    /// Ask the server for a new ticket; answered by [`Input::Ticket`].
+    Renew,
     /// Ask the server for introductions.
     WantPeers {
         /// At most so many.
@@ -425,6 +439,13 @@ pub enum Event {
         peer: PeerId,
         /// What it did.
         why: &'static str,
+    },
+    /// Somebody isn't linked with, or not any more.
+    Refused {
+        /// By which name it was to be, or was, linked with. Somebody else may have answered to it.
+        peer: PeerId,
+        /// Why.
+        why: Refusal,
     },
     /// The source's bytes disagree with the publisher's digest: played, not shared.
     SourceMismatch {

@@ -1,20 +1,19 @@
-//! Joining, settings, opening and closing of links, upkeep.
+//! Joining, settings, closing of links, upkeep.
 
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
+use rillcast_protocol::ticket::{SignedTicket, Ticket};
 
-use crate::map::put_in_order;
 use crate::overlay::Link;
 use crate::overlay::members::{PING_EVERY, SILENCE, Want};
 use crate::payload::Payload;
 use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, Rate, micros};
 use crate::wire::Message;
-use crate::wire::message::{HaveMap, MAX_MAPS};
 
 use super::{Engine, Event, LinkId, Membership, Output};
-use rillcast_protocol::coding::{List, Wire};
+use rillcast_protocol::coding::Wire;
 
 /// A browser's ceiling, whatever the site allows: each link costs memory and messages.
 const MAX_LINKS: usize = 64;
@@ -31,22 +30,36 @@ const BUSY: Duration = Duration::from_millis(200);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
-        let Welcome { peer, swarm, nonce, weight, net, settings, publishers, .. } = welcome;
-        if self.switches.has(Mechanism::Locality) {
-            self.place.net = net;
+        let Welcome { ticket, authorities, revocations, server_time_ms, settings, publishers, .. } = welcome;
+        self.trust.joined(ticket.clone(), authorities, server_time_ms, now);
+        self.become_member(ticket);
+        if let Some(revocations) = revocations {
+            self.revocations_offered(revocations, None);
         }
         self.place.settled = !self.switches.has(Mechanism::Exchange);
         self.joined.get_or_insert(now);
-        self.membership = Some(Membership { swarm, peer, nonce, weight });
         self.publishers = publishers.into_vec();
         self.announced.clear();
         self.apply(settings);
         self.upkeep_at = now;
     }
 
+    /// What our ticket says that we are; neighbours are shown it.
+    pub(super) fn become_member(&mut self, ticket: SignedTicket) {
+        let Ticket { swarm, peer, nonce, weight, net, .. } = ticket.body;
+        if self.switches.has(Mechanism::Locality) {
+            self.place.net = net;
+        }
+        self.membership = Some(Membership { swarm, peer, nonce, weight });
+        let hello = self.hello(ticket);
+        self.tell_all(&hello);
+    }
+
     pub(super) fn apply(&mut self, settings: Settings) {
+        self.trust.set_grace(settings.grace_secs);
         self.settings = settings;
         if !self.sharing() {
+            self.gate.clear();
             for peer in self.members.clear() {
                 self.outputs.push_back(Output::Close { peer });
             }
@@ -84,42 +97,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             None => {
                 if self.members.forget(peer) {
-                    self.outputs.push_back(Output::Close { peer });
+                    self.hang_up(peer);
                 }
             }
         }
     }
 
-    pub(super) fn link_open(&mut self, link: LinkId, peer: PeerId, now: Instant) {
-        // Two links to one peer would count twice; the shell has one, the newer.
-        if let Some(old) = self.members.link_to(peer).filter(|old| *old != link) {
-            self.link_closed(peer, Some(old), now);
-        }
-        if !self.sharing() || self.members.opened(link, peer, now).is_none() {
-            self.outputs.push_back(Output::Close { peer });
-            return;
-        }
-        self.send(link, Message::Hello { version: rillcast_protocol::VERSION, session: self.session });
-        if let Some(profile) = self.profile() {
-            self.send(link, profile);
-        }
-        // The newest of all tracks: by key, the highest track's alone would fill the message.
-        let mut described = Vec::new();
-        for entry in self.store.iter().filter(|(_, s)| s.digest().is_some()) {
-            put_in_order(&mut described, entry, |(_, s)| core::cmp::Reverse(s.known_at));
-        }
-        let maps = described.iter().map(|(key, s)| HaveMap { key: **key, blocks: s.held().clone() });
-        let maps = List::<_, MAX_MAPS>::first(maps.collect());
-        if !maps.is_empty() {
-            self.send(link, Message::Have { maps });
-        }
-        self.ping(link, now);
-        // The next in line may be dialed.
-        self.upkeep_at = now;
-    }
-
     pub(super) fn link_closed(&mut self, peer: PeerId, link: Option<LinkId>, now: Instant) {
         if let Some(link) = link {
+            self.gate.take(link);
             self.drop_link(link);
         }
         self.members.closed(peer, link, now);
@@ -130,6 +116,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn close(&mut self, peer: PeerId, now: Instant) {
         let link = self.members.link_to(peer);
         self.link_closed(peer, link, now);
+        self.hang_up(peer);
+    }
+
+    /// Has the shell end the link, or the attempt at one.
+    pub(super) fn hang_up(&mut self, peer: PeerId) {
+        self.gate.forget(peer);
         self.outputs.push_back(Output::Close { peer });
     }
 
@@ -143,12 +135,20 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// A peer that broke the protocol or lied: never again in this visit.
     pub(super) fn expel(&mut self, link: LinkId, why: &'static str, now: Instant) {
-        let Some(peer) = self.members.link(link).map(|l| l.peer) else { return };
+        if let Some(peer) = self.cut_off(link, now) {
+            self.outputs.push_back(Output::Event(Event::Liar { peer, why }));
+        }
+    }
+
+    /// Ends a link, and with it all that its other end is known by.
+    pub(super) fn cut_off(&mut self, link: LinkId, now: Instant) -> Option<PeerId> {
+        let (peer, name) = self.members.link(link).map(|l| (l.peer, l.name))?;
         self.drop_link(link);
         self.members.closed(peer, Some(link), now);
+        self.members.ban(name);
         self.members.ban(peer);
-        self.outputs.push_back(Output::Close { peer });
-        self.outputs.push_back(Output::Event(Event::Liar { peer, why }));
+        self.hang_up(peer);
+        Some(peer)
     }
 
     pub(super) fn upkeep(&mut self, now: Instant) {
@@ -158,7 +158,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         let max = self.max_links();
         if self.membership.is_some() {
-            for want in self.members.maintain(&self.place, max, &mut self.rng, now) {
+            self.check_tickets(now);
+            let wants = if self.trust.may_link(now) {
+                self.members.maintain(&self.place, max, &mut self.rng, now)
+            } else {
+                self.members.silent(now)
+            };
+            for want in wants {
                 match want {
                     Want::Connect(peer, initiate) => {
                         self.outputs.push_back(Output::Connect { peer, initiate })

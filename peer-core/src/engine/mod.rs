@@ -2,6 +2,7 @@
 //!
 //! - [`io`]: inputs and outputs
 //! - [`stats`]: the picture of the moment
+//! - `admission`: who becomes a neighbour and who may stay one
 //! - `links`: opening and closing of links, upkeep
 //! - `control`: what neighbours say
 //! - `blocks`: digests, verification, delivery
@@ -17,6 +18,7 @@ use crate::map::Map;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
 use rillcast_protocol::settings::Settings;
+use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 
 use crate::media::{Store, Timeline};
 use crate::overlay::{Members, Place, Populations};
@@ -26,8 +28,10 @@ use crate::schedule::{Demand, Hybrid, Scheduler};
 use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
+use crate::trust::{Gate, Trust};
 use crate::wire::message::HaveMap;
 
+mod admission;
 mod blocks;
 mod control;
 mod fetching;
@@ -65,6 +69,8 @@ struct Membership {
 enum Pending {
     Block(SegmentKey, u16),
     Digest(Box<SegmentDigest>, Option<LinkId>),
+    Ticket(Box<SignedTicket>, LinkId),
+    Revocations(Box<SignedRevocations>, Option<LinkId>),
 }
 
 /// One peer's engine.
@@ -73,7 +79,6 @@ pub struct Engine<P> {
     config: Config,
     switches: Switches,
     rng: Rng,
-    session: u64,
     /// When the first input came, and when the server first let us in.
     born: Option<Instant>,
     joined: Option<Instant>,
@@ -83,6 +88,8 @@ pub struct Engine<P> {
     publishers: Vec<PublisherKey>,
     timeline: Timeline,
     store: Store<P>,
+    trust: Trust,
+    gate: Gate,
     members: Members,
     index: Index,
     populations: Populations,
@@ -130,23 +137,25 @@ struct Dirty {
 /// Thoughts are at least so far apart, whatever happens.
 const THINK_GAP: Duration = Duration::from_millis(15);
 const UPKEEP: Duration = Duration::from_millis(1000);
+/// Upkeep that comes so late comes after a sleep, or our clock has jumped: the server is asked for a ticket and the time.
+const SLEPT: Duration = Duration::from_millis(90_000);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// A node that knows nobody and plays nothing.
     pub fn new(config: Config) -> Self {
-        let mut rng = Rng::new(config.seed);
         Self {
-            session: rng.draw(),
             switches: Switches::default(),
             born: None,
             joined: None,
-            rng,
+            rng: Rng::new(config.seed),
             membership: None,
             settings: Settings::default(),
             conditions: Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 },
             publishers: Vec::new(),
             timeline: Timeline::default(),
             store: Store::new(config.store_budget),
+            trust: Trust::default(),
+            gate: Gate::default(),
             members: Members::new(config.role),
             index: Index::default(),
             populations: Populations::default(),
@@ -201,14 +210,18 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.born.get_or_insert(now);
         self.stir(&input);
         match input {
-            Input::Welcome(welcome) => self.joined(welcome, now),
+            Input::Welcome(welcome) => self.joined(*welcome, now),
+            Input::ServerLost => self.trust.lost_server(),
+            Input::ServerTime(milliseconds) => self.trust.set_time(milliseconds, now),
+            Input::Ticket(ticket) => self.renewed(*ticket, now),
+            Input::Revoked(revocations) => self.revocations_offered(*revocations, None),
             Input::Settings(settings) => self.apply(settings),
             Input::Publishers(keys) => self.publishers = keys,
             Input::Introduced(peers) => self.introduced(&peers, now),
             Input::Gone(peer) => self.gone(peer, now),
             Input::Signal { to, payload } => self.signal(to, payload),
             Input::Digest(digest) => self.digest_offered(digest, None, now),
-            Input::LinkOpen { link, peer } => self.link_open(link, peer, now),
+            Input::LinkOpen { link, peer, fingerprint } => self.link_open(link, peer, fingerprint, now),
             Input::LinkClosed { peer, link } => self.link_closed(peer, link, now),
             Input::Control { link, bytes } => self.control(link, &bytes, now),
             Input::Bulk { link, header, payload } => self.bulk(link, header, payload, now),
@@ -243,6 +256,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.upkeep_at = now;
         }
         if now >= self.upkeep_at {
+            if now.since(self.upkeep_at) >= SLEPT {
+                self.trust.hurry(now);
+            }
             self.upkeep(now);
             // While there are peers to be dialed, it is what brings the next ones.
             self.upkeep_at = now + if self.members.expects_company() { UPKEEP / 2 } else { UPKEEP };

@@ -21,6 +21,8 @@ pub struct Stats {
     pub wasted_bytes: u64,
     /// Blocks that failed verification.
     pub false_blocks: u64,
+    /// Links refused or closed for want of a ticket that counts.
+    pub refused_links: u64,
     /// Times that the guard fetched missing bytes from the source.
     pub rescues: u64,
     /// Bytes that the guard fetched.

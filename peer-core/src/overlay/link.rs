@@ -1,8 +1,8 @@
 //! One open link: what the other end plays, gives and has promised. What it holds stands in the index.
 
 use rillcast_protocol::digest::BLOCK;
-use rillcast_protocol::id::{PeerId, Role, SegmentKey, TrackId};
-use rillcast_protocol::signal::{Network, PeerDescriptor};
+use rillcast_protocol::id::{Fingerprint, Network, PeerId, Role, SegmentKey, TrackId};
+use rillcast_protocol::ticket::SignedTicket;
 
 use crate::map::keep;
 use crate::media::Bits;
@@ -22,11 +22,19 @@ const PERIOD: Duration = Duration::from_secs(300);
 /// Segments that it is offered nothing of for a while.
 const MAX_PAUSES: usize = 32;
 
-/// A neighbour.
+/// A neighbour. Who and what it is stands in its ticket, which was verified before there was a link.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Who.
+    /// Who, by the name that the link was made under.
     pub peer: PeerId,
+    /// Who, by its ticket: a peer that came back to the server may have another name there now.
+    pub name: PeerId,
+    /// Of its certificate: one for each visit, whatever its name.
+    pub fingerprint: Fingerprint,
+    /// Until when its ticket counts, in milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Since when its ticket counts no more.
+    pub lapsed: Option<Instant>,
     /// What it is.
     pub role: Role,
     /// Its place in elections.
@@ -35,10 +43,8 @@ pub struct Link {
     pub weight: u16,
     /// Where it is.
     pub net: Network,
-    /// It has said hello.
+    /// It has spoken since its ticket was verified; what it plays and holds comes first.
     pub greeted: bool,
-    /// What it called its visit in its hello.
-    pub session: u64,
     /// It gives nothing and stays out of elections.
     pub passive: bool,
     /// What it plays.
@@ -77,16 +83,20 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that has just opened.
-    pub fn new(descriptor: &PeerDescriptor, now: Instant) -> Self {
+    /// A link to whoever holds this ticket.
+    pub fn new(peer: PeerId, ticket: &SignedTicket, now: Instant) -> Self {
+        let holder = &ticket.body;
         Self {
-            peer: descriptor.id,
-            role: descriptor.role,
-            nonce: descriptor.nonce,
-            weight: descriptor.weight,
-            net: descriptor.net,
+            peer,
+            name: holder.peer,
+            fingerprint: holder.fingerprint,
+            expires_ms: holder.expires_ms,
+            lapsed: None,
+            role: holder.role,
+            nonce: holder.nonce,
+            weight: holder.weight,
+            net: holder.net,
             greeted: false,
-            session: 0,
             passive: false,
             playing: Vec::new(),
             upload: 0,
@@ -107,6 +117,13 @@ impl Link {
             pauses: Vec::new(),
             carried: (now, 0),
         }
+    }
+
+    /// It has got a new ticket. What it is, it stays; where it stands in elections is for this ticket to say.
+    pub fn renew(&mut self, ticket: &SignedTicket) {
+        let holder = &ticket.body;
+        (self.name, self.expires_ms) = (holder.peer, holder.expires_ms);
+        (self.nonce, self.weight, self.net, self.lapsed) = (holder.nonce, holder.weight, holder.net, None);
     }
 
     /// Whether one more signal may be carried for it: so many in such a time.
@@ -214,18 +231,25 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use rillcast_protocol::id::{AuthorityKey, SwarmId};
+    use rillcast_protocol::ticket::{Signed, Ticket};
+
     use super::*;
 
     fn link() -> Link {
-        let descriptor = PeerDescriptor {
-            id: PeerId([1; 16]),
+        let body = Ticket {
+            swarm: SwarmId([9; 16]),
+            peer: PeerId([1; 16]),
             role: Role::Viewer,
+            fingerprint: Fingerprint([1; 32]),
+            session: None,
             nonce: 0,
             weight: 100,
             net: Network::default(),
-            initiate: false,
+            expires_ms: 1,
         };
-        Link::new(&descriptor, Instant::ZERO)
+        let ticket = Signed { body, authority: AuthorityKey([8; 32]), signature: [1; 64] };
+        Link::new(body.peer, &ticket, Instant::ZERO)
     }
 
     fn key(number: u64) -> SegmentKey {

@@ -7,6 +7,7 @@ use crate::map::{Map, take_least};
 
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
+use rillcast_protocol::ticket::SignedTicket;
 
 use crate::engine::io::LinkId;
 use crate::rng::Rng;
@@ -191,6 +192,7 @@ impl Members {
     }
 
     /// Forgets a peer and takes no introduction to it any more.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
     pub fn ban(&mut self, peer: PeerId) {
         self.forget(peer);
         if self.banned.len() >= MAX_BANNED {
@@ -199,13 +201,22 @@ impl Members {
         self.banned.push(peer);
     }
 
-    /// A link has opened. `None` if nobody introduced that peer: close it.
-    pub fn opened(&mut self, link: LinkId, peer: PeerId, now: Instant) -> Option<&mut Link> {
+    /// A link is open, to whoever holds this ticket: it says what the peer is, whatever others have said. `None` if nobody introduced that
+    /// peer: close it.
+    pub fn opened(
+        &mut self,
+        link: LinkId,
+        peer: PeerId,
+        ticket: &SignedTicket,
+        now: Instant,
+    ) -> Option<&mut Link> {
         let known = self.known.get_mut(&peer)?;
         known.state = State::Open(link);
         known.attempts = 0;
-        let d = known.descriptor;
-        Some(self.links.or_insert_with(link, || Box::new(Link::new(&d, now))))
+        let holder = &ticket.body;
+        let d = &mut known.descriptor;
+        (d.role, d.nonce, d.weight, d.net) = (holder.role, holder.nonce, holder.weight, holder.net);
+        Some(self.links.or_insert_with(link, || Box::new(Link::new(peer, ticket, now))))
     }
 
     /// A link or an attempt has ended. Told back: the link, if it had been open.
@@ -297,12 +308,18 @@ impl Members {
         self.known.values().filter(|k| k.state != State::Idle).count() < max_links
     }
 
-    /// What to connect, close and ask for now.
-    pub fn maintain(&mut self, own: &Place, max_links: usize, rng: &mut Rng, now: Instant) -> Vec<Want> {
+    /// Links that nothing has been heard of.
+    pub fn silent(&self, now: Instant) -> Vec<Want> {
         let mut wants = Vec::new();
         for (_, link) in self.links.iter().filter(|(_, l)| now.since(l.heard) > SILENCE) {
             wants.push(Want::Close(link.peer));
         }
+        wants
+    }
+
+    /// What to connect, close and ask for now.
+    pub fn maintain(&mut self, own: &Place, max_links: usize, rng: &mut Rng, now: Instant) -> Vec<Want> {
+        let mut wants = self.silent(now);
         // Some room is left for those who come later.
         let dials_up_to = max_links - max_links / 4;
         let mut busy = self.known.values().filter(|k| k.state != State::Idle).count();

@@ -7,6 +7,7 @@ use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
 use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
+use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct, wire_tags};
 
 use crate::engine::io::MAX_CONTROL;
@@ -121,11 +122,11 @@ wire_enum! {
     /// A control message.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Message {
-        /// First on every link.
+        /// First on every link, and again when the sender's ticket has been renewed.
         0 => Hello { /// The sender's version.
-                     version: u8, /// Drawn once by the sender: two links to one visit, under two ids after a return to the server,
-                     /// show themselves by it.
-                     session: u64 },
+                     version: u8, /// Who it is.
+                     ticket: SignedTicket, /// The number of the newest list of revocations that it knows.
+                     revocations: u64 },
         /// What the sender plays; replaces what it said before.
         1 => Profile { /// One per kind of media.
                        playing: List<Playing, 4>, /// It leaves elections and gives nothing (hidden tab, sharing off).
@@ -204,6 +205,9 @@ wire_enum! {
         20 => Priority { /// The request's number.
                          transfer: TransferId, /// Its share from now on.
                          priority: Priority },
+        /// A list of revocations that is newer than the receiver's.
+        21 => Revoked { /// The authority's signature speaks for it.
+                        revocations: SignedRevocations },
     }
 }
 

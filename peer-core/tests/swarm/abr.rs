@@ -3,7 +3,8 @@
 use rillcast_core::engine::{Input, LinkId, Playhead, SourceHead};
 use rillcast_core::time::Duration;
 
-use crate::lab::{Net, Setup, Solo};
+use crate::lab::solo::Asked;
+use crate::lab::{Net, Setup, Solo, key};
 
 /// A viewer whose source was measured at 250 kB/s, at second 60 of a video on demand.
 fn measured() -> Solo {
@@ -105,11 +106,14 @@ fn a_segment_that_came_too_late_is_told_as_slow_as_it_was() {
     solo.next_fetch(Duration::from_secs(12));
     solo.wait(Duration::from_secs(6));
     solo.tell(Input::Playhead(starving(72_000)));
-    let last = solo.fetches.last().expect("a fetch").clone();
-    let (fetch, range) = (last.fetch, last.range.expect("the rest by range"));
-    solo.tell(Input::SourceHead { fetch, head: SourceHead::Partial { total: None } });
-    solo.source(fetch, &solo.body(18).slice(range.start as usize..range.end as usize));
-    solo.tell(Input::SourceEnd { fetch });
+    let cancelled = solo.cancelled.clone();
+    let open = |f: &&Asked| f.key == key(18) && !cancelled.contains(&f.fetch);
+    for Asked { fetch, range, .. } in solo.fetches.iter().filter(open).cloned().collect::<Vec<_>>() {
+        let range = range.expect("the rest by range");
+        solo.tell(Input::SourceHead { fetch, head: SourceHead::Partial { total: None } });
+        solo.source(fetch, &solo.body(18).slice(range.start as usize..range.end as usize));
+        solo.tell(Input::SourceEnd { fetch });
+    }
     let last = solo.delivered.last().expect("delivered");
     assert_eq!(last.key.number, 18);
     assert!(last.share.peers > 0 && last.share.source > 0, "{:?}", last.share);

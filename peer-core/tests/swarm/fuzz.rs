@@ -9,11 +9,13 @@ use rillcast_core::protocol::coding::{Blob, List, Wire};
 use rillcast_core::protocol::digest::SegmentDigest;
 use rillcast_core::protocol::id::{BlockIndex, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
-use rillcast_core::time::Duration;
+use rillcast_core::protocol::ticket::{SignedRevocations, SignedTicket};
+use rillcast_core::time::{Duration, Instant};
 use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
+use crate::lab::tickets::{revocations, ticket};
 use crate::lab::{Buf, MAIN, Solo, digest, peer_id, video};
 
 /// Mostly what is being played, so that random messages meet the paths that matter.
@@ -61,6 +63,34 @@ fn any_digest() -> impl Strategy<Value = SegmentDigest> {
         }
         digest
     })
+}
+
+/// True and false ones, of those who are linked with us and of others.
+fn any_ticket() -> impl Strategy<Value = SignedTicket> {
+    (0u8..5, 0usize..6, any::<bool>(), any::<[u8; 8]>()).prop_map(|(kind, n, seed, noise)| {
+        let role = if seed { Role::Seed } else { Role::Viewer };
+        let mut ticket = ticket(n, role, Instant::ZERO + Duration::from_secs(100 + u64::from(noise[0])));
+        match kind {
+            1 => ticket.signature[..8].copy_from_slice(&noise),
+            2 => ticket.body.swarm.0[..8].copy_from_slice(&noise),
+            3 => ticket.body.expires_ms = u64::from_be_bytes(noise),
+            4 => ticket.authority.0[..8].copy_from_slice(&noise),
+            _ => {}
+        }
+        ticket
+    })
+}
+
+fn any_revocations() -> impl Strategy<Value = SignedRevocations> {
+    let number = prop_oneof![0u64..4, any::<u64>()];
+    (number, vec(0usize..12, 0..4), any::<bool>(), prop_oneof![Just(0), any::<u64>()]).prop_map(
+        |(number, peers, good, void_until_ms)| {
+            let mut list = revocations(number, peers.into_iter().map(peer_id));
+            list.body.void_until_ms = void_until_ms;
+            list.signature[0] ^= u8::from(!good);
+            list
+        },
+    )
 }
 
 fn any_blocks() -> impl Strategy<Value = Bits> {
@@ -114,7 +144,12 @@ fn any_message() -> impl Strategy<Value = Message> {
     let map = || (any_key(), any_blocks()).prop_map(|(key, blocks)| HaveMap { key, blocks });
     let playing = (any_key()).prop_map(|k| Playing { track: k.track, next: k.number });
     prop_oneof![
-        (1u8..3, any::<u64>()).prop_map(|(version, session)| Message::Hello { version, session }),
+        (1u8..3, any_ticket(), any::<u64>()).prop_map(|(version, ticket, revocations)| Message::Hello {
+            version,
+            ticket,
+            revocations
+        }),
+        any_revocations().prop_map(|revocations| Message::Revoked { revocations }),
         (vec(playing, 0..4), any::<bool>(), any_upload()).prop_map(|(p, passive, upload)| Message::Profile {
             playing: List::clipped(p),
             passive,
@@ -206,7 +241,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn apply(solo: &mut Solo, step: Step) {
     match step {
         Step::Open(n) => drop(solo.stranger(n, if n == 4 { Role::Seed } else { Role::Viewer })),
-        Step::Greet(l) => solo.hear(LinkId(l), Message::Hello { version: 1, session: u64::from(l) }),
+        Step::Greet(l) => solo.greet(LinkId(l)),
         Step::Close(n, l) => solo.tell(Input::LinkClosed { peer: peer_id(n), link: Some(LinkId(l)) }),
         Step::Say(l, message) => solo.hear(LinkId(l), message),
         Step::Signal(n, len) => solo.tell(Input::Signal { to: peer_id(n), payload: vec![5; len] }),

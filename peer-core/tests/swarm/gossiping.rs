@@ -90,7 +90,7 @@ fn a_newcomer_hears_at_once_of_others_and_of_how_many_there_are() {
     solo.demand(20);
     solo.neighbour(1);
     let newcomer = solo.stranger(2, Role::Viewer);
-    solo.hear(newcomer, Message::Hello { version: 1, session: 2 });
+    solo.greet(newcomer);
     solo.take_said(newcomer);
     solo.hear(newcomer, profile([Playing { track: MAIN, next: 20 }]));
     let said = solo.take_said(newcomer);

@@ -4,10 +4,12 @@ use rillcast_core::engine::{Event, MAX_CONTROL};
 use rillcast_core::protocol::coding::Wire;
 use rillcast_core::protocol::id::{BlockIndex, Role};
 use rillcast_core::time::Duration;
+use rillcast_core::trust::Refusal;
 use rillcast_core::wire::message::{BlockName, No};
 use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::solo::{decline, declined, grant, granted, name, offer, request};
+use crate::lab::solo::{decline, declined, grant, granted, name, offer, profile, request};
+use crate::lab::tickets::ticket;
 use crate::lab::{Solo, key};
 
 /// A viewer that lacks segment 20, has its digest, and pulls it from neighbours.
@@ -30,6 +32,16 @@ fn asked() -> (Solo, rillcast_core::engine::LinkId, TransferId, BlockName) {
     (solo, link, transfer, name)
 }
 
+/// Why somebody is let in no further than the gate, if so.
+pub fn refused(solo: &Solo, n: usize) -> Option<Refusal> {
+    let why = solo.events.iter().find_map(|e| match e {
+        Event::Refused { peer, why } if *peer == crate::lab::peer_id(n) => Some(*why),
+        _ => None,
+    });
+    assert!(why.is_none() || solo.is_closed(n), "whoever is refused is left");
+    why
+}
+
 fn expelled(solo: &Solo, n: usize) -> bool {
     let liar =
         solo.events.iter().any(|e| matches!(e, Event::Liar { peer, .. } if *peer == crate::lab::peer_id(n)));
@@ -39,20 +51,25 @@ fn expelled(solo: &Solo, n: usize) -> bool {
 
 #[test]
 fn a_link_that_speaks_before_its_hello_is_dropped() {
-    let mut solo = Solo::viewer();
-    let link = solo.stranger(1, Role::Viewer);
-    solo.hear(link, Message::Ping { stamp: 1 });
-    assert!(expelled(&solo, 1));
+    for message in [Message::Ping { stamp: 1 }, profile([])] {
+        let mut solo = Solo::viewer();
+        let link = solo.stranger(1, Role::Viewer);
+        solo.hear(link, message);
+        assert_eq!(refused(&solo, 1), Some(Refusal::NoTicket));
+        assert_eq!(solo.engine.stats().links.len(), 0);
+    }
 }
 
 #[test]
 fn a_hello_of_a_forgotten_version_is_dropped_and_one_of_a_later_version_is_not() {
     let mut solo = Solo::viewer();
     let (old, new) = (solo.stranger(1, Role::Viewer), solo.stranger(2, Role::Viewer));
-    solo.hear(old, Message::Hello { version: 0, session: 1 });
-    solo.hear(new, Message::Hello { version: 2, session: 2 });
-    assert!(expelled(&solo, 1));
-    assert!(!expelled(&solo, 2));
+    for (link, n, version) in [(old, 1, 0), (new, 2, 2)] {
+        let ticket = ticket(n, Role::Viewer, solo.now);
+        solo.hear(link, Message::Hello { version, ticket, revocations: 0 });
+    }
+    assert_eq!((refused(&solo, 1), refused(&solo, 2)), (Some(Refusal::Unreadable), None));
+    assert_eq!(solo.engine.stats().links.len(), 1);
 }
 
 #[test]

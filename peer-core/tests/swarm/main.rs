@@ -19,4 +19,5 @@ mod replay;
 mod source;
 mod swarms;
 mod switches;
+mod tickets;
 mod wire;

@@ -120,8 +120,8 @@ fn a_second_digest_of_a_segment_changes_nothing() {
 fn signatures_being_verified_are_bounded() {
     for (shown, checked) in [(63, 63), (64, 64), (65, 64)] {
         let mut solo = Solo::viewer();
-        solo.verifies = false;
         let link = solo.neighbour(1);
+        solo.verifies = false;
         for n in 0..shown {
             let digest = digest(&solo.rendition, 20 + n, false);
             solo.hear(link, Message::Digest { digest });

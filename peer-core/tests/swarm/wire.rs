@@ -8,8 +8,14 @@ use rillcast_core::media::Bits;
 use rillcast_core::overlay::census::{SLOTS, Slot};
 use rillcast_core::protocol::coding::{Blob, List, Wire, Writer};
 use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
-use rillcast_core::protocol::id::{BlockIndex, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_core::protocol::id::{
+    AuthorityKey, BlockIndex, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId,
+    TrackId,
+};
 use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
+use rillcast_core::protocol::ticket::{
+    MAX_REVOKED, Revocations, Signed, SignedRevocations, SignedTicket, Ticket,
+};
 use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{
     Acquaintance, BlockName, HaveMap, MAX_ACQUAINTANCES, MAX_KEYS, MAX_MAPS, No, Playing,
@@ -44,6 +50,27 @@ fn acquaintance(playing: Option<Playing>) -> Acquaintance {
     Acquaintance { peer, playing }
 }
 
+fn ticket() -> SignedTicket {
+    let body = Ticket {
+        swarm: SwarmId([0xa1; 16]),
+        peer: PeerId([0xf6; 16]),
+        role: Role::Seed,
+        fingerprint: Fingerprint([0x17; 32]),
+        session: Some(SessionKey([0x18; 32])),
+        nonce: 300,
+        weight: 100,
+        net: Network { asn: 3320, country: 0x4445, site: 0x8000_0001 },
+        expires_ms: 1_800_000_000_000,
+    };
+    Signed { body, authority: AuthorityKey([0x19; 32]), signature: [0x1a; 64] }
+}
+
+fn revocations(peers: impl IntoIterator<Item = PeerId>) -> SignedRevocations {
+    let (swarm, peers) = (SwarmId([0xa1; 16]), List::clipped(peers));
+    let body = Revocations { swarm, number: 300, peers, void_until_ms: 7 };
+    Signed { body, authority: AuthorityKey([0x19; 32]), signature: [0x1a; 64] }
+}
+
 fn every_message() -> Vec<(&'static str, Message)> {
     let (offer, request) = (TransferId::offer(7), TransferId::request(7));
     let mut blocks = Bits::full(3);
@@ -56,7 +83,7 @@ fn every_message() -> Vec<(&'static str, Message)> {
     let known = acquaintance(Some(playing));
     let slots = List::clipped((0..SLOTS as u32).map(|n| Slot { value: n << 24 | 7, age: n as u8 }));
     vec![
-        ("hello", Message::Hello { version: 1, session: 0x0102_0304_0506_0708 }),
+        ("hello", Message::Hello { version: 1, ticket: ticket(), revocations: 300 }),
         ("profile", Message::Profile { playing: List::clipped([playing]), passive: true, upload: 262_500 }),
         ("have", Message::Have { maps: List::clipped([map.clone(), empty]) }),
         ("got", Message::Got { maps: List::clipped([map]) }),
@@ -84,6 +111,7 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("relay", Message::Relay { to: known.peer.id, payload: payload.clone() }),
         ("relayed", Message::Relayed { from: known, payload }),
         ("priority", Message::Priority { transfer: request, priority: Priority::URGENT }),
+        ("revoked", Message::Revoked { revocations: revocations([PeerId([0x1b; 16])]) }),
     ]
 }
 
@@ -115,11 +143,11 @@ fn golden_vectors_of_every_message_hold() {
 #[test]
 fn every_kind_of_message_has_a_golden_vector() {
     let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
-    assert_eq!(tags, (0..21).collect());
+    assert_eq!(tags, (0..22).collect());
     for (name, message) in every_message() {
         assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
     }
-    assert!(Message::parse(&[21]).is_err(), "a new tag wants a vector");
+    assert!(Message::parse(&[22]).is_err(), "a new tag wants a vector");
 }
 
 #[test]
@@ -166,6 +194,7 @@ fn the_longest_messages_fit_the_limit() {
         Message::Grant { transfer: TransferId(u32::MAX), name, blocks: full },
         Message::Shuffle { peers: List::clipped(vec![widest; MAX_ACQUAINTANCES]) },
         Message::Relayed { from: widest, payload: Blob::new(vec![1; MAX_RELAY]).expect("in bounds") },
+        Message::Revoked { revocations: revocations([PeerId([1; 16]); MAX_REVOKED]) },
     ];
     for message in longest {
         let bytes = message.to_bytes();

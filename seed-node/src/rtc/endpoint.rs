@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use rillcast_protocol::id::Fingerprint;
+use rillcast_protocol::session;
 use rtc::crypto::SignatureScheme;
 use rtc::peer_connection::certificate::CertificateParams;
 use thiserror::Error;
@@ -44,6 +46,7 @@ pub struct Endpoint {
     mux: Arc<Mux>,
     _tasks: MuxTasks,
     pub(super) certificate: RTCCertificate,
+    fingerprint: Fingerprint,
     pub(super) candidates: Vec<String>,
     /// `.local` candidates can be resolved: the machine has a multicast route.
     pub(super) mdns: AtomicBool,
@@ -63,10 +66,13 @@ impl Endpoint {
         };
         let addresses = candidate::reachable(bound, &config.advertise, &interfaces);
         let (mux, tasks) = Mux::start(socket, config.max_links).map_err(bind_error)?;
+        let (certificate, fingerprint) =
+            certificate().map_err(|e| EndpointError::Certificate(e.to_string()))?;
         Ok(Arc::new(Self {
             mux,
             _tasks: tasks,
-            certificate: certificate().map_err(|e| EndpointError::Certificate(e.to_string()))?,
+            certificate,
+            fingerprint,
             candidates: candidate::lines(&addresses),
             mdns: AtomicBool::new(true),
         }))
@@ -75,6 +81,11 @@ impl Endpoint {
     /// The shared socket.
     pub fn mux(&self) -> &Arc<Mux> {
         &self.mux
+    }
+
+    /// Of the certificate that all links are made with: what a ticket is for.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The node's own candidates.
@@ -88,9 +99,16 @@ impl Endpoint {
     }
 }
 
-fn certificate() -> Result<RTCCertificate, webrtc::error::Error> {
+fn certificate() -> Result<(RTCCertificate, Fingerprint), webrtc::error::Error> {
     let provider = crypto::default_provider().map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
     let params =
         CertificateParams::new(Vec::new()).map_err(|e| webrtc::error::Error::Other(e.to_string()))?;
-    RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)
+    let certificate = RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)?;
+    let prints = certificate.get_fingerprints(provider.crypto())?;
+    let sha256 = prints.iter().find(|print| print.algorithm == "sha-256");
+    let fingerprint =
+        sha256.and_then(|print| session::fingerprint(&format!("\na=fingerprint:sha-256 {}", print.value)));
+    let fingerprint =
+        fingerprint.ok_or_else(|| webrtc::error::Error::Other("it has no SHA-256 fingerprint".into()))?;
+    Ok((certificate, fingerprint))
 }

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use rillcast_core::engine::{BULK_HEADER, BulkFrame};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::Text;
+use rillcast_protocol::id::Fingerprint;
 use rillcast_protocol::session::{Description, SessionSignal, Side};
 use tokio::sync::{mpsc, watch};
 use webrtc::data_channel::DataChannel;
@@ -61,8 +62,8 @@ pub struct LinkEvent {
 pub enum Happening {
     /// To be passed on to the peer.
     Signal(SessionSignal),
-    /// Both channels are open.
-    Open,
+    /// Both channels are open, to whoever has the certificate of the description that was applied: the stack has seen to that.
+    Open(Fingerprint),
     /// A message on the control channel.
     Control(Vec<u8>),
     /// A message on the bulk channel.
@@ -183,7 +184,7 @@ impl Task {
             Ok(connection) => {
                 let why = match self.signal_first(&connection.pc, start).await {
                     Err(why) => why,
-                    Ok(()) => self.serve(&connection, &mut commands).await,
+                    Ok(theirs) => self.serve(&connection, theirs, &mut commands).await,
                 };
                 // Bounded by the stack's own time limit. It tells the peer, whose side then ends at once.
                 let _ = connection.pc.close().await;
@@ -198,8 +199,17 @@ impl Task {
         let _ = self.events.send(LinkEvent { link: self.link, what }).await;
     }
 
-    async fn signal_first(&self, pc: &Arc<dyn PeerConnection>, start: Start) -> Result<(), Why> {
+    /// Tells the peer our description; told back: of theirs, if it is here, the certificate's fingerprint.
+    async fn signal_first(
+        &self,
+        pc: &Arc<dyn PeerConnection>,
+        start: Start,
+    ) -> Result<Option<Fingerprint>, Why> {
         let setup = |e: webrtc::error::Error| Why::Setup(e.to_string());
+        let theirs = match &start {
+            Start::Offer => None,
+            Start::Answer(description) => Some(description.fingerprint),
+        };
         let ours = match &start {
             Start::Offer => pc.create_offer(None).await.map_err(setup)?,
             Start::Answer(description) => {
@@ -224,10 +234,15 @@ impl Task {
                 self.tell(Happening::Signal(SessionSignal::Candidate { attempt, candidate })).await;
             }
         }
-        Ok(())
+        Ok(theirs)
     }
 
-    async fn serve(&self, connection: &Connection, commands: &mut mpsc::Receiver<Command>) -> Why {
+    async fn serve(
+        &self,
+        connection: &Connection,
+        theirs: Option<Fingerprint>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Why {
         let (readers, mut reports) =
             Readers::start(self.link, &connection.control, &connection.bulk, &self.events);
         let why = Serving {
@@ -240,7 +255,7 @@ impl Task {
             pacer: Pacer::new(Instant::ZERO),
             queue: VecDeque::new(),
             early: Vec::new(),
-            described: false,
+            theirs,
             candidates: 0,
             open: [false; 2],
             opened: readers.opened.clone(),
@@ -263,7 +278,8 @@ struct Serving<'a> {
     queue: VecDeque<BulkFrame<Media>>,
     /// Candidates that came before the answer.
     early: Vec<String>,
-    described: bool,
+    /// Of the peer's certificate, once its description is here.
+    theirs: Option<Fingerprint>,
     candidates: usize,
     open: [bool; 2],
     opened: watch::Sender<bool>,
@@ -276,7 +292,6 @@ impl Serving<'_> {
         commands: &mut mpsc::Receiver<Command>,
         reports: &mut mpsc::Receiver<Report>,
     ) -> Why {
-        self.described = self.pc.remote_description().await.is_some();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let never_opened = tokio::time::sleep(OPEN_WITHIN);
         tokio::pin!(never_opened);
@@ -375,12 +390,12 @@ impl Serving<'_> {
     async fn signalled(&mut self, signal: SessionSignal) -> Result<(), Why> {
         match signal {
             SessionSignal::Answer { attempt, description }
-                if attempt == self.task.attempt && !self.described =>
+                if attempt == self.task.attempt && self.theirs.is_none() =>
             {
                 let sdp = description.to_sdp(Side::Answer).ok_or(Why::Protocol("description"))?;
                 let answer = RTCSessionDescription::answer(sdp).map_err(|_| Why::Protocol("description"))?;
                 self.pc.set_remote_description(answer).await.map_err(|e| Why::Setup(e.to_string()))?;
-                self.described = true;
+                self.theirs = Some(description.fingerprint);
                 for line in std::mem::take(&mut self.early) {
                     self.add_candidate(line).await;
                 }
@@ -389,7 +404,7 @@ impl Serving<'_> {
                 let usable = candidate::is_usable(candidate.as_str(), self.task.endpoint.has_mdns());
                 if usable && self.candidates < MAX_CANDIDATES {
                     self.candidates += 1;
-                    if self.described {
+                    if self.theirs.is_some() {
                         self.add_candidate(candidate.as_str().to_owned()).await;
                     } else {
                         self.early.push(candidate.as_str().to_owned());
@@ -420,7 +435,8 @@ impl Serving<'_> {
         self.open[usize::from(kind == Kind::Bulk)] = true;
         if self.is_open() {
             self.port.at_full_speed();
-            self.task.tell(Happening::Open).await;
+            let theirs = self.theirs.ok_or(Why::Protocol("no description"))?;
+            self.task.tell(Happening::Open(theirs)).await;
             let _ = self.opened.send(true);
         }
         Ok(())

@@ -43,6 +43,7 @@ pub(crate) struct Viewer {
 
 impl Viewer {
     pub(crate) fn start(origin: &Origin, signal: &str, rendition: &'static str) -> Self {
+        let endpoint = endpoint();
         let join = Join {
             version: rillcast_protocol::VERSION,
             site: Text::new("default").expect("short"),
@@ -51,6 +52,9 @@ impl Viewer {
             role: Role::Viewer,
             token: Blob::default(),
             publisher: None,
+            fingerprint: endpoint.fingerprint(),
+            session: None,
+            ticket: None,
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let tls = rustls::ClientConfig::builder()
@@ -61,7 +65,7 @@ impl Viewer {
         Self {
             engine: Engine::new(Config { role: Role::Viewer, seed: 7, store_budget: 64 << 20 }),
             zero: std::time::Instant::now(),
-            links: Links::new(endpoint(), tell),
+            links: Links::new(endpoint, tell),
             events,
             signaling,
             news,
@@ -164,10 +168,10 @@ impl Viewer {
                     self.input(Input::Signal { to, payload: signal.to_bytes() });
                 }
             }
-            Happening::Open => {
+            Happening::Open(fingerprint) => {
                 if let Some(peer) = self.links.opened(id) {
                     self.open_links += 1;
-                    self.input(Input::LinkOpen { link, peer });
+                    self.input(Input::LinkOpen { link, peer, fingerprint });
                 }
             }
             Happening::Control(bytes) => self.input(Input::Control { link, bytes }),
@@ -191,8 +195,8 @@ impl Viewer {
         let News::Message(message) = news else {
             if let News::Joined(welcome) = news {
                 self.publishers = welcome.publishers.to_vec();
-                self.links.joined(welcome.peer);
-                self.input(Input::Welcome(*welcome));
+                self.links.joined(welcome.peer());
+                self.input(Input::Welcome(welcome));
                 let source = TrackSource {
                     track: track_id(&self.playlist),
                     playlist: Text::new(self.playlist.as_str()).expect("short"),

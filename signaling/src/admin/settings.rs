@@ -96,6 +96,7 @@ fn edit(field: &str, value: Value) -> Result<Edit, String> {
         yields,
         max_links,
         report_secs,
+        ticket_grace_min,
         ice,
         publish,
         seeds

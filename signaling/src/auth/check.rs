@@ -73,7 +73,7 @@ fn covers(claim: &str, content: &str, multi_cdn: bool) -> Result<bool, Denied> {
 #[cfg(test)]
 mod tests {
     use rillcast_protocol::coding::{Blob, Text};
-    use rillcast_protocol::id::{Delivery, PublisherKey};
+    use rillcast_protocol::id::{Delivery, Fingerprint, PublisherKey};
     use rillcast_protocol::signal::Join;
 
     use super::super::Asker;
@@ -109,7 +109,18 @@ mod tests {
         let text = |text| Text::new(text).expect("short");
         let content = Text::new("https://cdn.example/live/a.m3u8?t=1").expect("short");
         let token = Blob::default();
-        Join { version: 1, site: text("demo"), content, delivery: Delivery::Hls, role, token, publisher }
+        Join {
+            version: 1,
+            site: text("demo"),
+            content,
+            delivery: Delivery::Hls,
+            role,
+            token,
+            publisher,
+            fingerprint: Fingerprint([1; 32]),
+            session: None,
+            ticket: None,
+        }
     }
 
     fn viewer(claims: Claims) -> Result<Grant, Denied> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rillcast_protocol::id::{Role, SwarmId};
+use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::{Join, Network, RefusedCode};
 
 use super::{Hub, Refused, lock, unix_ms};
@@ -18,7 +18,7 @@ use crate::policy::verdict::{Bar, judge};
 use crate::policy::{Case, Subject};
 use crate::quota::{Over, Seat};
 use crate::site::{Allowance, Site};
-use crate::swarm::{Joiner, Swarm};
+use crate::swarm::{Joiner, Swarm, Visit};
 
 /// A join that may go on.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Admission {
     pub subject: Subject,
     /// What it is allowed below what the site allows.
     pub allowance: Allowance,
+    /// What its ticket is for.
+    pub visit: Visit,
 }
 
 /// Why a join isn't authorised.
@@ -118,7 +120,21 @@ impl Hub {
             );
         }
         let swarm = content::swarm_id(&self.secret, name, &content, join.delivery);
-        Ok(Admission { site, swarm, content: join.content.as_str().to_owned(), subject, allowance })
+        let visit = self.visit(join, swarm);
+        let content = join.content.as_str().to_owned();
+        Ok(Admission { site, swarm, content, subject, allowance, visit })
+    }
+
+    /// Whoever comes back shows the ticket that it had. A ticket is no secret, but the new one will be for the same certificate, and of use to
+    /// nobody else.
+    fn visit(&self, join: &Join, swarm: SwarmId) -> Visit {
+        let (fingerprint, session) = (join.fingerprint, join.session);
+        let former = join.ticket.as_ref().filter(|ticket| {
+            let body = &ticket.body;
+            let same = (body.swarm, body.role, body.fingerprint, body.session);
+            same == (swarm, join.role, fingerprint, session) && self.authority.has_signed(ticket)
+        });
+        Visit { fingerprint, session, former: former.map(|ticket| ticket.body) }
     }
 
     fn authorise(
@@ -185,8 +201,8 @@ impl Hub {
         lock(&self.geo).clone()
     }
 
-    /// Lets a peer into its swarm.
-    pub fn join(&self, admission: &Admission, joiner: Joiner) -> Result<(), Refused> {
+    /// Lets a peer into its swarm; told back: the name that it has there.
+    pub fn join(&self, admission: &Admission, joiner: Joiner) -> Result<PeerId, Refused> {
         let now = Instant::now();
         let id = admission.swarm;
         let full = |what: &str| {
@@ -207,13 +223,13 @@ impl Hub {
                 // The site may have changed since it was asked, when this swarm wasn't there to be told.
                 let site = lock(&self.sites).find(&admission.site.name);
                 let site = site.unwrap_or_else(|| admission.site.clone());
-                place.insert(Swarm::new(id, site, &admission.content, now))
+                place.insert(Swarm::new(&self.desk(), id, site, &admission.content, now))
             }
         };
         if swarm.len() >= self.limits.members {
             return full("the swarm has as many members as it may");
         }
-        swarm.join(&self.desk(), joiner, unix_ms(), now).inspect_err(|_| {
+        swarm.join(&self.desk(), joiner, now).inspect_err(|_| {
             self.metrics.joins_refused_total.up();
             self.metrics.joins_barred_total.up();
         })

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::audit::Audit;
 use crate::auth::Open;
 use crate::auth::replay::Memory;
+use crate::authority::Authority;
 use crate::geo::Geo;
 use crate::hosted::Host;
 use crate::limits::Limits;
@@ -62,6 +63,8 @@ pub struct Hub {
     pub host: Arc<Host>,
     publisher: Option<Publisher>,
     secret: [u8; 32],
+    /// Signs tickets.
+    pub authority: Authority,
     /// What addresses, tokens and sites have used.
     pub quotas: Quotas,
     open: Open,
@@ -76,13 +79,14 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub without swarms. `secret` keeps swarm ids from being guessed; the same secret gives the same ids again.
+    /// A hub without swarms. The secret keeps swarm ids from being guessed (the same secret gives the same ids again), the
+    /// authority signs tickets.
     /// `open` says who may join sites without keys.
     pub fn new(
         limits: Limits,
         sites: Sites,
         publisher: Option<Publisher>,
-        secret: [u8; 32],
+        (secret, authority): ([u8; 32], Authority),
         open: Open,
         files: Files,
     ) -> Arc<Self> {
@@ -100,6 +104,7 @@ impl Hub {
             metrics,
             publisher,
             secret,
+            authority,
             sites: Mutex::new(sites),
             shards: Default::default(),
         })
@@ -112,13 +117,20 @@ impl Hub {
 
     /// A joined peer's message. Pings are the socket's own business.
     pub fn message(&self, swarm: SwarmId, peer: PeerId, message: ClientMessage) {
-        self.with(swarm, |swarm, desk, now| match message {
+        self.message_at(swarm, peer, message, self.authority.now_ms());
+    }
+
+    /// The same, at this time of the authority's clock.
+    pub fn message_at(&self, swarm: SwarmId, peer: PeerId, message: ClientMessage, server_ms: u64) {
+        let at = Desk { server_ms, ..self.desk() };
+        self.with_desk(swarm, &at, |swarm, desk, now| match message {
             ClientMessage::WantPeers { count } => swarm.want_peers(desk, peer, count, now),
             ClientMessage::Relay { to, payload } => swarm.relay(desk, peer, to, payload),
             ClientMessage::Playing { tracks } => swarm.playing(desk, peer, &tracks, now),
             ClientMessage::Publish { digest } => swarm.publish(desk, peer, digest, now),
             ClientMessage::WantDigests { keys } => swarm.want_digests(desk, peer, &keys),
             ClientMessage::Report { report } => swarm.report(desk, peer, report),
+            ClientMessage::Renew {} => swarm.renew(desk, peer, now),
             ClientMessage::Join { .. } | ClientMessage::Ping { .. } => {}
         });
     }
@@ -173,7 +185,7 @@ impl Hub {
     pub fn tick_at(&self, now: Instant, unix: u64) {
         self.host.tick(now);
         self.quotas.tick(now);
-        let desk = Desk { unix, ..self.desk() };
+        let desk = Desk { unix, server_ms: unix * 1000, ..self.desk() };
         for shard in &self.shards {
             lock(shard).retain(|id, swarm| {
                 swarm.tick(&desk, now);
@@ -243,8 +255,12 @@ impl Hub {
     }
 
     fn with(&self, id: SwarmId, work: impl FnOnce(&mut Swarm, &Desk<'_>, Instant)) {
+        self.with_desk(id, &self.desk(), work);
+    }
+
+    fn with_desk(&self, id: SwarmId, desk: &Desk<'_>, work: impl FnOnce(&mut Swarm, &Desk<'_>, Instant)) {
         if let Some(swarm) = self.shard(id).get_mut(&id) {
-            work(swarm, &self.desk(), Instant::now());
+            work(swarm, desk, Instant::now());
         }
     }
 
@@ -255,7 +271,9 @@ impl Hub {
             publisher: self.publisher.as_ref(),
             host: &self.host,
             revocations: &self.revocations,
+            authority: &self.authority,
             unix: unix_ms() / 1000,
+            server_ms: self.authority.now_ms(),
         }
     }
 

@@ -104,6 +104,8 @@ pub struct SiteFile {
     pub max_links: Option<u8>,
     /// Seconds between two reports of a viewer; 0 is never.
     pub report_secs: Option<u16>,
+    /// Minutes that tickets count on after their time while this server can't be reached.
+    pub ticket_grace_min: Option<u32>,
     /// STUN and TURN servers; where there are none, this server's own STUN.
     pub ice: Option<Vec<Ice>>,
     /// URL prefixes that the built-in publisher may fetch from.

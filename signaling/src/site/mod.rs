@@ -21,6 +21,9 @@ pub mod sites;
 pub use file::{Ice, SettingsError, SettingsFile, SiteFile};
 pub use sites::Sites;
 
+/// Longest grace for tickets: a day.
+const MAX_GRACE_MIN: u32 = 24 * 60;
+
 /// A site with everything decided.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -36,6 +39,7 @@ pub struct Site {
     /// Open links a browser may have.
     pub max_links: u8,
     report_secs: u16,
+    grace_secs: u32,
     ice: Vec<IceServer>,
     /// Where the built-in publisher may fetch.
     pub publish: Arc<AllowList>,
@@ -107,6 +111,10 @@ impl Site {
         if !(1..=64).contains(&max_links) {
             return Err(wrong("max_links", max_links.to_string(), "1 to 64"));
         }
+        let grace_min = first!(ticket_grace_min, built_in.grace_secs / 60);
+        if grace_min > MAX_GRACE_MIN {
+            return Err(wrong("ticket_grace_min", grace_min.to_string(), "0 to 1440"));
+        }
         let ice: Vec<Ice> = first!(ice, Vec::new());
         if ice.len() > 8 {
             return Err(wrong("ice", format!("{} servers", ice.len()), "at most 8 servers"));
@@ -146,6 +154,7 @@ impl Site {
             yields: first!(yields, built_in.yields),
             max_links,
             report_secs: first!(report_secs, built_in.report_secs),
+            grace_secs: grace_min * 60,
             ice,
             publish: Arc::new(
                 AllowList::new(&publish)
@@ -156,6 +165,11 @@ impl Site {
             keys,
             rules: Arc::new(rules),
         })
+    }
+
+    /// How long tickets count on while the server is away, in milliseconds.
+    pub fn grace_ms(&self) -> u64 {
+        u64::from(self.grace_secs) * 1000
     }
 
     /// Whether the kill switch is not thrown.
@@ -194,6 +208,7 @@ impl Site {
             max_links: self.max_links,
             ice: List::clipped(ice),
             report_secs: self.report_secs,
+            grace_secs: self.grace_secs,
         }
     }
 }

@@ -3,19 +3,31 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, TrackId};
+use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, TrackId};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
+use rillcast_protocol::ticket::{SignedTicket, Ticket};
 
 use crate::outbox::Outbox;
 use crate::policy::Subject;
 use crate::rate::Bucket;
 use crate::site::Allowance;
 
+/// What a ticket is for, besides what the server knows itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// Of the certificate that all of its links are made with.
+    pub fingerprint: Fingerprint,
+    /// Its own key.
+    pub session: Option<SessionKey>,
+    /// The ticket that it had before, if it shows one of ours: it keeps its name and its place.
+    pub former: Option<Ticket>,
+}
+
 /// What a connection brings into a swarm.
 #[derive(Debug)]
 pub struct Joiner {
-    /// Chosen by the server.
+    /// Chosen by the server. The swarm gives whoever comes back the one that it had.
     pub id: PeerId,
     /// Viewer or seed.
     pub role: Role,
@@ -27,6 +39,8 @@ pub struct Joiner {
     pub subject: Subject,
     /// What it is allowed below what the site allows.
     pub allowance: Allowance,
+    /// What its ticket is for.
+    pub visit: Visit,
     /// Where its messages go.
     pub outbox: Outbox,
     /// This server's STUN, as seen from the joiner.
@@ -41,6 +55,8 @@ pub(crate) struct Member {
     pub(crate) nonce: u64,
     pub(crate) weight: u16,
     pub(crate) joined: Instant,
+    /// As last given.
+    pub(crate) ticket: SignedTicket,
     /// As last sent.
     pub(crate) settings: Settings,
     /// Place in the swarm's list.

@@ -7,6 +7,7 @@
 //! - `news`: digests, and who publishes them
 //! - `digests`: those kept for newcomers
 //! - `review`: who may stay when something has changed
+//! - `tickets`: what others know that by
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId, TrackId};
 use rillcast_protocol::signal::{Report, ServerMessage, Welcome};
 use rillcast_publisher::Publisher;
 
+use crate::authority::Authority;
 use crate::content;
 use crate::hosted::{self, Host};
 use crate::hub::Refused;
@@ -33,9 +35,10 @@ mod meet;
 pub mod member;
 mod news;
 mod review;
+pub mod tickets;
 
-pub use member::Joiner;
 use member::Member;
+pub use member::{Joiner, Visit};
 
 /// An ordinary viewer's weight in elections.
 const VIEWER_WEIGHT: u16 = 100;
@@ -55,8 +58,12 @@ pub struct Desk<'a> {
     pub host: &'a Host,
     /// What is revoked.
     pub revocations: &'a Store,
+    /// Signs tickets.
+    pub authority: &'a Authority,
     /// Seconds since 1970.
     pub unix: u64,
+    /// Milliseconds since 1970 by the authority's own clock, which tickets run by.
+    pub server_ms: u64,
 }
 
 /// A swarm.
@@ -87,12 +94,14 @@ pub struct Swarm {
     told_publishers: List<PublisherKey, 16>,
     deserted: Option<Instant>,
     random: Choice,
+    revoked: tickets::Revoked,
 }
 
 impl Swarm {
     /// An empty swarm of this content, named as in a join.
-    pub fn new(id: SwarmId, site: Arc<Site>, content: &str, now: Instant) -> Self {
+    pub fn new(desk: &Desk<'_>, id: SwarmId, site: Arc<Site>, content: &str, now: Instant) -> Self {
         Self {
+            revoked: tickets::Revoked::new(desk.revocations.of(&site.name).number(), desk.server_ms),
             id,
             named: content::canonical(content, site.multi_cdn),
             content: content.to_owned(),
@@ -128,23 +137,26 @@ impl Swarm {
         &self.site.name
     }
 
-    /// Lets a peer in, if it may: welcomes it, tells it and a few others of each other.
-    pub fn join(
-        &mut self,
-        desk: &Desk<'_>,
-        joiner: Joiner,
-        server_time_ms: u64,
-        now: Instant,
-    ) -> Result<(), Refused> {
+    /// Lets a peer in, if it may: welcomes it, tells it and a few others of each other. Told back: its name.
+    pub fn join(&mut self, desk: &Desk<'_>, mut joiner: Joiner, now: Instant) -> Result<PeerId, Refused> {
+        let former = self.former(desk, &joiner.visit);
+        if let Some(former) = former {
+            joiner.id = former.peer;
+        }
         let standing = self.judge_newcomer(desk, &joiner).map_err(|bar| bar.refusal(&self.site.name))?;
         let seed = joiner.role == Role::Seed;
         let id = joiner.id;
         let settings = review::settings(&self.site, &joiner, standing);
         let limits = desk.limits;
+        let nonce = former.map_or_else(random::nonce, |former| former.nonce);
+        let weight = if seed { SEED_WEIGHT } else { VIEWER_WEIGHT };
+        let ticket = self.sign_ticket(desk, &joiner, nonce, weight);
+        self.has_returned(id);
         let member = Member {
-            nonce: random::nonce(),
-            weight: if seed { SEED_WEIGHT } else { VIEWER_WEIGHT },
+            nonce,
+            weight,
             joined: now,
+            ticket,
             settings,
             at: self.order.len(),
             introduced: HashMap::new(),
@@ -174,19 +186,17 @@ impl Swarm {
         let member = &self.members[&id];
         let welcome = Welcome {
             version: member.joiner.version,
-            peer: id,
-            swarm: self.id,
-            nonce: member.nonce,
-            weight: member.weight,
-            net: member.joiner.net,
-            server_time_ms,
+            ticket: member.ticket.clone(),
+            authorities: desk.authority.keys(),
+            revocations: self.revocations(),
+            server_time_ms: desk.server_ms,
             settings: member.settings.clone(),
             publishers: self.publishers(desk),
             publisher_base: Text::clipped(base),
         };
         member.joiner.outbox.send(&ServerMessage::Welcome { welcome });
         self.welcome_newcomer(desk, id, now);
-        Ok(())
+        Ok(id)
     }
 
     /// A joining seed's key has to be known before its digests come. The joiner itself learns it from its welcome.
@@ -200,6 +210,7 @@ impl Swarm {
     /// Lets a peer go.
     pub fn leave(&mut self, desk: &Desk<'_>, id: PeerId, now: Instant) {
         let Some(member) = self.members.remove(&id) else { return };
+        self.has_departed(desk, &member.joiner, &member.ticket);
         self.order.swap_remove(member.at);
         if let Some(moved) = self.order.get(member.at).and_then(|id| self.members.get_mut(id)) {
             moved.at = member.at;
@@ -233,6 +244,7 @@ impl Swarm {
     /// What time brings. Called a few times per second.
     pub fn tick(&mut self, desk: &Desk<'_>, now: Instant) {
         self.review_by_the_clock(desk, now);
+        self.outdate(desk);
         self.trickle(desk);
         self.follow(desk, now);
     }

@@ -74,6 +74,8 @@ impl Swarm {
             }
         }
         let count = barred.len();
+        let ids: Vec<_> = barred.iter().map(|(id, _)| *id).collect();
+        self.revoke(&ids);
         for (id, bar) in barred {
             let key = self.members.get(&id).and_then(|member| member.joiner.publisher);
             if let Some(member) = self.members.get(&id) {
@@ -86,6 +88,7 @@ impl Swarm {
                 self.disown(desk, key);
             }
         }
+        self.tell_revoked(desk, count);
         for (id, introduced) in out {
             self.part(id, introduced.into_keys());
         }

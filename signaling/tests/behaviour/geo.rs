@@ -33,7 +33,7 @@ async fn ask(server: &Running, address: &str, claims: Value) -> Result<Network, 
     let join = with_token(join(Role::Viewer), &token(claims));
     client.send(&rillcast_protocol::signal::ClientMessage::Join { join }).await;
     match client.next().await {
-        Some(ServerMessage::Welcome { welcome }) => Ok(welcome.net),
+        Some(ServerMessage::Welcome { welcome }) => Ok(welcome.ticket.body.net),
         Some(ServerMessage::Refused { code, message }) => {
             assert_eq!(code, RefusedCode::Unauthorised);
             Err(message.as_str().to_owned())

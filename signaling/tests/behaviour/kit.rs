@@ -14,13 +14,16 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{Delivery, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::id::{
+    Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+};
 use rillcast_protocol::signal::{
     ClientMessage, Join, PeerDescriptor, RefusedCode, ServerMessage, TrackSource, Welcome,
 };
 use rillcast_publisher::{Config, Publisher, PublishingKey, sign, track_id};
 use rillcast_signaling::auth::mint::Minter;
 use rillcast_signaling::auth::{Asker, Open};
+use rillcast_signaling::authority::Authority;
 use rillcast_signaling::hub::{Admission, Files, Hub, Refused};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
@@ -71,7 +74,16 @@ pub(crate) fn join(role: Role) -> Join {
         role,
         token: Blob::default(),
         publisher: None,
+        fingerprint: random_fingerprint(),
+        session: Some(SessionKey([3; 32])),
+        ticket: None,
     }
+}
+
+fn random_fingerprint() -> Fingerprint {
+    let mut fingerprint = [0; 32];
+    fingerprint[..16].copy_from_slice(&random::peer_id().0);
+    Fingerprint(fingerprint)
 }
 
 /// The same with a token.
@@ -138,11 +150,11 @@ impl Client {
     }
 
     pub(crate) fn id(&self) -> PeerId {
-        self.welcome.as_ref().expect("joined").peer
+        self.welcome.as_ref().expect("joined").peer()
     }
 
     pub(crate) fn swarm(&self) -> SwarmId {
-        self.welcome.as_ref().expect("joined").swarm
+        self.welcome.as_ref().expect("joined").swarm()
     }
 
     pub(crate) async fn send(&mut self, message: &ClientMessage) {
@@ -257,7 +269,8 @@ impl Bench {
         let sites = Sites::new(&file, Vec::new()).expect("sites");
         let (publisher, events) =
             Publisher::new(PublishingKey::from_seed(&[9; 32]), Config::default()).expect("publisher");
-        let hub = Hub::new(limits, sites, Some(publisher), [7; 32], open, Files::default());
+        let keys = ([7; 32], Authority::from_seeds(&[5; 32], &[]));
+        let hub = Hub::new(limits, sites, Some(publisher), keys, open, Files::default());
         Self { hub, _events: events }
     }
 
@@ -278,19 +291,19 @@ impl Bench {
     ) -> Result<Puppet, Refused> {
         let swarm = admission.swarm;
         let (outbox, outgoing) = outbox(10_000, 10_000_000);
-        let id = random::peer_id();
         let joiner = Joiner {
-            id,
+            id: random::peer_id(),
             role: admission.subject.role,
             publisher,
             net: self.hub.locate(swarm, admission.subject.address),
             subject: admission.subject.clone(),
             allowance: admission.allowance,
+            visit: admission.visit,
             outbox,
             stun: None,
             version: 1,
         };
-        self.hub.join(admission, joiner)?;
+        let id = self.hub.join(admission, joiner)?;
         Ok(Puppet { id, swarm, outgoing })
     }
 

@@ -19,5 +19,6 @@ mod quotas;
 mod revocations;
 mod sites;
 mod start;
+mod tickets;
 mod token_command;
 mod tokens;

@@ -21,7 +21,7 @@ async fn two_clients_meet_and_one_of_them_initiates() {
     let (to_first, to_second) = (first.introduced().await, second.introduced().await);
     assert_eq!((to_first[0].id, to_second[0].id), (second.id(), first.id()));
     assert!(to_second[0].initiate && !to_first[0].initiate, "the newcomer opens the link");
-    assert_eq!(to_first[0].nonce, second.welcome.as_ref().expect("joined").nonce);
+    assert_eq!(to_first[0].nonce, second.welcome.as_ref().expect("joined").ticket.body.nonce);
     first.send(&relay(second.id(), "offer")).await;
     let (from, payload) = second
         .until(|m| match m {
@@ -53,7 +53,7 @@ async fn descriptions_say_who_shares_a_network_in_this_swarm_alone() {
     let mut second = Client::viewer(&server).await;
     let elsewhere = Join { content: Text::new("other").expect("short"), ..join(Role::Viewer) };
     let there = Client::join(&server, elsewhere).await;
-    let net = |c: &Client| c.welcome.as_ref().expect("joined").net;
+    let net = |c: &Client| c.welcome.as_ref().expect("joined").ticket.body.net;
     assert_eq!(net(&first), net(&second), "all connect from this host");
     assert_ne!(net(&first).site, 0);
     assert_eq!((net(&first).asn, net(&first).country), (0, 0));

@@ -111,7 +111,7 @@ async fn where_viewers_are_follows_from_their_own_addresses() {
     let mut sites = Vec::new();
     for address in ["203.0.113.7", "203.0.113.7", "203.0.113.8"] {
         let client = ask(&server, &[address], "").await.expect("joins");
-        sites.push(client.welcome.as_ref().expect("joined").net.site);
+        sites.push(client.welcome.as_ref().expect("joined").ticket.body.net.site);
     }
     assert_eq!(sites[0], sites[1]);
     assert_ne!(sites[0], sites[2]);

@@ -112,6 +112,7 @@ impl World {
             Output::Control { link, bytes } => self.send_control(n, link, bytes),
             Output::Signal { to, payload } => self.relay(n, to, payload),
             Output::Signaled { from, payload } => self.signaled(n, number_of(from) as u32, &payload),
+            Output::Renew => self.renew(n),
             Output::WantPeers { count } => self.want_peers(n, count),
             Output::WantDigests { keys } => keys.into_iter().for_each(|key| self.want_digest(n, key)),
             Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),

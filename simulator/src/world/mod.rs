@@ -7,6 +7,7 @@
 //! - `shared`, `flow`: an uplink that a TCP upload shares
 //! - `source`, `sharing`: the origin, how it divides its capacity, and the publisher's copies
 //! - `server`, `seeds`: joining, introductions, digests; nodes that publish themselves
+//! - `tickets`: who may take part
 //! - `watching`: what players do
 //! - `ledger`, `stock`: what it all comes to, and the same as plain facts for the report
 
@@ -45,6 +46,7 @@ mod shared;
 mod sharing;
 mod source;
 mod stock;
+mod tickets;
 mod watching;
 mod wires;
 

@@ -6,10 +6,10 @@ use rillcast_core::protocol::id::{Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
-use rillcast_core::time::Duration;
+use rillcast_core::time::{Duration, Instant, millis};
 
 use super::{Event, World};
-use crate::media::{Media, PUBLISHER, SWARM, peer_id};
+use crate::media::{AUTHORITY, Media, PUBLISHER, peer_id};
 
 /// From a message to the server to what follows from it.
 pub(super) const SERVER: Duration = Duration::from_millis(60);
@@ -52,25 +52,23 @@ impl World {
         let yields = self.nodes[n as usize].shared.as_ref().is_some_and(|shared| shared.yields);
         let welcome = Welcome {
             version: 1,
-            peer: peer_id(n as usize),
-            swarm: SWARM,
-            nonce: nonce(n),
-            weight: self.weight(n),
-            net: self.network(n),
-            server_time_ms: 0,
+            ticket: self.ticket(n),
+            authorities: List::clipped([AUTHORITY]),
+            revocations: None,
+            server_time_ms: millis(self.now.since(Instant::ZERO)),
             settings: Settings { yields, ..self.settings.clone() },
             publishers: List::clipped([PUBLISHER]),
             publisher_base: Text::clipped(""),
         };
         self.node(n).welcomed = true;
-        self.give(JOINING, n, Input::Welcome(welcome));
+        self.give(JOINING, n, Input::Welcome(welcome.into()));
         self.introduce(n, INTRODUCE);
         for track in self.node(n).plays.clone() {
             self.send_newest(n, track);
         }
     }
 
-    fn weight(&self, n: u32) -> u16 {
+    pub(super) fn weight(&self, n: u32) -> u16 {
         if self.is_viewer(n) { VIEWER_WEIGHT } else { SEED_WEIGHT }
     }
 
@@ -279,7 +277,9 @@ impl World {
     /// Signaling goes away, or is back: all come again, one after the other. A viewer keeps its name: the server has kept its memory.
     pub(super) fn outage(&mut self, begins: bool) {
         self.outage = begins;
-        if !begins {
+        if begins {
+            self.all_lose_server(|_, _| true);
+        } else {
             self.all_return(|_, _| true);
         }
     }
@@ -295,10 +295,19 @@ impl World {
                 .filter(|(n, wire)| self.is_cut(*n, wire.other))
                 .collect();
             cut.into_iter().for_each(|(n, wire)| self.cut(n, wire));
+            self.all_lose_server(Self::is_cut_off);
         } else {
             let away: Vec<bool> = (0..self.nodes.len() as u32).map(|n| self.is_cut_off(n)).collect();
             self.partition = false;
             self.all_return(|_, n| away[n as usize]);
+        }
+    }
+
+    fn all_lose_server(&mut self, whom: impl Fn(&Self, u32) -> bool) {
+        for n in self.present.clone() {
+            if whom(self, n) {
+                self.input(n, Input::ServerLost);
+            }
         }
     }
 
@@ -325,13 +334,13 @@ impl World {
     }
 
     /// Where somebody is, as the server sees it.
-    fn network(&self, n: u32) -> Network {
+    pub(super) fn network(&self, n: u32) -> Network {
         let node = &self.nodes[n as usize];
         let asn = if self.scenario.isps.is_some() { u32::from(node.isp) + 1 } else { 0 };
         Network { asn, country: 0, site: node.site.map_or(0, |site| u32::from(site) + 1) }
     }
 }
 
-fn nonce(n: u32) -> u64 {
+pub(super) fn nonce(n: u32) -> u64 {
     mix(u64::from(n) + 1000)
 }

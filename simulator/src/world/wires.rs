@@ -18,6 +18,7 @@ use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 
 use super::node::{Conduct, Wire};
+use super::tickets::certificate;
 use super::{Event, World};
 use crate::draw::Draw;
 use crate::media::{Lump, number_of, peer_id};
@@ -197,8 +198,10 @@ impl World {
             let wire = Wire { id, other, theirs, delay, buffered: 0, told: 0, paced: never, ordered: never };
             self.node(n).links.insert(wire);
         }
-        self.input(a, Input::LinkOpen { link: at_a, peer: peer_id(b as usize) });
-        self.input(b, Input::LinkOpen { link: at_b, peer: peer_id(a as usize) });
+        for (n, link, other) in [(a, at_a, b), (b, at_b, a)] {
+            let peer = peer_id(other as usize);
+            self.input(n, Input::LinkOpen { link, peer, fingerprint: certificate(peer) });
+        }
         self.note_link(a, b, at_a);
         self.note_link(b, a, at_b);
     }

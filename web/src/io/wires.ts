@@ -45,6 +45,8 @@ function iceServers(texts: readonly string[]): RTCIceServer[] {
 
 export class Wires {
   readonly #wires = new Map<number, Wire>();
+  /** What all connections are made with. */
+  certificates: RTCCertificate[] = [];
 
   constructor(readonly events: () => WireEvents) {}
 
@@ -127,7 +129,7 @@ export class Wires {
   }
 
   #make(link: number, iceServers: RTCIceServer[]): Wire {
-    const connection = new RTCPeerConnection({ iceServers });
+    const connection = new RTCPeerConnection({ iceServers, certificates: this.certificates });
     const control = channel(connection, "control", CONTROL, true);
     const bulk = channel(connection, "bulk", BULK, false);
     bulk.bufferedAmountLowThreshold = LOW_WATER;

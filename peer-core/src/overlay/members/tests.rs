@@ -1,5 +1,6 @@
-use rillcast_protocol::id::Role;
+use rillcast_protocol::id::{AuthorityKey, Fingerprint, Role, SwarmId};
 use rillcast_protocol::signal::Network;
+use rillcast_protocol::ticket::{Signed, Ticket};
 
 use super::*;
 
@@ -14,6 +15,25 @@ fn peer(n: u16) -> PeerDescriptor {
         net: Network::default(),
         initiate: false,
     }
+}
+
+fn ticket(peer: PeerId) -> SignedTicket {
+    let body = Ticket {
+        swarm: SwarmId([9; 16]),
+        peer,
+        role: Role::Viewer,
+        fingerprint: Fingerprint([1; 32]),
+        session: None,
+        nonce: 0,
+        weight: 100,
+        net: Network::default(),
+        expires_ms: 1,
+    };
+    Signed { body, authority: AuthorityKey([8; 32]), signature: [1; 64] }
+}
+
+fn open(members: &mut Members, link: u32, peer: PeerId, now: Instant) -> bool {
+    members.opened(LinkId(link), peer, &ticket(peer), now).is_some()
 }
 
 fn after(ms: u64) -> Instant {
@@ -63,7 +83,7 @@ fn few_are_dialed_at_once_and_a_slow_one_holds_nobody_up() {
     assert_eq!(connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), Instant::ZERO)), DIALS);
     assert!(members.expects_company());
     assert_eq!(connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), after(1))), 0);
-    members.opened(LinkId(1), peers[0].id, after(200));
+    assert!(open(&mut members, 1, peers[0].id, after(200)));
     assert_eq!(
         connects(&members.maintain(&Place::default(), 16, &mut Rng::new(1), after(200))),
         1,
@@ -136,7 +156,7 @@ fn an_attempt_that_ends_leaves_the_open_link() {
 fn a_link_that_falls_silent_is_closed() {
     let mut members = Members::default();
     members.introduce(&[peer(1)], Instant::ZERO);
-    members.opened(LinkId(1), peer(1).id, Instant::ZERO);
+    assert!(open(&mut members, 1, peer(1).id, Instant::ZERO));
     let at_limit = Instant::ZERO + SILENCE;
     assert!(
         !members
@@ -152,7 +172,7 @@ fn a_link_that_falls_silent_is_closed() {
 #[test]
 fn a_link_with_somebody_nobody_introduced_is_refused() {
     let mut members = Members::default();
-    assert!(members.opened(LinkId(1), peer(1).id, Instant::ZERO).is_none());
+    assert!(!open(&mut members, 1, peer(1).id, Instant::ZERO));
     assert_eq!(members.links().count(), 0);
 }
 
@@ -197,7 +217,7 @@ fn the_banned_are_bounded_and_the_last_to_be_remembered() {
 fn the_kill_switch_leaves_nobody() {
     let mut members = Members::default();
     members.introduce(&[peer(1), peer(2), peer(3)], Instant::ZERO);
-    members.opened(LinkId(1), peer(1).id, Instant::ZERO);
+    assert!(open(&mut members, 1, peer(1).id, Instant::ZERO));
     members.maintain(&Place::default(), 2, &mut Rng::new(1), Instant::ZERO);
     assert_eq!(members.clear(), [peer(1).id, peer(2).id], "links and attempts are to be closed");
     assert_eq!((members.links().count(), members.known.len()), (0, 0));
@@ -206,7 +226,7 @@ fn the_kill_switch_leaves_nobody() {
 fn link_all(members: &mut Members, peers: &[PeerDescriptor]) {
     members.introduce(peers, Instant::ZERO);
     for (n, peer) in peers.iter().enumerate() {
-        members.opened(LinkId(n as u32), peer.id, Instant::ZERO);
+        assert!(open(members, n as u32, peer.id, Instant::ZERO));
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`player`]: players that behave like hls.js
 //! - [`figures`]: what a run has come to
 //! - [`tape`]: a run recorded, to be played again to fresh engines
+//! - [`tickets`]: the authority
 //! - [`solo`]: one engine, driven by hand
 
 pub mod figures;
@@ -17,6 +18,7 @@ pub mod player;
 pub mod solo;
 pub mod source;
 pub mod tape;
+pub mod tickets;
 pub mod wires;
 
 pub use media::{AUDIO, Buf, HIGH, MAIN, Rendition, body, digest, entry, key, key_of, peer_id, video};

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
 use rillcast_core::overlay::census::Slots;
-use rillcast_core::protocol::coding::{List, Text};
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
-use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
+use rillcast_core::protocol::signal::{Network, PeerDescriptor};
+use rillcast_core::protocol::ticket::{SignedTicket, Ticket};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 use rillcast_core::wire::Message;
 
 use super::figures::Figures;
-use super::media::{Buf, MAIN, PUBLISHER, Rendition, SEGMENT, SWARM, body, digest, holds, peer_id, video};
+use super::media::{Buf, MAIN, PUBLISHER, Rendition, SEGMENT, body, digest, holds, peer_id, video};
 use super::player::Player;
 use super::source::{Answers, Asked, Fetching};
 use super::tape::{Answer, Tape};
+use super::tickets::{server_time, signed, ticket, welcome};
 use super::wires::Packet;
 
 /// The stream has run for a minute when the first viewer comes.
@@ -281,6 +282,12 @@ impl Net {
             Output::Bulk { link, frame } => self.send(n, link, Packet::Bulk(frame)),
             Output::WantDigests { keys } => keys.into_iter().for_each(|key| self.want_digest(n, key)),
             Output::WantPeers { .. } => self.introduce_others(n),
+            Output::Renew if self.signaling => {
+                let soon = self.now + Duration::from_millis(30);
+                self.schedule(soon, Event::Input(n, Input::ServerTime(server_time(soon))));
+                self.schedule(soon, Event::Input(n, Input::Ticket(self.ticket(n).into())));
+            }
+            Output::Renew => {}
             Output::Playing { .. } | Output::Progress { .. } => {}
             Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
             Output::CancelFetch { fetch } => {
@@ -302,19 +309,7 @@ impl Net {
         self.nodes[n].alive = true;
         let soon = self.now + Duration::from_millis(100);
         if self.signaling {
-            let welcome = Welcome {
-                version: 1,
-                peer: peer_id(n),
-                swarm: SWARM,
-                nonce: nonce(n),
-                weight: 100,
-                net: self.setup.net,
-                server_time_ms: 0,
-                settings: self.setup.settings.clone(),
-                publishers: List::clipped(self.setup.publisher.then_some(PUBLISHER)),
-                publisher_base: Text::clipped(""),
-            };
-            self.schedule(soon, Event::Input(n, Input::Welcome(welcome)));
+            self.let_in(n, soon);
         }
         let conditions = Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 };
         self.input(n, Input::Conditions(conditions));
@@ -332,6 +327,32 @@ impl Net {
                     }
                 }
             }
+        }
+    }
+
+    fn let_in(&mut self, n: usize, soon: Instant) {
+        let publisher = self.setup.publisher.then_some(PUBLISHER);
+        let welcome = welcome(self.ticket(n), self.setup.settings.clone(), publisher, soon);
+        self.schedule(soon, Event::Input(n, Input::Welcome(welcome.into())));
+    }
+
+    /// A ticket for a node, given now.
+    pub fn ticket(&self, n: usize) -> SignedTicket {
+        let body = ticket(n, self.nodes[n].role, self.now).body;
+        signed(Ticket { nonce: nonce(n), net: self.setup.net, ..body })
+    }
+
+    /// The server is gone, and everybody notices.
+    pub fn lose_server(&mut self) {
+        self.signaling = false;
+        (0..self.nodes.len()).for_each(|n| self.input(n, Input::ServerLost));
+    }
+
+    /// The server is back, and lets everybody in again.
+    pub fn restore_server(&mut self) {
+        self.signaling = true;
+        for n in (0..self.nodes.len()).filter(|n| self.nodes[*n].alive).collect::<Vec<_>>() {
+            self.let_in(n, self.now + Duration::from_millis(500 * n as u64));
         }
     }
 
@@ -401,6 +422,13 @@ impl Net {
     /// A node is gone without a word: a crash, a closed laptop.
     pub fn vanish(&mut self, n: usize) {
         self.nodes[n].alive = false;
+    }
+
+    /// The link between two breaks.
+    pub fn unlink_pair(&mut self, n: usize, m: usize) {
+        let link = self.nodes[n].links.iter().find(|(_, (other, _))| *other == m).map(|(link, _)| *link);
+        self.unlink(n, peer_id(m));
+        self.input(n, Input::LinkClosed { peer: peer_id(m), link });
     }
 
     /// A node says goodbye: its links are closed and signaling tells everybody.

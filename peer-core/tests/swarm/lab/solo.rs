@@ -5,17 +5,19 @@ use rillcast_core::engine::{
     Playhead, Via,
 };
 use rillcast_core::media::Bits;
-use rillcast_core::protocol::coding::{List, Text, Wire};
+use rillcast_core::protocol::coding::{List, Wire};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey, TrackId};
 use rillcast_core::protocol::settings::Settings;
-use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
+use rillcast_core::protocol::signal::{Network, PeerDescriptor};
+use rillcast_core::protocol::ticket::SignedTicket;
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{BlockName, HaveMap, No, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
-use super::media::{Buf, MAIN, PUBLISHER, Rendition, SWARM, body, digest, entry, holds, key, peer_id, video};
+use super::media::{Buf, MAIN, PUBLISHER, Rendition, body, digest, entry, holds, key, peer_id, video};
+use super::tickets::{certificate, hello, server_time, ticket, welcome};
 
 const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
 
@@ -36,6 +38,8 @@ pub struct Solo {
     /// Verdicts are given at once; otherwise they wait in `checks`.
     pub verifies: bool,
     pub checks: Vec<Input<Buf>>,
+    /// What has to be told before anything else happens.
+    next: Vec<Input<Buf>>,
     /// Neighbours answer pings at once; otherwise they fall silent.
     pub answers_pings: bool,
     pongs: Vec<Input<Buf>>,
@@ -54,8 +58,13 @@ pub struct Solo {
     pub signals: Vec<(PeerId, Vec<u8>)>,
     /// Signals that neighbours have brought.
     pub signaled: Vec<(PeerId, Vec<u8>)>,
+    /// The server answers when the engine asks it to renew its ticket.
+    pub server: bool,
+    /// How often it asked.
+    pub renewals: usize,
+    /// Who is at the other end of each link.
+    strangers: Vec<(usize, Role)>,
     greeted: Vec<LinkId>,
-    next_link: u32,
 }
 
 impl Solo {
@@ -64,13 +73,26 @@ impl Solo {
         Self::with(Role::Viewer, 64 << 20, Settings::default())
     }
 
+    /// A viewer that the server hasn't let in.
+    pub fn outsider() -> Self {
+        Self::unwelcome(Role::Viewer, 64 << 20)
+    }
+
     pub fn with(role: Role, store_budget: u64, settings: Settings) -> Self {
+        let mut solo = Self::unwelcome(role, store_budget);
+        let own = ticket(0, role, solo.now);
+        solo.tell(Input::Welcome(welcome(own, settings, Some(PUBLISHER), solo.now).into()));
+        solo
+    }
+
+    fn unwelcome(role: Role, store_budget: u64) -> Self {
         let mut solo = Self {
             engine: Engine::new(Config { role, seed: 5, store_budget }),
             now: Instant::ZERO + Duration::from_secs(100),
             rendition: video(MAIN, 800_000),
             verifies: true,
             checks: Vec::new(),
+            next: Vec::new(),
             answers_pings: true,
             pongs: Vec::new(),
             said: Vec::new(),
@@ -85,26 +107,16 @@ impl Solo {
             playing: Vec::new(),
             signals: Vec::new(),
             signaled: Vec::new(),
+            server: true,
+            renewals: 0,
+            strangers: Vec::new(),
             greeted: Vec::new(),
-            next_link: 0,
         };
         solo.tell(Input::Conditions(Conditions {
             may_upload: true,
             may_download: true,
             hidden: false,
             upload_cap: 0,
-        }));
-        solo.tell(Input::Welcome(Welcome {
-            version: 1,
-            peer: peer_id(0),
-            swarm: SWARM,
-            nonce: 1,
-            weight: 100,
-            net: Network::default(),
-            server_time_ms: 0,
-            settings,
-            publishers: List::clipped([PUBLISHER]),
-            publisher_base: Text::clipped(""),
         }));
         solo
     }
@@ -114,6 +126,10 @@ impl Solo {
         self.engine.handle(self.now, input);
         while let Some(output) = self.engine.poll_output() {
             self.take(output);
+        }
+        while !self.next.is_empty() {
+            let input = self.next.remove(0);
+            self.tell(input);
         }
         while !self.pongs.is_empty() {
             let pong = self.pongs.remove(0);
@@ -156,6 +172,14 @@ impl Solo {
             Output::Playing { tracks } => self.playing = tracks,
             Output::Signal { to, payload } => self.signals.push((to, payload)),
             Output::Signaled { from, payload } => self.signaled.push((from, payload)),
+            Output::Renew => {
+                self.renewals += 1;
+                if self.server {
+                    let own = self.own_ticket();
+                    self.next.push(Input::ServerTime(server_time(self.now)));
+                    self.next.push(Input::Ticket(own.into()));
+                }
+            }
             Output::WantPeers { .. } | Output::Progress { .. } | Output::WantDigests { .. } => {}
         }
     }
@@ -185,17 +209,35 @@ impl Solo {
     /// An open link that hasn't said hello.
     pub fn stranger(&mut self, n: usize, role: Role) -> LinkId {
         self.introduce(n, role);
-        self.next_link += 1;
-        let link = LinkId(self.next_link);
-        self.tell(Input::LinkOpen { link, peer: peer_id(n) });
+        self.strangers.push((n, role));
+        let link = LinkId(self.strangers.len() as u32);
+        self.tell(Input::LinkOpen { link, peer: peer_id(n), fingerprint: certificate(n) });
         link
+    }
+
+    /// Whoever is at a link's other end answers pings from now on.
+    pub fn answers(&mut self, link: LinkId) {
+        self.greeted.push(link);
+    }
+
+    /// A ticket of our own, given now.
+    pub fn own_ticket(&self) -> SignedTicket {
+        ticket(0, Role::Viewer, self.now)
+    }
+
+    /// Whoever is at a link's other end shows its ticket.
+    pub fn greet(&mut self, link: LinkId) {
+        if let Some((n, role)) = self.strangers.get(link.0 as usize - 1) {
+            self.hear(link, hello(ticket(*n, *role, self.now)));
+        }
     }
 
     /// A neighbour that plays the same and is one segment further.
     pub fn neighbour(&mut self, n: usize) -> LinkId {
         let link = self.stranger(n, Role::Viewer);
-        self.greeted.push(link);
-        self.hear(link, Message::Hello { version: 1, session: 7000 + n as u64 });
+        self.greet(link);
+        // What was asked of a stranger it doesn't answer.
+        self.answers(link);
         self.hear(link, profile([Playing { track: MAIN, next: 21 }]));
         link
     }

@@ -7,6 +7,7 @@ use rillcast_core::time::Duration;
 
 use super::media::{Buf, number_of, peer_id};
 use super::net::{Event, Net};
+use super::tickets::certificate;
 
 /// Of a link, once offer and answer have been exchanged.
 const HANDSHAKE: Duration = Duration::from_millis(450);
@@ -78,8 +79,9 @@ impl Net {
         self.next_link += 2;
         self.nodes[a].links.insert(at_a, (b, at_b));
         self.nodes[b].links.insert(at_b, (a, at_a));
-        self.input(a, Input::LinkOpen { link: at_a, peer: peer_id(b) });
-        self.input(b, Input::LinkOpen { link: at_b, peer: peer_id(a) });
+        let certificates = (certificate(a), certificate(b));
+        self.input(a, Input::LinkOpen { link: at_a, peer: peer_id(b), fingerprint: certificates.1 });
+        self.input(b, Input::LinkOpen { link: at_b, peer: peer_id(a), fingerprint: certificates.0 });
     }
 
     pub(super) fn give_up_attempt(&mut self, n: usize, peer: PeerId) {

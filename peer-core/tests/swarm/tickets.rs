@@ -1,0 +1,649 @@
+//! Nobody becomes a neighbour without a ticket, or stays one without (R8, R35, R41, H1).
+
+use rillcast_core::engine::{Event, Input, LinkId};
+use rillcast_core::protocol::coding::{Blob, List, Wire};
+use rillcast_core::protocol::id::{AuthorityKey, Role, SwarmId};
+use rillcast_core::protocol::settings::Settings;
+use rillcast_core::protocol::ticket::{SignedTicket, Ticket};
+use rillcast_core::time::{Duration, Instant};
+use rillcast_core::trust::Refusal;
+use rillcast_core::trust::gate::{MAX_SAID, PATIENCE};
+use rillcast_core::trust::tickets::{LEEWAY, RETURN};
+use rillcast_core::wire::Message;
+use rillcast_core::wire::message::{Acquaintance, Playing};
+
+use crate::hostile::refused;
+use crate::lab::solo::{described, profile};
+use crate::lab::tickets::{LIFE, certificate, hello, revocations, server_time, signed, ticket, welcome};
+use crate::lab::{MAIN, Net, Setup, Solo, peer_id};
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn links(solo: &Solo) -> usize {
+    solo.engine.stats().links.len()
+}
+
+fn changed(now: Instant, change: impl FnOnce(&mut Ticket)) -> SignedTicket {
+    let mut ticket = ticket(1, Role::Viewer, now);
+    change(&mut ticket.body);
+    ticket
+}
+
+/// A viewer with a link to node 1, which has shown this ticket.
+fn shown(ticket: impl FnOnce(Instant) -> SignedTicket) -> Solo {
+    let mut solo = Solo::viewer();
+    let link = solo.stranger(1, Role::Viewer);
+    solo.hear(link, hello(ticket(solo.now)));
+    solo
+}
+
+/// Time passes, and the neighbours stay alive.
+fn wait(solo: &mut Solo, time: Duration) {
+    let end = solo.now + time;
+    while solo.now < end {
+        solo.wait(secs(5).min(end.since(solo.now)));
+    }
+}
+
+// R41 H1: a ticket is no secret, so others may show it; but they haven't got the certificate.
+#[test]
+fn whoever_shows_a_ticket_that_is_not_its_own_or_does_not_count_is_refused() {
+    let cases: [(&str, fn(Instant) -> SignedTicket, Option<Refusal>); 9] = [
+        ("a good one", |now| changed(now, |_| ()), None),
+        (
+            "stolen, over an own certificate",
+            |now| changed(now, |t| t.fingerprint = certificate(2)),
+            Some(Refusal::Certificate),
+        ),
+        ("another peer's", |now| changed(now, |t| t.peer = peer_id(2)), Some(Refusal::Peer)),
+        ("of another swarm", |now| changed(now, |t| t.swarm = SwarmId([1; 16])), Some(Refusal::Swarm)),
+        (
+            "forged",
+            |now| SignedTicket { signature: [2; 64], ..ticket(1, Role::Viewer, now) },
+            Some(Refusal::Signature),
+        ),
+        (
+            "by somebody else",
+            |now| SignedTicket { authority: AuthorityKey([9; 32]), ..ticket(1, Role::Viewer, now) },
+            Some(Refusal::Authority),
+        ),
+        ("in its last moment", |now| changed(now, |t| t.expires_ms = server_time(now)), None),
+        (
+            "over by a millisecond",
+            |now| changed(now, |t| t.expires_ms = server_time(now) - 1),
+            Some(Refusal::Expired),
+        ),
+        ("from the beginning of time", |now| changed(now, |t| t.expires_ms = 0), Some(Refusal::Revoked)),
+    ];
+    for (what, ticket, why) in cases {
+        let solo = shown(ticket);
+        assert_eq!(refused(&solo, 1), why, "{what}");
+        assert_eq!(links(&solo), usize::from(why.is_none()), "{what}");
+        assert_eq!(solo.engine.stats().refused_links, u64::from(why.is_some()), "{what}");
+        assert!(!solo.events.iter().any(|e| matches!(e, Event::Liar { .. })), "nobody is blamed: {what}");
+    }
+}
+
+// R41: fail closed.
+#[test]
+fn without_a_ticket_of_our_own_no_link_is_made() {
+    let mut solo = Solo::outsider();
+    let link = solo.stranger(1, Role::Viewer);
+    assert!(solo.is_closed(1) && solo.said.is_empty());
+    solo.greet(link);
+    assert_eq!(links(&solo), 0);
+}
+
+// Somebody else may have answered in its name, so the name is no worse for it.
+#[test]
+fn a_peer_in_whose_name_a_false_ticket_was_shown_is_linked_with_later() {
+    let mut solo = shown(|now| changed(now, |t| t.peer = peer_id(2)));
+    assert!(solo.is_closed(1));
+    solo.connects.clear();
+    solo.introduce(1, Role::Viewer);
+    solo.wait(secs(5));
+    assert_eq!(solo.connects, [peer_id(1)]);
+    solo.neighbour(1);
+    assert_eq!(links(&solo), 1);
+}
+
+// R41: until the verdict is here nothing is told, and nothing that was said is looked at.
+#[test]
+fn nothing_is_told_or_heard_before_the_ticket_is_verified() {
+    let mut solo = Solo::viewer();
+    solo.plays(17, 12, 20, true);
+    solo.demand(20);
+    solo.describe(20);
+    solo.verifies = false;
+    let link = solo.stranger(1, Role::Viewer);
+    let told = solo.take_said(link);
+    assert!(matches!(told[..], [Message::Hello { .. }]), "{told:?}");
+    solo.greet(link);
+    solo.hear(link, profile([Playing { track: MAIN, next: 21 }]));
+    solo.hear(link, Message::Ping { stamp: 7 });
+    solo.wait(secs(1));
+    assert!(solo.take_said(link).is_empty());
+    assert_eq!(links(&solo), 0);
+    let verdict = solo.checks.remove(0);
+    solo.tell(verdict);
+    let told = solo.take_said(link);
+    assert!(matches!(told[0], Message::Profile { .. }), "{told:?}");
+    assert!(told.contains(&Message::Pong { stamp: 7 }), "what it said meanwhile is answered: {told:?}");
+    assert_eq!(solo.engine.stats().links[0].playing, Some((MAIN.0, 21)));
+}
+
+// H8: at, under and over the limit.
+#[test]
+fn who_says_too_much_before_its_ticket_is_verified_is_refused() {
+    for (messages, refusal) in [(MAX_SAID - 1, None), (MAX_SAID, None), (MAX_SAID + 1, Some(Refusal::Flood))]
+    {
+        let mut solo = Solo::viewer();
+        solo.verifies = false;
+        let link = solo.stranger(1, Role::Viewer);
+        solo.greet(link);
+        (0..messages).for_each(|_| solo.hear(link, Message::Ping { stamp: 7 }));
+        assert_eq!(refused(&solo, 1), refusal, "{messages}");
+        solo.checks.drain(..).collect::<Vec<_>>().into_iter().for_each(|verdict| solo.tell(verdict));
+        assert_eq!(links(&solo), usize::from(refusal.is_none()), "{messages}");
+    }
+}
+
+#[test]
+fn media_before_the_ticket_is_verified_drop_the_link() {
+    let mut solo = Solo::viewer();
+    let link = solo.stranger(1, Role::Viewer);
+    solo.piece(link, rillcast_core::wire::TransferId(1), 0, &[1; 100]);
+    assert_eq!(refused(&solo, 1), Some(Refusal::NoTicket));
+    assert_eq!(solo.engine.stats().wasted_bytes, 0);
+}
+
+#[test]
+fn who_shows_no_ticket_in_time_is_refused() {
+    for shows in [false, true] {
+        let mut solo = Solo::viewer();
+        // A browser without Ed25519 that can't load our own: nobody is let in.
+        solo.verifies = false;
+        let link = solo.stranger(1, Role::Viewer);
+        if shows {
+            solo.greet(link);
+        }
+        solo.wait(PATIENCE);
+        assert_eq!(refused(&solo, 1), None);
+        solo.wait(secs(1));
+        assert_eq!(refused(&solo, 1), Some(Refusal::Late));
+        solo.checks.drain(..).collect::<Vec<_>>().into_iter().for_each(|verdict| solo.tell(verdict));
+        assert_eq!(links(&solo), 0, "a verdict that comes later lets nobody in");
+    }
+}
+
+// H11: what a neighbour tells of somebody is a hint for whom to call, and no more.
+#[test]
+fn what_somebody_is_stands_in_its_ticket_and_not_in_what_others_say() {
+    let mut solo = Solo::viewer();
+    let one = solo.neighbour(1);
+    let mut peer = described(7, Role::Seed);
+    (peer.nonce, peer.weight, peer.net.site) = (1, u16::MAX, 9);
+    let from = Acquaintance { peer, playing: Some(Playing { track: MAIN, next: 9 }) };
+    solo.hear(one, Message::Relayed { from, payload: Blob::new(*b"offer").expect("short") });
+    assert_eq!(solo.signaled.len(), 1, "it is let call");
+    let link = LinkId(77);
+    solo.tell(Input::LinkOpen { link, peer: peer_id(7), fingerprint: certificate(7) });
+    solo.hear(link, hello(ticket(7, Role::Viewer, solo.now)));
+    let stats = solo.engine.stats();
+    let role = stats.links.iter().find(|l| l.peer == peer_id(7)).map(|l| l.role);
+    assert_eq!(role, Some(Role::Viewer), "a viewer stays one, whoever calls it a seed");
+    solo.hear(link, profile([Playing { track: MAIN, next: 9 }]));
+    let newcomer = solo.neighbour(2);
+    let told = solo.take_said(newcomer).into_iter().find_map(|m| match m {
+        Message::Shuffle { peers } => peers.iter().find(|a| a.peer.id == peer_id(7)).map(|a| a.peer),
+        _ => None,
+    });
+    let told = told.expect("described to others");
+    assert_eq!((told.role, told.weight, told.net.site), (Role::Viewer, 100, 0), "as its ticket says");
+}
+
+#[test]
+fn our_ticket_is_renewed_at_half_life_and_shown_to_neighbours() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    wait(&mut solo, LIFE / 2 - secs(2));
+    solo.take_said(link);
+    assert_eq!(solo.renewals, 0);
+    wait(&mut solo, secs(4));
+    assert_eq!(solo.renewals, 1);
+    let told = solo.take_said(link);
+    let shown = told.iter().find_map(|m| match m {
+        Message::Hello { ticket, .. } => Some(ticket.body.expires_ms),
+        _ => None,
+    });
+    let left = shown.expect("told of") - server_time(solo.now);
+    assert!(left > LIFE.as_millis() as u64 - 5000, "{left}");
+    wait(&mut solo, LIFE / 4);
+    assert_eq!(solo.renewals, 1, "until half of the new one's time is over");
+}
+
+#[test]
+fn a_renewal_that_is_not_answered_is_asked_for_again_and_not_while_the_server_is_away() {
+    let mut solo = Solo::viewer();
+    solo.server = false;
+    wait(&mut solo, LIFE / 2 + secs(62));
+    assert_eq!(solo.renewals, 3, "every half a minute");
+    solo.tell(Input::ServerLost);
+    wait(&mut solo, secs(120));
+    assert_eq!(solo.renewals, 3);
+    solo.server = true;
+    let back = welcome(solo.own_ticket(), Settings::default(), None, solo.now);
+    solo.tell(Input::Welcome(back.into()));
+    wait(&mut solo, secs(120));
+    assert_eq!(solo.renewals, 3, "a new one came with the welcome");
+}
+
+/// Shows node 1's ticket, given so long after now.
+fn renew(solo: &mut Solo, link: LinkId) {
+    let ticket = ticket(1, Role::Viewer, solo.now);
+    solo.hear(link, hello(ticket));
+}
+
+// R36 R41: whoever isn't let in any more isn't let stay either.
+#[test]
+fn a_neighbour_that_shows_no_new_ticket_is_left_when_its_time_is_over() {
+    for stays in [false, true] {
+        let mut solo = Solo::viewer();
+        let link = solo.neighbour(1);
+        wait(&mut solo, LIFE - secs(10));
+        if stays {
+            renew(&mut solo, link);
+        }
+        wait(&mut solo, secs(10) + LEEWAY - secs(2));
+        assert_eq!(links(&solo), 1, "a leeway");
+        wait(&mut solo, secs(4));
+        assert_eq!(
+            (links(&solo), refused(&solo, 1)),
+            if stays { (1, None) } else { (0, Some(Refusal::Expired)) }
+        );
+    }
+}
+
+#[test]
+fn a_new_ticket_counts_only_if_it_is_the_neighbours_own() {
+    type Change = fn(&mut SignedTicket);
+    let cases: [(&str, Change, bool); 5] = [
+        ("good", |_| (), false),
+        ("forged", |t| t.signature = [3; 64], true),
+        ("another certificate's", |t| t.body.fingerprint = certificate(2), true),
+        ("by somebody unknown", |t| t.authority = AuthorityKey([9; 32]), false),
+        ("older than the one it has", |t| t.body.expires_ms -= 2_000_000, false),
+    ];
+    for (what, change, cut_off) in cases {
+        let mut solo = Solo::viewer();
+        let link = solo.neighbour(1);
+        wait(&mut solo, secs(60));
+        let mut ticket = ticket(1, Role::Viewer, solo.now);
+        change(&mut ticket);
+        solo.hear(link, hello(ticket));
+        assert_eq!(links(&solo) == 0, cut_off, "{what}");
+        let left = LIFE - secs(60) + LEEWAY + secs(2);
+        wait(&mut solo, left);
+        assert_eq!(links(&solo) == 1, what == "good", "{what}");
+    }
+}
+
+// H6: verifying costs more than sending.
+#[test]
+fn of_a_neighbours_tickets_and_lists_one_at_a_time_is_verified_and_old_ones_not_at_all() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    solo.wait(secs(1));
+    solo.verifies = false;
+    for n in 0..50 {
+        let newer = ticket(1, Role::Viewer, solo.now + secs(n));
+        solo.hear(link, hello(newer));
+        solo.hear(link, Message::Revoked { revocations: revocations(5 + n, [peer_id(9)]) });
+    }
+    assert_eq!(solo.checks.len(), 2);
+    solo.checks.drain(..).collect::<Vec<_>>().into_iter().for_each(|verdict| solo.tell(verdict));
+    for n in 0..50 {
+        let older = ticket(1, Role::Viewer, solo.now.minus(secs(n)));
+        solo.hear(link, hello(older));
+        solo.hear(link, Message::Revoked { revocations: revocations(n.min(5), [peer_id(9)]) });
+    }
+    assert_eq!(solo.checks.len(), 0);
+}
+
+// A server that begins anew has new keys.
+#[test]
+fn behind_a_server_with_a_new_key_the_new_ticket_is_shown_and_old_ones_count_on() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    let other = AuthorityKey([9; 32]);
+    let mut own = solo.own_ticket();
+    own.authority = other;
+    let mut back = welcome(own.clone(), Settings::default(), None, solo.now);
+    back.authorities = List::clipped([other]);
+    solo.tell(Input::Welcome(back.into()));
+    let shows = |m: &Message| matches!(m, Message::Hello { ticket, .. } if *ticket == own);
+    assert!(solo.take_said(link).iter().any(shows), "to all");
+    let (old, link) = (solo.stranger(2, Role::Viewer), solo.stranger(3, Role::Viewer));
+    solo.greet(old);
+    assert_eq!(refused(&solo, 2), None, "those who haven't returned yet have tickets under the old key");
+    let mut unknown = ticket(3, Role::Viewer, solo.now);
+    unknown.authority = AuthorityKey([10; 32]);
+    solo.hear(link, hello(unknown));
+    assert_eq!(refused(&solo, 3), Some(Refusal::Authority));
+}
+
+// R4 R52: new links are made without the server as well, and tickets are checked all the same.
+#[test]
+fn while_the_server_is_away_tickets_count_on_for_a_grace_and_no_longer() {
+    let grace = secs(u64::from(Settings::default().grace_secs));
+    let outage = |away: Duration| {
+        let mut solo = Solo::viewer();
+        let old = solo.neighbour(1);
+        let (given, at) = (ticket(2, Role::Viewer, solo.now), solo.now);
+        solo.tell(Input::ServerLost);
+        wait(&mut solo, away);
+        let link = solo.stranger(2, Role::Viewer);
+        solo.hear(link, hello(given));
+        assert!(solo.now >= at + away);
+        let kept = solo.engine.stats().links.iter().any(|l| l.peer == peer_id(1));
+        let forged = solo.stranger(3, Role::Viewer);
+        solo.hear(forged, hello(changed(solo.now, |t| t.peer = peer_id(3))));
+        assert_eq!(refused(&solo, 3), Some(Refusal::Certificate), "checked all the same");
+        let _ = old;
+        (kept, refused(&solo, 2))
+    };
+    assert_eq!(outage(secs(600)), (true, None), "ten minutes");
+    assert_eq!(outage(LIFE + grace - secs(1)), (true, None), "to the end of the grace");
+    assert_eq!(outage(LIFE + grace + secs(1)), (true, Some(Refusal::Expired)), "old links have a leeway");
+    assert_eq!(outage(LIFE + grace + LEEWAY + secs(2)), (false, Some(Refusal::Expired)));
+}
+
+#[test]
+fn the_grace_is_the_sites_to_set() {
+    for (grace_secs, refusal) in [(0, Some(Refusal::Expired)), (7200, None)] {
+        let mut solo = Solo::with(Role::Viewer, 1 << 20, Settings { grace_secs, ..Settings::default() });
+        let given = ticket(1, Role::Viewer, solo.now);
+        solo.tell(Input::ServerLost);
+        wait(&mut solo, LIFE + secs(5000).min(secs(u64::from(grace_secs) + 5)));
+        let link = solo.stranger(1, Role::Viewer);
+        solo.hear(link, hello(given));
+        assert_eq!(refused(&solo, 1), refusal, "{grace_secs}");
+    }
+}
+
+// Not everybody meets the server that is back at once.
+#[test]
+fn whoever_comes_back_later_than_we_is_given_time_for_that() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    solo.tell(Input::ServerLost);
+    wait(&mut solo, LIFE + secs(600));
+    let back = welcome(solo.own_ticket(), Settings::default(), None, solo.now);
+    solo.tell(Input::Welcome(back.into()));
+    wait(&mut solo, RETURN - secs(2));
+    assert_eq!(links(&solo), 1);
+    let late = solo.stranger(2, Role::Viewer);
+    solo.hear(late, hello(ticket(2, Role::Viewer, solo.now.minus(LIFE + secs(30)))));
+    solo.answers(late);
+    assert_eq!(refused(&solo, 2), None);
+    renew(&mut solo, link);
+    wait(&mut solo, LEEWAY + secs(6));
+    assert_eq!(solo.engine.stats().links.len(), 1, "who has returned stays");
+    assert_eq!(refused(&solo, 2), Some(Refusal::Expired), "and who hasn't goes");
+}
+
+// H12: a page that slept, or whose clock has jumped.
+#[test]
+fn whoever_wakes_after_hours_asks_for_a_new_ticket_before_it_makes_links() {
+    let mut solo = Solo::viewer();
+    solo.neighbour(1);
+    solo.introduce(2, Role::Viewer);
+    solo.server = false;
+    solo.connects.clear();
+    solo.now += secs(5 * 3600);
+    solo.tell(Input::Timeout);
+    assert_eq!(solo.renewals, 1, "at once");
+    assert_eq!(links(&solo), 0, "its neighbours have long gone on without it");
+    solo.introduce(3, Role::Viewer);
+    solo.wait(secs(10));
+    assert!(solo.connects.is_empty(), "nobody would take its ticket");
+    let renewed = solo.own_ticket();
+    solo.tell(Input::ServerTime(server_time(solo.now)));
+    solo.tell(Input::Ticket(renewed.into()));
+    solo.wait(secs(3));
+    assert!(!solo.connects.is_empty());
+}
+
+// H12: the monotonic clock has jumped ahead by an hour, the world hasn't.
+#[test]
+fn a_clock_that_jumps_an_hour_ahead_costs_no_neighbour_that_is_still_there() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    solo.server = false;
+    let true_time = server_time(solo.now);
+    solo.now += secs(3600);
+    // What comes in first is a message of the neighbour's: it is alive.
+    solo.hear(link, Message::Ping { stamp: 1 });
+    assert_eq!((links(&solo), solo.renewals), (1, 1), "its ticket seems to be over, and the server is asked");
+    solo.wait(secs(20));
+    assert_eq!(links(&solo), 1);
+    solo.tell(Input::ServerTime(true_time + 20_000));
+    wait(&mut solo, LEEWAY * 2);
+    assert_eq!((links(&solo), refused(&solo, 1)), (1, None));
+}
+
+// H12: it stood still while the machine slept, as some do.
+#[test]
+fn a_clock_that_stood_still_is_put_right_by_the_servers_word() {
+    let mut solo = Solo::viewer();
+    let given = ticket(1, Role::Viewer, solo.now);
+    let late = server_time(solo.now) + 3_600_000;
+    solo.tell(Input::ServerTime(late));
+    let link = solo.stranger(1, Role::Viewer);
+    solo.hear(link, hello(given));
+    assert_eq!(refused(&solo, 1), Some(Refusal::Expired));
+}
+
+// R36 H1: also if it pays no heed to what the server says to it.
+#[test]
+fn whoever_is_revoked_is_left_and_not_let_in_again() {
+    for by_server in [true, false] {
+        let mut solo = Solo::viewer();
+        let (one, two, three) = (solo.neighbour(1), solo.neighbour(2), solo.neighbour(3));
+        solo.said.clear();
+        let list = revocations(7, [peer_id(1), peer_id(9)]);
+        if by_server {
+            solo.tell(Input::Revoked(list.clone().into()));
+        } else {
+            solo.hear(two, Message::Revoked { revocations: list.clone() });
+        }
+        assert_eq!((links(&solo), refused(&solo, 1)), (2, Some(Refusal::Revoked)));
+        assert!(solo.take_said(one).is_empty());
+        let passed_on = Message::Revoked { revocations: list };
+        assert!(solo.take_said(three).contains(&passed_on), "gossip");
+        solo.closed.clear();
+        solo.introduce(1, Role::Viewer);
+        solo.introduce(9, Role::Viewer);
+        solo.wait(secs(1));
+        assert!(!solo.connects[3..].contains(&peer_id(1)), "it isn't called again");
+        let again = solo.stranger(9, Role::Viewer);
+        solo.greet(again);
+        assert_eq!(refused(&solo, 9), Some(Refusal::Revoked));
+        assert_eq!(links(&solo), 2);
+    }
+}
+
+#[test]
+fn an_older_list_or_a_false_one_revokes_nobody() {
+    let mut solo = Solo::viewer();
+    let (one, two) = (solo.neighbour(1), solo.neighbour(2));
+    solo.hear(two, Message::Revoked { revocations: revocations(7, [peer_id(9)]) });
+    for number in [0, 6, 7] {
+        solo.hear(two, Message::Revoked { revocations: revocations(number, [peer_id(1)]) });
+    }
+    let mut elsewhere = revocations(8, [peer_id(1)]);
+    elsewhere.body.swarm = SwarmId([1; 16]);
+    let mut unknown = revocations(8, [peer_id(1)]);
+    unknown.authority = AuthorityKey([9; 32]);
+    for revocations in [elsewhere, unknown] {
+        solo.hear(two, Message::Revoked { revocations });
+    }
+    assert_eq!(links(&solo), 2, "nobody is to blame for what is only old or unknown");
+    let mut forged = revocations(8, [peer_id(1)]);
+    forged.signature = [3; 64];
+    solo.take_said(one);
+    solo.hear(two, Message::Revoked { revocations: forged });
+    assert!(solo.is_closed(2) && !solo.is_closed(1), "who made it up is cut off");
+    assert!(
+        !solo.take_said(one).iter().any(|m| matches!(m, Message::Revoked { .. })),
+        "and it goes no further"
+    );
+}
+
+// Once revoked, always revoked: a server that has begun anew has a list without those of before.
+#[test]
+fn those_revoked_by_the_list_before_stay_out_though_the_newest_has_them_no_more() {
+    let refused_after = |lists: &[&[usize]]| {
+        let mut solo = Solo::viewer();
+        for (number, list) in lists.iter().enumerate() {
+            let peers = list.iter().map(|n| peer_id(*n));
+            solo.tell(Input::Revoked(revocations(number as u64 + 1, peers).into()));
+        }
+        let link = solo.stranger(9, Role::Viewer);
+        solo.greet(link);
+        refused(&solo, 9)
+    };
+    let revoked = Some(Refusal::Revoked);
+    assert_eq!(refused_after(&[&[9]]), revoked);
+    assert_eq!(refused_after(&[&[9], &[5]]), revoked, "begun anew");
+    assert_eq!(refused_after(&[&[9], &[5], &[5, 6], &[5, 6, 7]]), revoked, "and gone on from there");
+    assert_eq!(refused_after(&[&[9], &[5], &[6]]), None, "two lists are remembered, no more");
+}
+
+// For when a list of all would be too long.
+#[test]
+fn where_all_tickets_are_void_those_who_may_stay_show_new_ones_within_seconds() {
+    let mut solo = Solo::viewer();
+    let (stays, _goes) = (solo.neighbour(1), solo.neighbour(2));
+    solo.wait(secs(1));
+    let void = server_time(solo.now + LIFE);
+    let mut list = revocations(7, []);
+    list.body.void_until_ms = void;
+    solo.now += secs(1);
+    solo.tell(Input::Revoked(list.into()));
+    assert_eq!(solo.renewals, 1, "our own too");
+    renew(&mut solo, stays);
+    assert_eq!(links(&solo), 2);
+    solo.wait(secs(7));
+    assert_eq!(links(&solo), 1, "within ten seconds");
+    assert_eq!((refused(&solo, 1), refused(&solo, 2)), (None, Some(Refusal::Expired)));
+    let link = solo.stranger(3, Role::Viewer);
+    solo.hear(
+        link,
+        hello(changed(solo.now, |t| {
+            (t.peer, t.fingerprint, t.expires_ms) = (peer_id(3), certificate(3), void);
+        })),
+    );
+    assert_eq!(refused(&solo, 3), Some(Refusal::Revoked));
+}
+
+#[test]
+fn a_new_neighbour_is_told_of_revocations_that_it_does_not_know() {
+    let mut solo = Solo::viewer();
+    solo.tell(Input::Revoked(revocations(7, [peer_id(9)]).into()));
+    for (n, knows, told) in [(1, 0, true), (2, 6, true), (3, 7, false), (4, 8, false)] {
+        let link = solo.stranger(n, Role::Viewer);
+        let said = solo.take_said(link);
+        assert!(matches!(said[..], [Message::Hello { revocations: 7, .. }]), "it says what it knows");
+        let ticket = ticket(n, Role::Viewer, solo.now);
+        solo.hear(link, Message::Hello { version: 1, ticket, revocations: knows });
+        let said = solo.take_said(link);
+        assert_eq!(said.iter().any(|m| matches!(m, Message::Revoked { .. })), told, "{knows}");
+    }
+}
+
+// A peer that comes back to a server that has forgotten it has two names for a while.
+#[test]
+fn of_two_links_to_one_certificate_the_newer_is_closed() {
+    let mut solo = Solo::viewer();
+    solo.neighbour(1);
+    solo.introduce(2, Role::Viewer);
+    let link = LinkId(90);
+    solo.tell(Input::LinkOpen { link, peer: peer_id(2), fingerprint: certificate(1) });
+    let body = Ticket { fingerprint: certificate(1), ..ticket(2, Role::Viewer, solo.now).body };
+    solo.hear(link, hello(signed(body)));
+    assert!(solo.is_closed(2) && !solo.is_closed(1));
+    assert!(solo.events.is_empty(), "nobody is to blame");
+    assert_eq!(links(&solo), 1);
+}
+
+#[test]
+fn a_neighbour_with_a_new_name_is_known_to_others_by_that_one() {
+    let mut solo = Solo::viewer();
+    let (one, two) = (solo.neighbour(1), solo.neighbour(2));
+    let renamed = Ticket { peer: peer_id(11), ..ticket(1, Role::Viewer, solo.now + secs(1)).body };
+    solo.hear(one, hello(signed(renamed)));
+    solo.said.clear();
+    let payload = || Blob::new(*b"offer").expect("short");
+    for to in [11, 1] {
+        solo.hear(two, Message::Relay { to: peer_id(to), payload: payload() });
+    }
+    assert_eq!(solo.take_said(one).len(), 2, "found by both");
+    solo.hear(one, Message::Relay { to: peer_id(2), payload: payload() });
+    let said = solo.take_said(two);
+    assert!(matches!(&said[..], [Message::Relayed { from, .. }] if from.peer.id == peer_id(11)), "{said:?}");
+    // And revoked by it as well.
+    solo.tell(Input::Revoked(revocations(7, [peer_id(11)]).into()));
+    assert_eq!(refused(&solo, 1), Some(Refusal::Revoked));
+}
+
+// R52: the whole of it, in a swarm. One comes while the server is away: it has its ticket from before.
+#[test]
+fn a_swarm_without_its_server_for_ten_minutes_makes_new_links_and_stays_whole_when_it_is_back() {
+    let mut net = Net::new(Setup {
+        viewers: 8,
+        introduce: 2,
+        seed_node: true,
+        length: secs(1100),
+        seed: 2,
+        ..Setup::default()
+    });
+    net.at(secs(20), |net| net.lose_server());
+    net.run_until(secs(400));
+    for n in 0..8 {
+        assert!(net.neighbours(n).len() >= 6, "node {n} has links to {:?}", net.neighbours(n));
+    }
+    for (n, m) in [(0, 1), (2, 5)] {
+        net.unlink_pair(n, m);
+    }
+    net.run_until(secs(620));
+    assert!((0..8).all(|n| net.neighbours(n).len() >= 6), "links that ended are made anew");
+    net.restore_server();
+    net.run_until(secs(1100));
+    for n in 0..8 {
+        assert!(net.neighbours(n).len() >= 7, "node {n} has links to {:?}", net.neighbours(n));
+    }
+    assert_eq!(net.liars(), []);
+    assert_eq!(net.stalls(), 0, "{}", net.summary());
+    let refused = |(_, _, e): &&(Instant, usize, Event)| matches!(e, Event::Refused { .. });
+    let refused: Vec<_> = net.told.iter().filter(refused).take(20).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+// R36: effective within ten seconds, though the server reaches only one of them.
+#[test]
+fn a_revocation_told_to_one_reaches_a_running_swarm_by_gossip() {
+    let mut net =
+        Net::new(Setup { viewers: 12, introduce: 3, length: secs(70), seed: 2, ..Setup::default() });
+    net.at(secs(50), |net| net.input(7, Input::Revoked(revocations(1, [peer_id(3)]).into())));
+    net.run_until(secs(52));
+    assert_eq!(net.neighbours(3), [0; 0], "nobody is linked with it any more");
+    net.run();
+    assert_eq!(net.neighbours(3), [0; 0]);
+    assert_eq!(net.liars(), []);
+    assert_eq!(net.stalls(), 0, "{}", net.summary());
+    let message = Message::Revoked { revocations: revocations(1, [peer_id(3)]) };
+    assert!(message.to_bytes().len() < 200);
+}
