@@ -18,6 +18,7 @@ import {
 import { type FetchEvents, Fetches } from "./io/fetches.js";
 import { newIdentity } from "./io/identity.js";
 import { Socket, type SocketEvents } from "./io/socket.js";
+import { unpack } from "./io/unpack.js";
 import { type WireEvents, Wires } from "./io/wires.js";
 
 /** Bytes of one segment by who brought them. */
@@ -178,15 +179,10 @@ export function isSupported(): boolean {
   );
 }
 
-/** Compiled while it comes, where the server says that it is wasm; else when it is here. */
 async function compile(url: string): Promise<WebAssembly.Module> {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`);
-  try {
-    return await WebAssembly.compileStreaming(response.clone());
-  } catch {
-    return WebAssembly.compile(await response.arrayBuffer());
-  }
+  return WebAssembly.compile(unpack(new Uint8Array(await response.arrayBuffer())));
 }
 
 /** Loads the wasm, once per page. */

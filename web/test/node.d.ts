@@ -16,6 +16,10 @@ declare module "node:assert/strict" {
   export default assert;
 }
 
+declare module "node:fs/promises" {
+  export function readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
 declare module "node:crypto" {
   interface Key {
     export(options: { format: "der"; type: "spki" }): Uint8Array;

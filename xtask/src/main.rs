@@ -18,6 +18,7 @@ mod setup;
 mod size;
 mod stamp;
 mod step;
+mod streams;
 mod wasm;
 mod web;
 mod workspace;

@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::packed::{self, GZIP};
 
-/// The most that everything a viewer downloads (but the player) may weigh, in bytes of the gzip that servers deliver. It was 90,000 until the engine learnt to do
-/// well in swarms of thousands, which cost 4,900; docs/swarm.md says what of, and where they may be won back.
+/// The most that everything a viewer downloads (but the player) may weigh, in bytes of the gzip that servers deliver.
 const LIMIT: u64 = 90_000;
 /// Where it is to get to.
 const AIM: u64 = 45_000;

@@ -2,7 +2,7 @@
 //!
 //! - `rillcast.js`: the snippet, for a script tag; from `web/src/snippet.ts`
 //! - `rillcast.mjs`: the npm package, with its types in `web/types`; from `web/src/index.ts`
-//! - `rillcast_bg.wasm`: the engine
+//! - `rillcast_bg.wasm`: the engine, with its code taken apart (see `streams`)
 //! - `rillcast_ed25519.mjs`: what the snippet loads where the browser can't verify signatures; no part of what viewers
 //!   usually download, nor of the limit on that; from `web/src/ed25519-here.ts`
 //! - `demo/`: the demo page; from `web/demo`
@@ -25,6 +25,7 @@ use crate::setup::WEB_LOCK;
 use crate::size::Download;
 use crate::stamp::{Inputs, Stamp, files_below, mirror};
 use crate::step::Steps;
+use crate::streams;
 use crate::wasm;
 use crate::workspace::Workspace;
 
@@ -59,7 +60,7 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<Download
 
 fn inputs(workspace: &Workspace) -> Result<Stamp> {
     let web = workspace.web();
-    let mut inputs = Inputs::of("browser bundle 4").text(LANGUAGE);
+    let mut inputs = Inputs::of("browser bundle 5").text(LANGUAGE).text(include_str!("streams.rs"));
     for file in ["package.json", WEB_LOCK, "tsconfig.json", "tsconfig.types.json"] {
         inputs = inputs.file(&web.join(file))?;
     }
@@ -88,7 +89,11 @@ fn bundle(workspace: &Workspace) -> Result<()> {
         shorten(workspace, &script, format == "esm")?;
     }
     proc::run(workspace.npm_program("tsc").args(["--project", "tsconfig.types.json", "--outDir", TYPES]))?;
-    copy(&workspace.glue().join(wasm::module_name()), &draft.join(wasm::module_name()))?;
+    let module = workspace.glue().join(wasm::module_name());
+    let contents = fs::read(&module).with_context(|| format!("could not read {}", module.display()))?;
+    let apart = draft.join(wasm::module_name());
+    fs::write(&apart, streams::apart(&contents)?)
+        .with_context(|| format!("could not write {}", apart.display()))?;
     bundle_demo(workspace, &web.join("demo"), &draft.join("demo"))?;
     packed::pack(&draft)?;
 
