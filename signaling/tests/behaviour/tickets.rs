@@ -120,7 +120,9 @@ async fn whoever_is_sent_away_is_named_to_all_others_and_to_those_who_come_later
     let bench = bench();
     let enter = |user: &str| bench.enter_from(as_user(user), crate::bearer::at_home()).expect("joins");
     let (mut bob, mut eve, mut ann) = (enter("bob"), enter("eve"), enter("ann"));
-    [&mut bob, &mut eve, &mut ann].map(Puppet::heard);
+    for puppet in [&mut bob, &mut eve, &mut ann] {
+        puppet.heard();
+    }
     revoke(&bench, Kind::User, "bob");
     let list = revoked(&mut eve).expect("told");
     assert!(holds(&list));

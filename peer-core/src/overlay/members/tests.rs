@@ -143,7 +143,7 @@ fn a_failed_attempt_is_repeated_later_and_later_and_given_up_after_the_third() {
 fn an_attempt_that_ends_leaves_the_open_link() {
     let (mut members, now) = (Members::default(), Instant::ZERO);
     members.introduce(&[peer(1)], now);
-    members.opened(LinkId(1), peer(1).id, now).expect("introduced");
+    assert!(open(&mut members, 1, peer(1).id, now));
     for _ in 0..4 {
         members.closed(peer(1).id, None, now);
         assert_eq!(members.link_to(peer(1).id), Some(LinkId(1)));
