@@ -30,11 +30,13 @@ pub enum Mechanism {
     UplinkLinks,
     /// Those near by are preferred, offices share inside.
     Locality,
+    /// Idle uplinks spread other renditions.
+    Helping,
 }
 
 impl Mechanism {
     /// All of them, by name.
-    pub const ALL: [(&str, Self); 13] = [
+    pub const ALL: [(&str, Self); 14] = [
         ("offers", Self::Offers),
         ("choice", Self::Choice),
         ("reminders", Self::Reminders),
@@ -48,6 +50,7 @@ impl Mechanism {
         ("exchange", Self::Exchange),
         ("uplink-links", Self::UplinkLinks),
         ("locality", Self::Locality),
+        ("helping", Self::Helping),
     ];
 }
 

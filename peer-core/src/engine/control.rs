@@ -41,8 +41,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match message {
             Message::Hello { ticket, .. } => self.ticket_shown(link, ticket, now),
             Message::Revoked { revocations } => self.revocations_offered(revocations, Some(link)),
-            Message::Profile { playing, passive, upload } => {
-                self.profiled(link, playing.to_vec(), passive, upload, now)
+            Message::Profile { playing, passive, upload, short, helps } => {
+                self.profiled(link, playing.to_vec(), passive, upload, now);
+                let before = self.members.link(link).and_then(|l| l.helps);
+                self.with(link, |l| (l.short, l.helps) = (short, helps));
+                // Who comes to our help is told at once who plays what we play.
+                if before != helps && helps.is_some_and(|track| self.timeline.playing(track).is_some()) {
+                    self.shuffle(link);
+                }
             }
             Message::Have { maps } => {
                 self.have(link, maps.into_vec(), Index::set);
@@ -210,6 +216,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         now: Instant,
     ) -> Result<BlockName, No> {
         let key = offered.key;
+        if self.for_others(&offered) {
+            return self.helps(offered, now);
+        }
         let no = self.why_not(&offered, now);
         let outside = |site: u32| self.members.link(link).is_some_and(|l| l.net.site != site);
         if no == Some(No::Unwanted) || self.members.office(self.place.net).is_some_and(outside) {
@@ -306,6 +315,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if !self.timeline.is_wanted(&name.key) && !self.demands.contains_key(&name.key) {
             return Some(No::Unwanted);
         }
+        self.unfit(name, now)
+    }
+
+    /// Why a block can't be taken, wanted or not.
+    pub(super) fn unfit(&self, name: &BlockName, now: Instant) -> Option<No> {
         let Some(segment) = self.store.segment(&name.key) else { return Some(No::NoDigest) };
         if segment.conflict || segment.is_whole() {
             return Some(No::Unwanted);

@@ -32,7 +32,8 @@ const MAX_CARRIED: u16 = 64;
 /// See [`MAX_CARRIED`].
 const CARRIED_IN: Duration = Duration::from_millis(10_000);
 
-fn describe(link: &Link) -> Acquaintance {
+/// A neighbour, to somebody who plays these.
+fn describe(link: &Link, to: &[Playing]) -> Acquaintance {
     let peer = PeerDescriptor {
         id: link.name,
         role: link.role,
@@ -41,7 +42,7 @@ fn describe(link: &Link) -> Acquaintance {
         net: link.net,
         initiate: true,
     };
-    Acquaintance { peer, playing: link.playing.first().copied() }
+    Acquaintance { peer, playing: link.seen_by(to) }
 }
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
@@ -52,6 +53,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.place.playing.clear();
         self.place.playing.extend(current().map(|c| Playing { track: c.track, next: c.next }));
         self.place.on_demand = current().any(|c| !c.live);
+        self.place.helps = self.helping.track;
         let mut ours: Vec<u64> = current().map(|c| Populations::of_track(c.track)).collect();
         if self.place.net.site != 0 {
             ours.push(Populations::of_site(self.place.net.site));
@@ -106,17 +108,24 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return;
         }
         let Some(receiver) = self.members.link(to) else { return };
-        let theirs = Place { net: receiver.net, playing: receiver.playing.clone(), ..self.place };
+        let theirs = Place {
+            net: receiver.net,
+            playing: receiver.playing.clone(),
+            helps: receiver.helps,
+            ..self.place
+        };
         let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
         let ranked = others
-            .map(|(id, l)| (u32::MAX - affinity(&theirs, l.role, l.net, l.playing.first().copied()), id));
+            .map(|(id, l)| (u32::MAX - affinity(&theirs, l.role, l.net, l.seen_by(&theirs.playing)), id));
         let mut ranked: Vec<_> = ranked.collect();
         let mut peers = Vec::new();
         while peers.len() < MAX_ACQUAINTANCES && !ranked.is_empty() {
             let at = self.rng.below(ranked.len());
             let by_chance = peers.len() < BY_CHANCE;
             let picked = if by_chance { Some(ranked.swap_remove(at)) } else { take_least(&mut ranked) };
-            peers.extend(picked.and_then(|(_, id)| self.members.link(id)).map(describe));
+            peers.extend(
+                picked.and_then(|(_, id)| self.members.link(id)).map(|l| describe(l, &theirs.playing)),
+            );
         }
         if !peers.is_empty() {
             self.send(to, Message::Shuffle { peers: List::first(peers) });
@@ -208,13 +217,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// A neighbour asks us to carry a signal to another.
     pub(super) fn relay(&mut self, link: LinkId, to: PeerId, payload: Blob<MAX_RELAY>, now: Instant) {
         let Some(l) = self.members.link_mut(link) else { return };
-        let from = describe(l);
         if !l.may_carry(MAX_CARRIED, CARRIED_IN, now) {
             return;
         }
         // By its name now, or by the one that it had when others heard of it.
-        let other = self.members.links().find(|(_, l)| l.name == to || l.peer == to).map(|(id, _)| id);
-        if let Some(other) = other {
+        let other = self.members.links().find(|(_, l)| l.name == to || l.peer == to);
+        if let (Some((other, l)), Some(from)) = (other, self.members.link(link)) {
+            let from = describe(from, &l.playing);
             self.send(other, Message::Relayed { from, payload });
         }
     }

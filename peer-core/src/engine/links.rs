@@ -209,6 +209,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.pacer.lost(lost);
         self.reap_downloads(now);
         self.gossip(now);
+        self.consider_helping(now);
     }
 
     /// Links that we may have. A strong uplink keeps itself busy only with many to give to, a weak one needs few.
@@ -222,7 +223,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             _ if !self.switches.has(Mechanism::UplinkLinks) => most,
             (bitrate, uplink) => {
                 let percent = (80 + 35 * u64::from(uplink) / bitrate).clamp(90, 200) as usize;
-                (most * percent / 100).clamp(most.min(FEW_LINKS), MAX_LINKS)
+                let own = (most * percent / 100).max(most.min(FEW_LINKS));
+                // Besides its own, a helper needs neighbours whom it helps.
+                let helped = if self.helping.track.is_some() { most * 2 / 3 } else { 0 };
+                (own + helped).min(MAX_LINKS)
             }
         }
     }

@@ -8,6 +8,7 @@
 //! - `blocks`: digests, verification, delivery
 //! - `fetching`: what the source says
 //! - `gossip`: how many there are, and who; signals carried by neighbours
+//! - `helping`: what is taken for others alone
 //! - `pump`: thinking, and sending
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use rillcast_protocol::settings::Settings;
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 
 use crate::media::{Store, Timeline};
+use crate::overlay::helping::Helping;
 use crate::overlay::{Members, Place, Populations};
 use crate::payload::Payload;
 use crate::rng::Rng;
@@ -36,6 +38,7 @@ mod blocks;
 mod control;
 mod fetching;
 mod gossip;
+mod helping;
 pub mod io;
 mod links;
 mod pump;
@@ -106,7 +109,8 @@ pub struct Engine<P> {
     announced: Vec<TrackId>,
     /// Of what the player was last given, in bytes/s; 0 before.
     bitrate: u64,
-    told: Option<(Vec<crate::wire::message::Playing>, bool, u32)>,
+    told: Option<(Vec<crate::wire::message::Playing>, bool, u32, Option<TrackId>)>,
+    helping: Helping,
     counters: Stats,
     next_check: u32,
     next_request: u32,
@@ -172,6 +176,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             announced: Vec::new(),
             bitrate: 0,
             told: None,
+            helping: Helping::default(),
             counters: Stats::default(),
             next_check: 0,
             next_request: 0,

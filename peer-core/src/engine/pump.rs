@@ -38,8 +38,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Gives up blocks that don't come, or aren't wanted any more.
     pub(super) fn reap_downloads(&mut self, now: Instant) {
-        let (timeline, demands) = (&self.timeline, &self.demands);
-        let stale = self.downloads.reap(now, |key| demands.contains_key(key) || timeline.is_wanted(key));
+        let (timeline, demands, helps) = (&self.timeline, &self.demands, self.helping.track);
+        let stale = self.downloads.reap(now, |key| {
+            demands.contains_key(key) || timeline.is_wanted(key) || helps == Some(key.track)
+        });
         self.dirty.get |= !stale.is_empty();
         for (link, transfer) in stale {
             self.send(link, Message::Cancel { transfer });
@@ -62,6 +64,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             switches: self.switches,
             ballot: self.membership.map(|m| (m.nonce, m.weight)),
             timeline: &self.timeline,
+            helps: self.helping.track,
             store: &self.store,
             members: &self.members,
             index: &self.index,
@@ -232,6 +235,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let header = BulkHeader { transfer: slice.transfer, offset: slice.offset }.to_bytes();
             self.pacer.sent(u64::from(slice.len), slice.priority.yields(), now);
             self.counters.uploaded_bytes += u64::from(slice.len);
+            self.helping.give(slice.name.key.track, slice.len);
             if let Some(l) = self.members.link_mut(slice.link) {
                 l.buffered += slice.len;
                 l.sent += u64::from(slice.len);
@@ -317,8 +321,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// What neighbours are told of us, once there is anything to tell.
     pub(super) fn profile(&self) -> Option<Message> {
-        let (playing, passive, upload) = self.told.clone()?;
-        Some(Message::Profile { playing: List::first(playing), passive, upload })
+        let (playing, passive, upload, helps) = self.told.clone()?;
+        let (playing, short) = (List::first(playing), self.helping.short());
+        Some(Message::Profile { playing, passive, upload, short, helps })
     }
 
     /// Tells the neighbours what we play and can give, if that has changed.
@@ -340,8 +345,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                         || new.next - old.next > if live { 2 } else { 0 }
                 })
         };
-        if self.told.as_ref().is_none_or(|t| moved(&t.0) || (t.1, t.2) != (passive, upload)) {
-            self.told = Some((playing, passive, upload));
+        let helps = self.helping.track;
+        if self.told.as_ref().is_none_or(|t| moved(&t.0) || (t.1, t.2, t.3) != (passive, upload, helps)) {
+            self.told = Some((playing, passive, upload, helps));
             if let Some(profile) = self.profile() {
                 self.tell_all(&profile);
             }
@@ -367,7 +373,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.flush_at = Instant::NEVER;
         let got = core::mem::take(&mut self.got);
         for part in got.chunks(MAX_MAPS) {
-            let concerns = |l: &Link| part.iter().any(|map| l.plays(map.key.track)) || l.role == Role::Seed;
+            let takes = |l: &Link, track| l.plays(track) || l.helps == Some(track);
+            let concerns = |l: &Link| part.iter().any(|map| takes(l, map.key.track)) || l.role == Role::Seed;
             self.tell_some(&Message::Got { maps: List::first(part.to_vec()) }, concerns);
         }
     }

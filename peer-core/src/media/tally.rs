@@ -35,6 +35,12 @@ impl Tally {
         (count, among)
     }
 
+    /// Those that more than one hold.
+    #[inline]
+    pub fn several(&self) -> u64 {
+        self.0[1..].iter().fold(0, |several, plane| several | plane)
+    }
+
     /// All counts of a set together.
     pub fn sum(&self, of: u64) -> u32 {
         self.0.iter().enumerate().map(|(digit, plane)| (plane & of).count_ones() << digit).sum()

@@ -51,6 +51,10 @@ pub struct Link {
     pub playing: Vec<Playing>,
     /// What it says that its uplink carries, in bytes/s; 0 while it doesn't know.
     pub upload: u32,
+    /// What it lacked of late, in hundredths.
+    pub short: u8,
+    /// It helps to spread this track.
+    pub helps: Option<TrackId>,
     /// When it opened.
     pub opened: Instant,
     /// When we last heard of it.
@@ -100,6 +104,8 @@ impl Link {
             passive: false,
             playing: Vec::new(),
             upload: 0,
+            short: 0,
+            helps: None,
             opened: now,
             heard: now,
             pinged: now,
@@ -139,6 +145,17 @@ impl Link {
     #[inline]
     pub fn wants(&self, key: &SegmentKey) -> bool {
         self.playing.iter().any(|p| p.track == key.track && key.number >= p.next)
+    }
+
+    /// Whether it may be offered blocks of the segment: it wants it, or spreads it.
+    #[inline]
+    pub fn takes_part(&self, key: &SegmentKey) -> bool {
+        self.wants(key) || self.helps == Some(key.track)
+    }
+
+    /// What it plays, to somebody who plays these; or spreads, if that is one of them.
+    pub fn seen_by(&self, playing: &[Playing]) -> Option<Playing> {
+        playing.iter().find(|p| Some(p.track) == self.helps).or(self.playing.first()).copied()
     }
 
     /// Whether it plays the track.

@@ -351,7 +351,7 @@ impl Members {
 
     /// Neighbours that play what we play, on demand a little ahead of us.
     fn kin(&self, own: &Place) -> usize {
-        self.links.values().filter(|l| is_kin(own, l.playing.first().copied())).count()
+        self.links.values().filter(|l| is_kin(own, l.seen_by(&own.playing))).count()
     }
 
     fn dial(
@@ -432,7 +432,7 @@ impl Members {
     /// Links that may be given up, with how well they suit.
     fn dispensable(&self, own: &Place, trial: Duration, now: Instant) -> Vec<(u32, u64, PeerId)> {
         let tried = self.links.values().filter(|l| now.since(l.opened) > trial);
-        let suits = |l: &Link| affinity(own, l.role, l.net, l.playing.first().copied());
+        let suits = |l: &Link| affinity(own, l.role, l.net, l.seen_by(&own.playing));
         let mut links: Vec<_> = tried.map(|l| (suits(l), l.received + l.sent, l.peer)).collect();
         for _ in 0..STRANGERS {
             take_least(&mut links);

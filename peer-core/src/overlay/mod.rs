@@ -1,6 +1,7 @@
 //! Whom we know, whom we are linked to, whom we prefer, how many there are.
 
 pub mod census;
+pub mod helping;
 pub mod link;
 pub mod members;
 pub mod rank;

@@ -1,6 +1,6 @@
 //! Whom we would rather be linked with.
 
-use rillcast_protocol::id::Role;
+use rillcast_protocol::id::{Role, TrackId};
 use rillcast_protocol::signal::Network;
 
 use crate::wire::message::Playing;
@@ -15,6 +15,8 @@ pub struct Place {
     pub net: Network,
     /// What we play, and where we are in it.
     pub playing: Vec<Playing>,
+    /// What we spread, though we don't play it.
+    pub helps: Option<TrackId>,
     /// Everybody is somewhere else in it.
     pub on_demand: bool,
     /// Partners aren't exchanged for better ones.
@@ -35,6 +37,7 @@ fn closeness(own: &Place, playing: Option<Playing>) -> u32 {
             None => KIN / 2,
         },
         Some(_) => KIN,
+        None if own.helps.is_some() && own.helps == playing.map(|p| p.track) => KIN,
         None => 0,
     }
 }

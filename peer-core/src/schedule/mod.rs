@@ -6,7 +6,7 @@
 use crate::map::Map;
 use std::ops::Range;
 
-use rillcast_protocol::id::{Role, SegmentKey};
+use rillcast_protocol::id::{Role, SegmentKey, TrackId};
 use rillcast_protocol::signal::Network;
 
 use crate::engine::io::{LinkId, Patience, SourceError, Via};
@@ -58,6 +58,8 @@ pub struct View<'a, P> {
     pub ballot: Option<(u64, u16)>,
     /// Playlists and playhead.
     pub timeline: &'a Timeline,
+    /// A track that we spread though we don't play it.
+    pub helps: Option<TrackId>,
     /// What we hold.
     pub store: &'a Store<P>,
     /// Our neighbours.

@@ -138,10 +138,10 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
     full
 }
 
-/// Whether anything of a segment is to be offered: of a live stream, and held.
+/// Whether anything of a segment is to be offered: of a live stream that we play or spread, and held.
 fn is_offered<P: Payload>(view: &View<'_, P>, key: &SegmentKey, segment: &Segment<P>) -> bool {
     let live = || view.role == Role::Seed || view.timeline.playing(key.track).is_some_and(|c| c.live);
-    !segment.held().is_empty() && live()
+    !segment.held().is_empty() && (live() || view.helps == Some(key.track))
 }
 
 /// How much rather somebody is served than another as fast: what stays in a home, an office or a provider's network costs others nothing
@@ -185,7 +185,7 @@ impl Board<'_> {
         self.lacks.resize(first + self.takers.len() * words, 0);
         let lacks = &mut self.lacks[first..];
         for (taker, lacks) in self.takers.iter().zip(lacks.chunks_exact_mut(words)) {
-            if !taker.link.wants(&key) {
+            if !taker.link.takes_part(&key) {
                 continue;
             }
             if let Some(until) = taker.link.pauses(&key, now) {
@@ -216,13 +216,19 @@ impl Board<'_> {
         self.holders.resize(first_holders + words, Tally::default());
         let holders = &mut self.holders[first_holders..];
         let mut wanting = 0u32;
-        for taker in self.takers.iter().filter(|taker| taker.link.wants(&key)) {
+        for taker in self.takers.iter().filter(|taker| taker.link.takes_part(&key)) {
             wanting += 1;
             let map = map_of(taker);
             holders.iter_mut().enumerate().for_each(|(word, holders)| holders.add(has(map, word)));
         }
         for (_, block) in pending() {
             holders[bit(block).0].add(bit(block).1);
+        }
+        // Who only spreads it gets what is rare.
+        for (taker, lacks) in self.takers.iter().zip(self.lacks[first..].chunks_exact_mut(words)) {
+            if !taker.link.wants(&key) {
+                lacks.iter_mut().zip(&*holders).for_each(|(lacks, holders)| *lacks &= !holders.several());
+            }
         }
         let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
         let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);

@@ -2,7 +2,7 @@
 
 use crate::map::{Map, put_in_order};
 
-use rillcast_protocol::id::{BlockIndex, SegmentKey};
+use rillcast_protocol::id::{BlockIndex, SegmentKey, TrackId};
 
 use crate::engine::io::LinkId;
 use crate::media::{Bits, Timeline};
@@ -113,6 +113,11 @@ impl<P: Payload> Downloads<P> {
     /// Blocks on their way over a link.
     pub fn over(&self, link: LinkId) -> usize {
         self.by_transfer.keys().filter(|(l, _)| *l == link).count()
+    }
+
+    /// Blocks of a track on their way.
+    pub fn of_track(&self, track: TrackId) -> usize {
+        self.blocks.keys().filter(|(key, _)| key.track == track).count()
     }
 
     /// Blocks on their way.

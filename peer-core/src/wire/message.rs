@@ -131,7 +131,9 @@ wire_enum! {
         1 => Profile { /// One per kind of media.
                        playing: List<Playing, 4>, /// It leaves elections and gives nothing (hidden tab, sharing off).
                        passive: bool, /// What its uplink carries in bytes/s, roughly; 0 while it doesn't know.
-                       upload: u32 },
+                       upload: u32, /// So many hundredths of what it played of late the source had to bring in the end.
+                       short: u8, /// It spreads this track, though it doesn't play it.
+                       helps: Option<TrackId> },
         /// What the sender holds of some segments; replaces what it said of them before.
         2 => Have { /// The maps.
                     maps: List<HaveMap, MAX_MAPS> },

@@ -150,11 +150,15 @@ fn any_message() -> impl Strategy<Value = Message> {
             revocations
         }),
         any_revocations().prop_map(|revocations| Message::Revoked { revocations }),
-        (vec(playing, 0..4), any::<bool>(), any_upload()).prop_map(|(p, passive, upload)| Message::Profile {
-            playing: List::clipped(p),
-            passive,
-            upload
-        }),
+        (vec(playing, 0..4), any::<bool>(), any_upload(), any::<u8>(), any::<bool>()).prop_map(
+            |(p, passive, upload, short, helps)| Message::Profile {
+                helps: p.last().filter(|_| helps).map(|p| p.track),
+                playing: List::clipped(p),
+                passive,
+                upload,
+                short,
+            }
+        ),
         vec(map(), 0..6).prop_map(|maps| Message::Have { maps: List::clipped(maps) }),
         vec(map(), 0..6).prop_map(|maps| Message::Got { maps: List::clipped(maps) }),
         vec(any_key(), 0..16).prop_map(|keys| Message::WantDigest { keys: List::clipped(keys) }),

@@ -6,6 +6,7 @@ mod carrying;
 mod choosing;
 mod fuzz;
 mod gossiping;
+mod helping;
 mod hostile;
 mod lab;
 mod leaving;

@@ -160,7 +160,7 @@ fn a_hidden_page_stays_out_of_elections() {
         solo.demand(20);
         let link = solo.neighbour(1);
         let playing = List::clipped([Playing { track: MAIN, next: 20 }]);
-        solo.hear(link, Message::Profile { playing, passive: true, upload: 0 });
+        solo.hear(link, Message::Profile { playing, passive: true, upload: 0, short: 0, helps: None });
         solo.tell(Input::Conditions(Conditions { hidden, ..FREE }));
         solo.plays(17, 12, 21, true);
         solo.describe(21);
@@ -181,7 +181,7 @@ fn a_passive_neighbour_is_asked_for_nothing() {
     solo.describe(20);
     let all = solo.blocks(20);
     let playing = List::clipped([]);
-    solo.hear(link, Message::Profile { playing, passive: true, upload: 0 });
+    solo.hear(link, Message::Profile { playing, passive: true, upload: 0, short: 0, helps: None });
     solo.holds(link, 20, 0..all);
     solo.wait(Duration::from_millis(100));
     assert!(solo.take_requests(link).is_empty());

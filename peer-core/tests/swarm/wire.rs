@@ -84,7 +84,16 @@ fn every_message() -> Vec<(&'static str, Message)> {
     let slots = List::clipped((0..SLOTS as u32).map(|n| Slot { value: n << 24 | 7, age: n as u8 }));
     vec![
         ("hello", Message::Hello { version: 1, ticket: ticket(), revocations: 300 }),
-        ("profile", Message::Profile { playing: List::clipped([playing]), passive: true, upload: 262_500 }),
+        (
+            "profile",
+            Message::Profile {
+                playing: List::clipped([playing]),
+                passive: true,
+                upload: 262_500,
+                short: 7,
+                helps: Some(key().track),
+            },
+        ),
         ("have", Message::Have { maps: List::clipped([map.clone(), empty]) }),
         ("got", Message::Got { maps: List::clipped([map]) }),
         ("want-digest", Message::WantDigest { keys: List::clipped([key()]) }),

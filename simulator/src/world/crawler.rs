@@ -97,7 +97,13 @@ impl World {
             let tracks = self.nodes[other as usize].plays.clone();
             let next = self.edge();
             let playing = tracks.into_iter().map(|track| Playing { track, next }).collect();
-            let profile = Message::Profile { playing: List::first(playing), passive: false, upload: BOAST };
+            let profile = Message::Profile {
+                playing: List::first(playing),
+                passive: false,
+                upload: BOAST,
+                short: 0,
+                helps: None,
+            };
             self.send_control(n, link, profile.to_bytes());
         }
     }

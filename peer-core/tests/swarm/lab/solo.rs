@@ -344,7 +344,7 @@ pub fn described(n: usize, role: Role) -> PeerDescriptor {
 
 /// What a willing neighbour says that it plays.
 pub fn profile(playing: impl IntoIterator<Item = Playing>) -> Message {
-    Message::Profile { playing: List::clipped(playing), passive: false, upload: 0 }
+    Message::Profile { playing: List::clipped(playing), passive: false, upload: 0, short: 0, helps: None }
 }
 
 /// An offer by somebody who holds nothing else of the segment.
