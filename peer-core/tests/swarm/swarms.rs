@@ -36,12 +36,12 @@ fn a_seed_serves_as_publisher_and_one_copy_is_fetched() {
     assert!(net.copies() < 1.55, "{}", net.copies());
 }
 
-// R19: measured 0.75 and 1.4 to 1.7 copies, by chance.
+// R19: measured 0.75 and 1.62 copies, 1.65 since profiles are two bytes longer.
 #[test]
 fn on_demand_later_viewers_are_served_by_earlier_ones() {
     let net = median(Setup { live: false, join_gap: Duration::from_secs(5), ..Setup::default() });
     assert!(net.savings() > 0.7, "{}", net.savings());
-    assert!(net.copies() < 1.75, "{}", net.copies());
+    assert!(net.copies() < 1.7, "{}", net.copies());
 }
 
 // R25: joining the overlay is never on the way to the first picture.
