@@ -8,6 +8,7 @@ pub use crate::id::Network;
 use crate::id::{
     AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
 };
+use crate::receipt::{MAX_VOUCHERS, Voucher};
 use crate::settings::Settings;
 use crate::ticket::{MAX_AUTHORITIES, SignedRevocations, SignedTicket};
 use crate::{wire_enum, wire_struct, wire_tags};
@@ -133,6 +134,13 @@ wire_enum! {
                            keys: List<SegmentKey, 16> },
         /// Asks for a new ticket, and for the time.
         8 => Renew {},
+        /// What others say that they have had from the sender.
+        9 => Vouchers { /// The newest of each receiver.
+                        vouchers: List<Voucher, MAX_VOUCHERS> },
+        /// A peer has sent the sender a false block: a hint, no proof.
+        10 => Accuse { /// Which peer.
+                       peer: PeerId, /// A block of this segment.
+                       key: SegmentKey },
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer, SigningKey};
 use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
@@ -86,6 +86,7 @@ pub async fn run(
     let (publisher, mut published) = Publisher::new(key, publisher_config)?;
     let (pieces, mut fetched) = mpsc::channel(PIECES);
     let (link_events, mut from_links) = mpsc::channel(EVENTS);
+    let session = session_key()?;
     let join = Join {
         version: rillcast_protocol::VERSION,
         site: Text::new(config.site.as_str()).ok_or(Error::TooLong("site"))?,
@@ -96,7 +97,7 @@ pub async fn run(
         token: Blob::default(),
         publisher: Some(publisher.key()),
         fingerprint: endpoint.fingerprint(),
-        session: Some(session_key()?),
+        session: Some(SessionKey(session.verifying_key().to_bytes())),
         ticket: None,
     };
     let (signaling, mut news) =
@@ -109,6 +110,7 @@ pub async fn run(
             seed: u64::from_le_bytes(random),
             store_budget: config.store_budget,
         }),
+        session,
         zero: std::time::Instant::now(),
         links: Links::new(endpoint, link_events),
         following: Following::new(publisher.clone(), Arc::clone(&allow), config.all_renditions),
@@ -165,10 +167,10 @@ async fn sleep(duration: Option<std::time::Duration>) {
 }
 
 /// This visit's own key.
-fn session_key() -> Result<SessionKey, Error> {
+fn session_key() -> Result<SigningKey, Error> {
     let mut secret = [0u8; 32];
     getrandom::fill(&mut secret).map_err(|e| Error::Random(e.to_string()))?;
-    Ok(SessionKey(SigningKey::from_bytes(&secret).verifying_key().to_bytes()))
+    Ok(SigningKey::from_bytes(&secret))
 }
 
 fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
@@ -193,6 +195,7 @@ async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList
 struct Driver {
     config: SwarmConfig,
     engine: Engine<Media>,
+    session: SigningKey,
     zero: std::time::Instant,
     links: Links,
     following: Following,
@@ -265,6 +268,14 @@ impl Driver {
             Output::Verify { check, what } => {
                 self.pending.push_back(Input::Verdict { check, ok: check::holds(&what) });
             }
+            Output::Sign { check, message } => {
+                let signature = self.session.sign(&message).to_bytes();
+                self.pending.push_back(Input::Signed { check, signature });
+            }
+            Output::Vouchers { vouchers } => {
+                self.send(ClientMessage::Vouchers { vouchers: List::clipped(vouchers) });
+            }
+            Output::Accuse { peer, key } => self.send(ClientMessage::Accuse { peer, key }),
             Output::Playing { tracks } => {
                 let gone = self.following.playing(now, tracks);
                 gone.into_iter().for_each(|track| self.sources.forget(track));

@@ -37,6 +37,7 @@ mod raw {
             length: usize,
             signature: *const u8,
         );
+        pub(super) fn sign(peer: u32, id: u32, message: *const u8, length: usize);
         pub(super) fn dial(
             peer: u32,
             link: u32,
@@ -178,6 +179,11 @@ impl Host {
     pub(crate) fn verify(&self, id: u32, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) {
         let (place, length) = (message.as_ptr(), message.len());
         raw::verify(self.0, id, key.as_ptr(), place, length, signature.as_ptr());
+    }
+
+    /// Signs with this visit's key; answers by `signed`, if it has one.
+    pub(crate) fn sign(&self, id: u32, message: &[u8]) {
+        raw::sign(self.0, id, message.as_ptr(), message.len());
     }
 
     /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server, a NUL after

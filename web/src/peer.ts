@@ -299,6 +299,15 @@ export const createPeer: PeerMaker = (options, events, request) => {
         (error) => console.warn("Rillcast: can't verify:", error),
       );
     },
+    sign(id, at, length) {
+      const message = bytes(at, length).slice();
+      identity
+        .then((own) => own.sign(message))
+        .then(
+          (signature) => told.signed(id, signature),
+          () => {},
+        );
+    },
     dial: (link, ice, iceLength, at, length) =>
       wires.dial(link, text(ice, iceLength).split("\0"), text(at, length)),
     accept: (link, at, length) => wires.accept(link, text(at, length)),
@@ -311,9 +320,9 @@ export const createPeer: PeerMaker = (options, events, request) => {
     openSocket(at, length) {
       const url = text(at, length);
       identity.then(
-        ({ certificate, sdp }) => {
+        ({ certificate, sdp, session }) => {
           wires.certificates = [certificate];
-          connection.open(url, sdp);
+          connection.open(url, sdp, session);
         },
         (error) => events.refused(`${error}`, false),
       );

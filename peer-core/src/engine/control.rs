@@ -43,6 +43,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match message {
             Message::Hello { ticket, .. } => self.ticket_shown(link, ticket, now),
             Message::Revoked { revocations } => self.revocations_offered(revocations, Some(link)),
+            Message::Receipt { receipt, signature } => self.receipt_shown(link, receipt, signature),
             Message::Profile { playing, passive, upload } => {
                 self.profiled(link, playing.to_vec(), passive, upload, now)
             }

@@ -159,6 +159,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let max = self.max_links();
         if self.membership.is_some() {
             self.check_tickets(now);
+            self.settle_accounts(now);
             let wants = if self.trust.may_link(now) {
                 self.members.maintain(&self.place, max, &mut self.rng, now)
             } else {

@@ -9,6 +9,7 @@
 //! - `fetching`: what the source says
 //! - `gossip`: how many there are, and who; signals carried by neighbours
 //! - `pump`: thinking, and sending
+//! - `receipts`: who gave how much to whom
 
 use std::collections::VecDeque;
 
@@ -17,6 +18,7 @@ use crate::map::Map;
 
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 
@@ -28,7 +30,7 @@ use crate::schedule::{Demand, Hybrid, Scheduler};
 use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
-use crate::trust::{Gate, Trust};
+use crate::trust::{Gate, Ledger, Trust};
 use crate::wire::message::HaveMap;
 
 mod admission;
@@ -39,6 +41,7 @@ mod gossip;
 pub mod io;
 mod links;
 mod pump;
+mod receipts;
 pub mod stats;
 
 pub use io::*;
@@ -71,6 +74,10 @@ enum Pending {
     Digest(Box<SegmentDigest>, Option<LinkId>),
     Ticket(Box<SignedTicket>, LinkId),
     Revocations(Box<SignedRevocations>, Option<LinkId>),
+    /// A receipt of ours that is being signed.
+    Thanks(Receipt, LinkId),
+    /// A neighbour's.
+    Voucher(Box<Voucher>, LinkId),
 }
 
 /// One peer's engine.
@@ -90,6 +97,7 @@ pub struct Engine<P> {
     store: Store<P>,
     trust: Trust,
     gate: Gate,
+    ledger: Ledger,
     members: Members,
     index: Index,
     populations: Populations,
@@ -156,6 +164,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             store: Store::new(config.store_budget),
             trust: Trust::default(),
             gate: Gate::default(),
+            ledger: Ledger::default(),
             members: Members::new(config.role),
             index: Index::default(),
             populations: Populations::default(),
@@ -248,6 +257,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::SourceEnd { fetch } => self.source_end(fetch, now),
             Input::SourceFailed { fetch, error } => self.source_failed(fetch, error, now),
             Input::Verdict { check, ok } => self.verdict(check, ok, now),
+            Input::Signed { check, signature } => self.signed(check, signature),
             Input::Published { digest, body } => self.published(digest, body, now),
             Input::Conditions(conditions) => self.conditions = conditions,
             Input::Timeout => {}
@@ -292,6 +302,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match input {
             Input::Control { .. } | Input::Bulk { .. } | Input::Drained { .. } | Input::Timeout => {}
             Input::SourceHead { .. } | Input::SourceData { .. } | Input::Digest(_) => {}
+            Input::Signed { .. } => {}
             Input::Verdict { .. } => self.has_news(),
             _ => self.dirty = Dirty { get: true, give: true },
         }

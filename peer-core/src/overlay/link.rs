@@ -31,6 +31,8 @@ pub struct Link {
     pub name: PeerId,
     /// Of its certificate: one for each visit, whatever its name.
     pub fingerprint: Fingerprint,
+    /// Its ticket, where it has a key of its own to sign receipts with.
+    pub proof: Option<Box<SignedTicket>>,
     /// Until when its ticket counts, in milliseconds since 1970.
     pub expires_ms: u64,
     /// Since when its ticket counts no more.
@@ -82,6 +84,10 @@ pub struct Link {
     carried: (Instant, u16),
 }
 
+fn proof(ticket: &SignedTicket) -> Option<Box<SignedTicket>> {
+    ticket.body.session.map(|_| Box::new(ticket.clone()))
+}
+
 impl Link {
     /// A link to whoever holds this ticket.
     pub fn new(peer: PeerId, ticket: &SignedTicket, now: Instant) -> Self {
@@ -90,6 +96,7 @@ impl Link {
             peer,
             name: holder.peer,
             fingerprint: holder.fingerprint,
+            proof: proof(ticket),
             expires_ms: holder.expires_ms,
             lapsed: None,
             role: holder.role,
@@ -123,6 +130,7 @@ impl Link {
     pub fn renew(&mut self, ticket: &SignedTicket) {
         let holder = &ticket.body;
         (self.name, self.expires_ms) = (holder.peer, holder.expires_ms);
+        self.proof = proof(ticket);
         (self.nonce, self.weight, self.net, self.lapsed) = (holder.nonce, holder.weight, holder.net, None);
     }
 

@@ -14,6 +14,7 @@ mod playing;
 mod pollution;
 mod priorities;
 mod publishing;
+mod receipts;
 mod relaying;
 mod replay;
 mod source;
