@@ -241,10 +241,11 @@ fn what_the_server_says() {
         yields: true,
         max_links: 16,
         ice: List::clipped([ice]),
+        relay_only: true,
         report_secs: 10,
         grace_secs: 3600,
     };
-    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 0a 901c";
+    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 01 0a 901c";
     let welcome = Welcome {
         version: 1,
         ticket: ticket(),

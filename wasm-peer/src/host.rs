@@ -45,6 +45,7 @@ mod raw {
             ice_length: usize,
             sdp: *const u8,
             sdp_length: usize,
+            relay_only: bool,
         );
         pub(super) fn accept(peer: u32, link: u32, sdp: *const u8, length: usize);
         pub(super) fn candidate(peer: u32, link: u32, candidate: *const u8, length: usize);
@@ -188,8 +189,8 @@ impl Host {
 
     /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server, a NUL after
     /// each.
-    pub(crate) fn dial(&self, link: u32, ice: &str, sdp: &str) {
-        raw::dial(self.0, link, ice.as_ptr(), ice.len(), sdp.as_ptr(), sdp.len());
+    pub(crate) fn dial(&self, link: u32, ice: &str, sdp: &str, relay_only: bool) {
+        raw::dial(self.0, link, ice.as_ptr(), ice.len(), sdp.as_ptr(), sdp.len(), relay_only);
     }
 
     /// Takes the answer in.

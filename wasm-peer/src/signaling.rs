@@ -281,7 +281,7 @@ impl Signaling {
         self.pause.set(FIRST_PAUSE);
         self.welcomed.set(true);
         self.ticket.replace(Some(welcome.ticket.clone()));
-        shell.links.joined(welcome.peer(), &welcome.settings.ice);
+        shell.links.joined(welcome.peer(), &welcome.settings);
         let base = welcome.publisher_base.as_str().to_owned();
         shell.source.set_publisher(base, welcome.swarm());
         shell.host.signaling(true);
@@ -293,7 +293,7 @@ impl Signaling {
     }
 
     fn settings(&self, shell: &Rc<Shell>, settings: Settings) {
-        shell.links.set_ice(&settings.ice);
+        shell.links.set_ice(&settings);
         shell.host.settings(settings.enabled, settings.holdout);
         if self.report_secs.replace(settings.report_secs) == 0 {
             self.report_later(shell);

@@ -308,8 +308,8 @@ export const createPeer: PeerMaker = (options, events, request) => {
           () => {},
         );
     },
-    dial: (link, ice, iceLength, at, length) =>
-      wires.dial(link, text(ice, iceLength).split("\0"), text(at, length)),
+    dial: (link, ice, iceLength, at, length, relayOnly) =>
+      wires.dial(link, text(ice, iceLength).split("\0"), text(at, length), !!relayOnly),
     accept: (link, at, length) => wires.accept(link, text(at, length)),
     candidate: (link, at, length) => wires.candidate(link, text(at, length)),
     hangUp: (link) => wires.hangUp(link),

@@ -224,7 +224,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::ServerTime(milliseconds) => self.trust.set_time(milliseconds, now),
             Input::Ticket(ticket) => self.renewed(*ticket, now),
             Input::Revoked(revocations) => self.revocations_offered(*revocations, None),
-            Input::Settings(settings) => self.apply(settings),
+            Input::Settings(settings) => self.apply(settings, now),
             Input::Publishers(keys) => self.publishers = keys,
             Input::Introduced(peers) => self.introduced(&peers, now),
             Input::Gone(peer) => self.gone(peer, now),
