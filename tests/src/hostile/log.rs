@@ -21,6 +21,8 @@ pub struct Fate {
     pub cut: Option<Instant>,
     /// Calls of ours to it that the attack has made.
     pub attempts: u64,
+    /// Times that it let us in behind such a call.
+    pub fooled: u64,
     /// What it asked of us.
     pub asked: u64,
     /// What it answered to requests of ours: refusals, and blocks' bytes.

@@ -212,7 +212,9 @@ impl Hostile {
         match message {
             Message::Hello { ticket, .. } => {
                 let ticket = ticket.clone();
-                self.note(|log| drop(log.shown.insert(from.peer, ticket)));
+                self.note(|log| {
+                    log.shown.insert(from.peer, ticket);
+                });
                 return;
             }
             Message::Ping { stamp } => {
@@ -237,7 +239,9 @@ impl Hostile {
         if !self.neighbours.contains(&from) {
             self.neighbours.push(from);
             self.note(|log| {
-                log.fates.entry(from.peer).or_default().let_in.get_or_insert_with(Instant::now);
+                let fate = log.fates.entry(from.peer).or_default();
+                fate.let_in.get_or_insert_with(Instant::now);
+                fate.fooled += u64::from(fate.attempts > 0);
             });
             self.play(|attack, hand| attack.linked(hand, from));
         }

@@ -16,6 +16,7 @@ impl<F: FnMut(&SignedTicket) -> SignedTicket + Send> Attack for Shows<F> {
 /// Behaves until the server is away; then it hangs up, calls again by way of a common neighbour, and shows a ticket that it has altered.
 #[derive(Debug, Default)]
 pub struct ComesBack {
+    lies: bool,
     victim: Option<To>,
     turns: u32,
 }
@@ -28,7 +29,7 @@ const TRIES: u32 = 8;
 impl Attack for ComesBack {
     fn ticket(&mut self, own: &SignedTicket) -> SignedTicket {
         let mut ticket = own.clone();
-        if self.victim.is_some() {
+        if self.lies {
             ticket.body.expires_ms += 3_600_000;
         }
         ticket
@@ -38,6 +39,7 @@ impl Attack for ComesBack {
         if !hand.away || (self.victim.is_none() && hand.neighbours.len() < 2) {
             return;
         }
+        self.lies = true;
         // The last to come: a viewer rather than the seed.
         let Some(victim) = self.victim.or(hand.neighbours.last().copied()) else { return };
         self.victim = Some(victim);

@@ -36,8 +36,8 @@ pub(crate) struct Outage {
     pub(crate) attempts: u64,
     /// Links that viewers refused for want of a ticket.
     pub(crate) refused: u64,
-    /// Viewers that were linked with it again.
-    pub(crate) let_in: usize,
+    /// Links that it was let in to all the same.
+    pub(crate) let_in: u64,
     /// Seconds that each viewer played meanwhile, the fewest.
     pub(crate) played: f64,
 }
@@ -75,18 +75,16 @@ pub(super) async fn run(library: &Library, options: &Options) -> Result<Outage> 
     }
     let log = hostile.hostile.log().clone();
     let me = log.me.map(|me| me.to_string());
-    // It is a stranger to nobody that it was linked with before; what counts is whom it has fooled.
-    let victim = log.fates.iter().find(|(_, fate)| fate.lied.is_some());
-    let let_in = new.iter().filter(|(_, peer)| Some(peer) == me.as_ref()).count();
+    new.retain(|(_, peer)| Some(peer) != me.as_ref());
     let now = played(pages).await?;
     let fewest = now.iter().zip(&then).map(|(now, then)| now - then);
     Ok(Outage {
         seconds: AFTER,
         viewers: pages.len(),
-        new_links: new.len() - let_in,
-        attempts: victim.map_or(0, |(_, fate)| fate.attempts),
+        new_links: new.len(),
+        attempts: log.fates.values().map(|fate| fate.attempts).sum(),
         refused: after - before,
-        let_in,
+        let_in: log.fates.values().map(|fate| fate.fooled).sum(),
         played: fewest.fold(f64::INFINITY, f64::min) / 1000.0,
     })
 }
