@@ -41,8 +41,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let (timeline, demands) = (&self.timeline, &self.demands);
         let stale = self.downloads.reap(now, |key| demands.contains_key(key) || timeline.is_wanted(key));
         self.dirty.get |= !stale.is_empty();
-        for (link, transfer) in stale {
+        for (link, transfer, late) in stale {
             self.send(link, Message::Cancel { transfer });
+            if let Some(l) = self.members.link_mut(link).filter(|_| late) {
+                l.let_down(now);
+            }
         }
     }
 

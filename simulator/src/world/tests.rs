@@ -5,6 +5,7 @@ use rillcast_core::protocol::id::Role;
 use super::node::Conduct;
 use super::*;
 use crate::draw::Law;
+use crate::facts::Lies;
 use crate::scenario::tables::*;
 
 /// Thirty viewers for a minute, with uplinks that suffice.
@@ -42,7 +43,7 @@ fn blocks_come_through_peers_and_each_is_a_hop() {
     assert!(given(&world) > 0 && depths.len() > 2, "{depths:?}");
     let through_peers: u64 = depths.iter().skip(1).sum();
     assert!(through_peers > 0 && through_peers <= given(&world), "{depths:?}");
-    assert_eq!(world.ledger.polluted, 0);
+    assert_eq!(world.ledger.lies, Lies::default());
 }
 
 #[test]
@@ -191,7 +192,10 @@ fn free_riders_silent_ones_and_polluters_do_as_they_are_called() {
     assert!(by(&world, Conduct::Honest) > 0);
     scenario.conduct = tables_conduct(0.0, 0.0, 0.3);
     let world = run(&scenario);
-    assert!(world.ledger.polluted > 0, "somebody was sent wrong bytes");
+    let lies = world.ledger.lies;
+    assert!(lies.bytes > 0, "somebody was sent wrong bytes");
+    // H2 H11: each false block ends the link that it came over, and goes no further; nobody else's link ends for it.
+    assert_eq!((lies.cut, lies.framed, lies.played_bytes, lies.relayed_bytes), (lies.blocks, 0, 0, 0));
 }
 
 // H4: the server introduces nobody to many; neighbours are asked as well, and tell more.
