@@ -104,6 +104,8 @@ wire_struct! {
 
 wire_enum! {
     /// From a peer to the server.
+    // Read, looked at and gone: there is never more than one, so nothing is won by boxing the rare large ones.
+    #[allow(clippy::large_enum_variant)]
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ClientMessage {
         /// Asks to take part. Once, first.
@@ -200,6 +202,8 @@ impl Welcome {
 
 wire_enum! {
     /// From the server to a peer.
+    // As above.
+    #[allow(clippy::large_enum_variant)]
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ServerMessage {
         /// The join is accepted.

@@ -93,7 +93,7 @@ fn blocks_bytes_from_peers_and_a_source_of_another_version_are_never_mixed() {
         solo.piece(link, transfer, 0, &solo.block(20, name.block.0));
     }
     assert!(solo.engine.stats().stored_bytes > 0);
-    solo.tell(Input::LinkClosed { peer: crate::lab::peer_id(1), link: Some(link) });
+    solo.tell(Input::LinkClosed { peer: peer_id(1), link: Some(link) });
     let ranged = solo.next_fetch(Duration::from_secs(20));
     let other = body(&solo.rendition, 20, 1);
     let range = ranged.range.clone().expect("by range");

@@ -50,7 +50,8 @@ fn wait(solo: &mut Solo, time: Duration) {
 // R41 H1: a ticket is no secret, so others may show it; but they haven't got the certificate.
 #[test]
 fn whoever_shows_a_ticket_that_is_not_its_own_or_does_not_count_is_refused() {
-    let cases: [(&str, fn(Instant) -> SignedTicket, Option<Refusal>); 9] = [
+    type Case = (&'static str, fn(Instant) -> SignedTicket, Option<Refusal>);
+    let cases: [Case; 9] = [
         ("a good one", |now| changed(now, |_| ()), None),
         (
             "stolen, over an own certificate",
