@@ -21,8 +21,6 @@ use crate::wire::{BulkHeader, Message};
 
 use super::{BULK_HEADER, Engine, LinkId};
 
-/// What is needed within this time is taken before what was offered: otherwise the source would soon have to give it.
-const HURRY: Duration = Duration::from_millis(4500);
 /// Segments that are looked through for something to take.
 const SEGMENTS: usize = 6;
 /// What is needed first is to come by so much before it is needed, even if the source has to give all of it.
@@ -231,11 +229,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let deadline = self.timeline.deadline(k, now);
             waits || deadline <= now || deadline >= arrives + SPARE
         };
-        let ours = self.store.from(key.track, next).map(|(k, _)| *k).take(SEGMENTS).filter(in_time);
+        let ours = self.store.from(key.track, next).map(|(k, _)| *k);
+        let ours = ours.filter(|k| self.timeline.is_wanted(k)).take(SEGMENTS).filter(in_time);
         let ours: Vec<_> = ours.collect();
         let late = !ours.contains(&key);
+        // What is needed soon is taken before what was offered: otherwise the source would have to give it.
+        let hurry = self.timeline.soon(key.track, now);
         for soon in &ours {
-            if self.timeline.deadline(soon, now).since(now) >= HURRY {
+            if self.timeline.deadline(soon, now).since(now) >= hurry {
                 break;
             }
             if let Some(name) = self.lacking_of(link, *soon, now) {

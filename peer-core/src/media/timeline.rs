@@ -25,8 +25,13 @@ const MAX_AHEAD_OF_PLAYLIST: u64 = 4;
 
 /// Segments beyond the next one that are taken from peers; more would be memory for a switch or seek to throw away.
 const MAX_AHEAD: u64 = 8;
+/// See [`Timeline::soon`].
+const SOON: Duration = Duration::from_millis(4500);
 /// A player needs so long to append what it waited for and to say that it plays.
 const APPENDING: Duration = Duration::from_millis(1500);
+
+/// See [`SegmentKey::place`].
+type Place = (u64, u16);
 
 #[derive(Clone, Debug)]
 struct Track {
@@ -40,11 +45,11 @@ struct Track {
 pub struct Current {
     /// The track.
     pub track: TrackId,
-    /// The first segment number that the player hasn't got.
+    /// The number of the first segment, or part of one, that the player hasn't got.
     pub next: u64,
-    /// The newest segment that existed when we began with this track. What came later we have heard of in time to take part in its
+    /// The newest segment or part that existed when we began with this track. What came later we have heard of in time to take part in its
     /// election; what was there before, the neighbours have.
-    pub joined_at: u64,
+    pub joined_at: Place,
     /// The playlist still grows.
     pub live: bool,
 }
@@ -52,8 +57,8 @@ pub struct Current {
 #[derive(Clone, Copy, Debug)]
 struct Position {
     track: TrackId,
-    next: u64,
-    joined_at: u64,
+    next: Place,
+    joined_at: Place,
 }
 
 /// Playlists and playhead.
@@ -95,19 +100,19 @@ impl Timeline {
     /// The player asks for a segment: its track is the one being played. True if that is a change.
     pub fn demanded(&mut self, key: SegmentKey) -> bool {
         let kind = self.tracks.get(&key.track).map_or(MediaKind::Main, |t| t.kind);
-        let newest = self.newest(key.track).unwrap_or(key.number);
+        let newest = self.newest(key.track).unwrap_or(key.place());
         let before = self.current.get(&kind).copied().filter(|p| p.track == key.track);
         // A jump (seek, sleep) is a new beginning too.
         let joined_at = match before {
-            Some(p) if key.number.abs_diff(p.next) < MAX_AHEAD => p.joined_at,
+            Some(p) if key.number.abs_diff(p.next.0) < MAX_AHEAD => p.joined_at,
             _ => newest,
         };
-        self.current.insert(kind, Position { track: key.track, next: key.number, joined_at });
+        self.current.insert(kind, Position { track: key.track, next: key.place(), joined_at });
         before.is_none()
     }
 
-    fn newest(&self, track: TrackId) -> Option<u64> {
-        self.tracks.get(&track)?.entries.last().map(|e| e.key.number)
+    fn newest(&self, track: TrackId) -> Option<Place> {
+        self.tracks.get(&track)?.entries.last().map(|e| e.key.place())
     }
 
     /// The player has a segment. If it was waiting for it, it plays on from there as soon as it has appended it: what comes next
@@ -125,8 +130,9 @@ impl Timeline {
             self.fed = Some(now);
         }
         for position in self.current.values_mut() {
-            if position.track == key.track && position.next <= key.number {
-                position.next = key.number + 1;
+            if position.track == key.track && position.next <= key.place() {
+                // Which part is a segment's last isn't known: its number stays the next one until another is asked for.
+                position.next = if key.part > 0 { (key.number, key.part + 1) } else { (key.number + 1, 0) };
             }
         }
     }
@@ -135,7 +141,7 @@ impl Timeline {
     pub fn current(&self) -> impl Iterator<Item = Current> + '_ {
         self.current.values().map(|p| Current {
             track: p.track,
-            next: p.next,
+            next: p.next.0,
             joined_at: p.joined_at,
             live: self.tracks.get(&p.track).is_some_and(|t| t.live),
         })
@@ -162,10 +168,13 @@ impl Timeline {
 
     /// Whether a segment is one that the player will ask for soon, listed or just ahead of the playlist.
     pub fn is_wanted(&self, key: &SegmentKey) -> bool {
-        let Some(current) = self.playing(key.track) else { return false };
-        let newest = self.newest(key.track).unwrap_or(current.next);
-        key.number >= current.next
-            && key.number <= (newest.max(current.next) + MAX_AHEAD_OF_PLAYLIST).min(current.next + MAX_AHEAD)
+        let Some(current) = self.current.values().find(|p| p.track == key.track) else { return false };
+        let (next, part) = current.next;
+        let newest = self.newest(key.track).map_or(next, |(number, _)| number.max(next));
+        // Who plays parts has no use for the segments that they make up, nor the other way round.
+        (key.part > 0) == (part > 0)
+            && key.place() >= current.next
+            && key.number <= (newest + MAX_AHEAD_OF_PLAYLIST).min(next + MAX_AHEAD)
     }
 
     /// The player has begun to play, now or earlier: it may be paused.
@@ -197,6 +206,15 @@ impl Timeline {
         now + Duration::from_millis(left as u64)
     }
 
+    /// What is needed in less time is needed soon: half of what the playlist is ahead of the player, [`SOON`] at most.
+    pub fn soon(&self, track: TrackId, now: Instant) -> Duration {
+        let newest = self.tracks.get(&track).and_then(|t| t.entries.last());
+        newest.map_or(SOON, |newest| {
+            let end = self.deadline(&newest.key, now) + Duration::from_millis(u64::from(newest.duration_ms));
+            (end.since(now) / 2).min(SOON)
+        })
+    }
+
     fn duration_ms(&self, key: &SegmentKey) -> Option<u32> {
         let track = self.tracks.get(&key.track)?;
         track.entries.binary_search_by_key(key, |e| e.key).ok().map(|at| track.entries[at].duration_ms)
@@ -208,8 +226,11 @@ impl Timeline {
             return Some(track.entries[at].start_ms);
         }
         let last = track.entries.last()?;
-        let ahead = key.number.checked_sub(last.key.number)?;
-        Some(last.start_ms + ahead.min(1000) as i64 * i64::from(last.duration_ms))
+        let ahead = key.number.checked_sub(last.key.number)?.min(1000) as i64;
+        // Parts of a segment: as many as any that is listed has.
+        let parts = track.entries.iter().map(|e| i64::from(e.key.part)).max().unwrap_or(0).max(1);
+        let ahead = ahead * parts + i64::from(key.part) - i64::from(last.key.part);
+        Some(last.start_ms + ahead.max(0) * i64::from(last.duration_ms))
     }
 }
 
@@ -318,14 +339,14 @@ mod tests {
     fn a_seek_is_a_new_beginning() {
         let mut timeline = live();
         let joined = |t: &Timeline| t.playing(VIDEO).map(|c| (c.next, c.joined_at));
-        assert_eq!(joined(&timeline), Some((15, 19)));
+        assert_eq!(joined(&timeline), Some((15, (19, 0))));
         timeline.update(VIDEO, MediaKind::Main, entries(VIDEO, 12..40), true);
         timeline.demanded(key(VIDEO, 16));
-        assert_eq!(joined(&timeline), Some((16, 19)), "the next one isn't");
+        assert_eq!(joined(&timeline), Some((16, (19, 0))), "the next one isn't");
         timeline.demanded(key(VIDEO, 30));
-        assert_eq!(joined(&timeline), Some((30, 39)));
+        assert_eq!(joined(&timeline), Some((30, (39, 0))));
         timeline.demanded(key(VIDEO, 12));
-        assert_eq!(joined(&timeline), Some((12, 39)), "back as well");
+        assert_eq!(joined(&timeline), Some((12, (39, 0))), "back as well");
     }
 
     #[test]
@@ -352,6 +373,74 @@ mod tests {
         timeline.delivered(key(VIDEO, 15), after(100));
         assert!(timeline.has_started());
         assert_eq!(timeline.deadline(&key(VIDEO, 16), after(100)), after(4100));
+    }
+
+    /// Low latency: parts of a second, four to a segment, listed up to the second one of segment 20; the player has had two of segment 19.
+    fn in_parts() -> Timeline {
+        let mut timeline = Timeline::default();
+        let unit = |n: u64| SegmentEntry {
+            key: part(n / 4, n as u16 % 4 + 1),
+            start_ms: n as i64 * 1000,
+            duration_ms: 1000,
+        };
+        timeline.update(VIDEO, MediaKind::Main, (64..82).map(unit).collect(), true);
+        timeline.demanded(part(19, 2));
+        timeline.set_playhead(playing(77_000, 100), after(0));
+        timeline.delivered(part(19, 2), after(0));
+        timeline
+    }
+
+    fn part(number: u64, part: u16) -> SegmentKey {
+        SegmentKey { part, ..key(VIDEO, number) }
+    }
+
+    // R2
+    #[test]
+    fn the_parts_behind_one_that_the_player_has_are_wanted_before_it_asks() {
+        let mut timeline = in_parts();
+        let wanted = |t: &Timeline| [1, 2, 3, 4, 5].map(|p| t.is_wanted(&part(19, p)));
+        assert_eq!(wanted(&timeline), [false, false, true, true, true]);
+        assert!(timeline.is_wanted(&part(20, 1)) && !timeline.is_wanted(&part(18, 4)));
+        assert_eq!(timeline.playing(VIDEO).map(|c| c.next), Some(19), "neighbours may offer them");
+        timeline.delivered(part(19, 4), after(0));
+        assert_eq!(wanted(&timeline), [false, false, false, false, true]);
+        timeline.demanded(part(20, 1));
+        assert_eq!(wanted(&timeline), [false; 5]);
+        assert_eq!(timeline.playing(VIDEO).map(|c| c.next), Some(20));
+    }
+
+    // R2
+    #[test]
+    fn a_player_of_parts_wants_no_whole_segments_and_the_other_way_round() {
+        let timeline = in_parts();
+        assert!(!timeline.is_wanted(&key(VIDEO, 20)) && timeline.is_wanted(&part(20, 4)));
+        assert!(!live().is_wanted(&part(16, 1)) && live().is_wanted(&key(VIDEO, 16)));
+    }
+
+    // R2
+    #[test]
+    fn parts_ahead_of_the_playlist_have_deadlines_of_their_own() {
+        let timeline = in_parts();
+        let due = |number, p| timeline.deadline(&part(number, p), after(0));
+        assert_eq!([due(20, 2), due(20, 3), due(20, 4), due(21, 1)], [4000, 5000, 6000, 7000].map(after));
+        assert_eq!(due(22, 2), after(12_000));
+    }
+
+    // R2 R58
+    #[test]
+    fn soon_is_half_of_the_way_to_the_live_edge_and_no_more_than_four_seconds_and_a_half() {
+        let timeline = in_parts();
+        let soon = |t: &Timeline, ms| t.soon(VIDEO, after(ms));
+        assert_eq!(soon(&timeline, 0), Duration::from_millis(2500));
+        assert_eq!(soon(&timeline, 1000), Duration::from_millis(2000), "the player comes nearer");
+        assert_eq!(soon(&timeline, 9000), Duration::from_millis(500), "as if at the newest's start");
+        let mut far = live();
+        assert_eq!(soon(&far, 0), SOON, "the edge is 32 s away");
+        for (position, ms) in [(71_000, 4500), (71_001, 4499), (70_999, 4500)] {
+            far.set_playhead(playing(position, 100), after(0));
+            assert_eq!(millis(soon(&far, 0)), ms);
+        }
+        assert_eq!(far.soon(HIGH, after(0)), SOON, "nothing is known of it");
     }
 
     // After a discontinuity numbers go on but the key differs: two encodings never meet in one segment.

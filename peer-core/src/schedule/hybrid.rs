@@ -26,8 +26,6 @@ use super::pulls::{Pulls, has_hope, near, runs};
 use super::wanted::{Wanted, wanted};
 use super::{Action, Plan, Scheduler, View, offers};
 
-/// From so much time left on, neighbours are reminded of what is lacking: those with nothing else to do will offer it.
-const NEEDED: Duration = Duration::from_millis(4500);
 /// Among no more viewers than this, uplinks are seldom all busy, and what is needed is asked for.
 const FEW: u64 = 16;
 /// This often.
@@ -207,8 +205,8 @@ impl Hybrid {
         // An overloaded source is the last hope, not the first.
         let needed = if slow { 0 } else { missing_bytes };
         let latest = self.guard.latest(want.deadline, needed, rate, view.sources.first_byte());
-        let fresh =
-            want.live && view.timeline.playing(want.key.track).is_some_and(|c| want.key.number > c.joined_at);
+        let fresh = want.live
+            && view.timeline.playing(want.key.track).is_some_and(|c| want.key.place() > c.joined_at);
 
         // What the player asks for has a URL, whatever the playlists that we have seen say.
         let listed = want.demanded || view.timeline.is_listed(&want.key);
@@ -266,7 +264,7 @@ impl Hybrid {
         }
         let mut lacking = absent.clone();
         lacking.subtract(&coming);
-        let remind_from = want.deadline.minus(NEEDED);
+        let remind_from = want.deadline.minus(view.timeline.soon(want.key.track, now));
         let viewers = view.populations.size(Populations::of_track(want.key.track));
         let few = (viewers <= FEW || slow) && now >= remind_from;
         if !want.demanded && !view.timeline.has_started() {

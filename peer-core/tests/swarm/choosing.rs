@@ -66,6 +66,28 @@ fn a_block_of_another_segment_will_do() {
     assert_eq!(granted(&solo.take_said(two), TransferId::offer(1)), Some(name(21, 4)));
 }
 
+// R2 R58
+#[test]
+fn what_is_needed_in_less_than_half_of_the_time_to_the_live_edge_is_taken_before_what_is_offered() {
+    for (later_ms, taken) in [(0, 21), (10, 20)] {
+        let mut solo = Solo::viewer();
+        solo.plays(18, 8, 20, true);
+        solo.demand(20);
+        let link = solo.neighbour(1);
+        solo.describe(20);
+        solo.describe(21);
+        solo.holds(link, 20, [5]);
+        solo.wait(Duration::from_millis(40));
+        // Of the 8 s to the live edge half are left until segment 20 is needed, or a little less. The engine thinks again a little later.
+        solo.plays(19, 4, 20, true);
+        solo.wait(Duration::from_millis(later_ms));
+        solo.take_said(link);
+        solo.hear(link, offer(TransferId::offer(1), name(21, 3)));
+        let block = if taken == 21 { 3 } else { 5 };
+        assert_eq!(granted(&solo.take_said(link), TransferId::offer(1)), Some(name(taken, block)));
+    }
+}
+
 /// A live viewer that holds all of segment 20 and has just offered a block of it.
 fn giving() -> (Solo, LinkId, TransferId, u16) {
     let (mut solo, link) = crate::switches::holding(Default::default());

@@ -290,7 +290,7 @@ fn on_demand_a_block_becomes_more_urgent_as_its_time_comes() {
 fn live_nothing_is_more_urgent_than_what_is_new() {
     let mut solo = Solo::viewer();
     solo.plays(19, 1, 20, true);
-    solo.tell(playhead(20 * 4000 - 4300));
+    solo.tell(playhead(20 * 4000 - 3900));
     let link = solo.neighbour(1);
     solo.describe(20);
     let all = solo.blocks(20);
