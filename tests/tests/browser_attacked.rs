@@ -9,13 +9,13 @@ use serde_json::Value;
 fn hostile_native_peers_harm_no_browser() {
     let reports = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
-        .args(["attack", "--only", "browsers", "--viewers", "3", "--minutes", "1", "--reports"])
+        .args(["attack", "--only", "browsers", "--viewers", "3", "--seconds", "25", "--reports"])
         .arg(reports.path())
         .output()
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    // The program's own verdict isn't asked for: three viewers of a minute are too few for what they save and how fast they are.
+    // The program's own verdict isn't asked for: three viewers of half a minute are too few for what they save and how fast they are.
     let line: Value = serde_json::from_str(printed.lines().last().unwrap_or_default()).expect(&errors);
     let holds = |what: &str| {
         let judged = line["judged"].as_array().unwrap();

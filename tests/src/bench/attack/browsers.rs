@@ -110,8 +110,7 @@ fn truth(library: &Library, stage: &Stage) -> impl Fn(SegmentKey) -> Vec<u8> + S
 
 /// Both runs; told besides: what verifying costs, of the clean one, and how a revocation goes, at the end of the other.
 pub(super) async fn run(library: &Library, options: &Options, found: &mut Findings) -> Result<()> {
-    let seconds = options.minutes * 60;
-    let viewers = offload::Options::verified(options.viewers, seconds, "&costs");
+    let viewers = offload::Options::verified(options.viewers, options.seconds, "&costs");
     eprintln!("clean run: setting the stage");
     let mut stage = Stage::set(library, Client::Rillcast, &viewers).await?;
     let clean = watch(&mut stage, Client::Rillcast, &viewers, "clean run", 1).await?;

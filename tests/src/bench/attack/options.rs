@@ -21,9 +21,9 @@ pub enum Part {
 /// Options of `bench attack`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Length of a run in browsers, in minutes.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
-    pub minutes: u64,
+    /// Length of a run in browsers, in seconds.
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(20..=3600))]
+    pub seconds: u64,
     /// Viewers in browsers.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub viewers: u32,
@@ -54,8 +54,8 @@ impl Options {
     pub fn conditions(&self) -> String {
         format!(
             "{} viewers of a live stream at 380/700/1400 kbit/s, each in a Chromium and namespace of its own (2.1 Mbit/s up, 20 down), \
-             {} min without and {} min with 2 hostile native peers; {} peers in the simulator, a fifth of them polluters",
-            self.viewers, self.minutes, self.minutes, self.peers
+             {} s without and {} s with 2 hostile native peers; {} peers in the simulator, a fifth of them polluters",
+            self.viewers, self.seconds, self.seconds, self.peers
         )
     }
 }
