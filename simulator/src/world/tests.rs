@@ -22,8 +22,12 @@ fn small() -> Scenario {
 }
 
 fn run(scenario: &Scenario) -> World {
+    run_seed(scenario, 1)
+}
+
+fn run_seed(scenario: &Scenario, seed: u64) -> World {
     scenario.check().expect("a scenario that makes sense");
-    let mut world = World::new(scenario, 1);
+    let mut world = World::new(scenario, seed);
     world.run(|_, _| ());
     world
 }
@@ -260,11 +264,16 @@ fn a_crowd_that_the_source_cannot_carry_starts_and_plays() {
     scenario.crowd.as_mut().expect("there is one").peers = 150;
     scenario.source.total_mbps = Some(25.0);
     let started = |world: &World| world.nodes.iter().filter(|n| n.player.started.is_some()).count();
-    let (with, without) = (run(&scenario), alone(&scenario));
+    let without = alone(&scenario);
     assert!(started(&without) < 80, "{} of 155 start alone: the crowd is too small", started(&without));
-    assert!(started(&with) >= 153, "{} of 155 started", started(&with));
-    let stalled = with.nodes.iter().filter(|n| n.player.stalls > 0).count();
-    assert!(stalled <= 5, "{stalled} stalled");
+    // Of a single crowd 0 to 6 % stall, as chance will have it; of many 2.4 %.
+    let mut stalled = 0;
+    for seed in 1..4 {
+        let with = run_seed(&scenario, seed);
+        assert!(started(&with) >= 153, "{} of 155 started", started(&with));
+        stalled += with.nodes.iter().filter(|n| n.player.stalls > 0).count();
+    }
+    assert!(stalled <= 18, "{stalled} of 465 stalled");
 }
 
 // R25: seeds could fill a thin downlink before the first picture is there. They are asked for the end of it where the source brings it slowly,
