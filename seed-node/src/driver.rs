@@ -17,11 +17,12 @@ use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey, SwarmId};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, Welcome, hosted_path};
-use rillcast_publisher::{AllowList, Publisher, PublishingKey, Url};
+use rillcast_publisher::{Publisher, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
 
 use crate::follow::Following;
 use crate::links::Links;
+use crate::manifest::{allow_list, read_manifest};
 use crate::payload::Media;
 use crate::picture::{Picture, Shared};
 use crate::rtc::{Endpoint, Happening, LinkEvent};
@@ -35,7 +36,6 @@ pub const EVENTS: usize = 256;
 pub const RECENT: usize = 32;
 /// How often things are looked after that have no event of their own.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
-const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One swarm to take part in.
 #[derive(Clone, Debug)]
@@ -171,25 +171,6 @@ fn session_key() -> Result<SigningKey, Error> {
     let mut secret = [0u8; 32];
     getrandom::fill(&mut secret).map_err(|e| Error::Random(e.to_string()))?;
     Ok(SigningKey::from_bytes(&secret))
-}
-
-fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
-    let origin = config.manifest.origin().ascii_serialization();
-    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
-    Ok(Arc::new(AllowList::new(prefixes)?))
-}
-
-/// Reads the manifest, again and again until it can be had.
-async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList>) -> Vec<Url> {
-    loop {
-        match publisher.renditions(manifest.as_str(), &allow).await {
-            Ok(urls) => return urls,
-            Err(error) => {
-                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read")
-            }
-        }
-        tokio::time::sleep(MANIFEST_AGAIN).await;
-    }
 }
 
 struct Driver {

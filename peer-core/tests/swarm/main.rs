@@ -17,6 +17,7 @@ mod publishing;
 mod receipts;
 mod relaying;
 mod replay;
+mod revoking;
 mod source;
 mod swarms;
 mod switches;
