@@ -390,6 +390,7 @@ impl World {
                 };
                 self.checks.push(Input::Verdict { check, ok });
             }
+            Output::Sign { check, .. } => self.checks.push(Input::Signed { check, signature: SIGNATURE }),
             Output::Deliver(delivery) => {
                 assert!(!self.delivered.contains(&delivery.key), "a segment is delivered once for a demand");
                 self.delivered.push(delivery.key);

@@ -14,6 +14,7 @@
 pub mod coding;
 pub mod digest;
 pub mod id;
+pub mod receipt;
 pub mod session;
 pub mod settings;
 pub mod signal;

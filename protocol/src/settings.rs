@@ -34,6 +34,8 @@ wire_struct! {
         pub max_links: u8,
         /// STUN and TURN.
         pub ice: List<IceServer, 8>,
+        /// Link through relays only, so that no peer learns this one's address. Without TURN there are no links then.
+        pub relay_only: bool,
         /// Seconds between two reports of a viewer's counters; 0 is never.
         pub report_secs: u16,
         /// Seconds that tickets count on after their time while the server can't be reached.
@@ -51,6 +53,7 @@ impl Default for Settings {
             yields: false,
             max_links: 24,
             ice: List::clipped([]),
+            relay_only: false,
             report_secs: 10,
             grace_secs: 3600,
         }

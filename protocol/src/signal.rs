@@ -8,6 +8,7 @@ pub use crate::id::Network;
 use crate::id::{
     AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
 };
+use crate::receipt::{MAX_VOUCHERS, Voucher};
 use crate::settings::Settings;
 use crate::ticket::{MAX_AUTHORITIES, SignedRevocations, SignedTicket};
 use crate::{wire_enum, wire_struct, wire_tags};
@@ -103,6 +104,8 @@ wire_struct! {
 
 wire_enum! {
     /// From a peer to the server.
+    // Read, looked at and gone: there is never more than one, so nothing is won by boxing the rare large ones.
+    #[allow(clippy::large_enum_variant)]
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ClientMessage {
         /// Asks to take part. Once, first.
@@ -133,6 +136,13 @@ wire_enum! {
                            keys: List<SegmentKey, 16> },
         /// Asks for a new ticket, and for the time.
         8 => Renew {},
+        /// What others say that they have had from the sender.
+        9 => Vouchers { /// The newest of each receiver.
+                        vouchers: List<Voucher, MAX_VOUCHERS> },
+        /// A peer has sent the sender a false block: a hint, no proof.
+        10 => Accuse { /// Which peer.
+                       peer: PeerId, /// A block of this segment.
+                       key: SegmentKey },
     }
 }
 
@@ -192,6 +202,8 @@ impl Welcome {
 
 wire_enum! {
     /// From the server to a peer.
+    // As above.
+    #[allow(clippy::large_enum_variant)]
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ServerMessage {
         /// The join is accepted.

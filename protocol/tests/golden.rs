@@ -6,13 +6,16 @@ use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{
     AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
 };
+use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::{IceServer, Settings};
 use rillcast_protocol::signal::{
     ClientMessage, Join, Network, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
     hosted_path,
 };
-use rillcast_protocol::ticket::{Revocations, Signed, SignedRevocations, SignedTicket, Ticket};
+use rillcast_protocol::ticket::{
+    Revocations, Signed, SignedRevocations, SignedTicket, Ticket, statement_bytes,
+};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -115,6 +118,41 @@ fn revocations_hex() -> String {
     format!("{} ac02 02 {} {} 05 {} {}", id_hex(2), id_hex(8), id_hex(9), "77".repeat(32), "88".repeat(64))
 }
 
+fn voucher() -> Voucher {
+    let receipt = Receipt { swarm: SwarmId([2; 16]), giver: id(8), receiver: id(1), bytes: 300 };
+    Voucher { receipt, ticket: ticket(), signature: [0x99; 64] }
+}
+
+fn voucher_hex() -> String {
+    format!("{} {} {} ac02 {} {}", id_hex(2), id_hex(8), id_hex(1), ticket_hex(), "99".repeat(64))
+}
+
+// R60
+#[test]
+fn receipts() {
+    golden(voucher(), &voucher_hex());
+    let signed = statement_bytes(&voucher().receipt);
+    assert!(signed.starts_with(b"rillcast receipt v1\0"));
+    assert_eq!(signed[20..], voucher().receipt.to_bytes());
+    let vouchers = ClientMessage::Vouchers { vouchers: List::clipped([voucher()]) };
+    golden(vouchers, &format!("09 01 {}", voucher_hex()));
+    golden(ClientMessage::Accuse { peer: id(8), key: KEY }, &format!("0a {} {KEY_HEX}", id_hex(8)));
+}
+
+#[test]
+fn a_voucher_is_sound_if_receipt_and_ticket_are_of_one_receiver_who_is_not_the_giver() {
+    assert!(voucher().is_sound());
+    let changed = |change: fn(&mut Voucher)| {
+        let mut voucher = voucher();
+        change(&mut voucher);
+        voucher.is_sound()
+    };
+    assert!(!changed(|v| v.receipt.receiver = id(9)));
+    assert!(!changed(|v| v.receipt.giver = v.receipt.receiver));
+    assert!(!changed(|v| v.receipt.swarm = SwarmId([3; 16])));
+    assert!(!changed(|v| v.ticket.body.session = None));
+}
+
 #[test]
 fn tickets_and_revocations() {
     golden(ticket(), &ticket_hex());
@@ -203,10 +241,11 @@ fn what_the_server_says() {
         yields: true,
         max_links: 16,
         ice: List::clipped([ice]),
+        relay_only: true,
         report_secs: 10,
         grace_secs: 3600,
     };
-    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 0a 901c";
+    let settings_hex = "01 00 c801 01 01 10 01 087374756e3a683a31 0175 0170 01 0a 901c";
     let welcome = Welcome {
         version: 1,
         ticket: ticket(),

@@ -10,6 +10,7 @@ use rillcast_protocol::id::{
     AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey,
     SwarmId, TrackId, canonical_path,
 };
+use rillcast_protocol::receipt::{MAX_VOUCHERS, Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{
@@ -82,6 +83,8 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         tracks.prop_map(|t| ClientMessage::Playing { tracks: List::clipped(t) }),
         digest().prop_map(|digest| ClientMessage::Publish { digest }),
         any::<u64>().prop_map(|nonce| ClientMessage::Ping { nonce }),
+        prop::collection::vec(voucher(), 0..=MAX_VOUCHERS)
+            .prop_map(|vouchers| ClientMessage::Vouchers { vouchers: List::clipped(vouchers) }),
         (any::<u64>(), any::<u32>()).prop_map(|(a, b)| ClientMessage::Report {
             report: Report { peer_bytes: a, stalls: b, ..Report::default() }
         }),
@@ -137,6 +140,14 @@ fn revocations() -> impl Strategy<Value = SignedRevocations> {
             signature: [fill; 64],
         },
     )
+}
+
+fn voucher() -> impl Strategy<Value = Voucher> {
+    let ids = any::<([u8; 16], [u8; 16], [u8; 16])>();
+    (ids, any::<u64>(), ticket(), any::<u8>()).prop_map(|((swarm, giver, receiver), bytes, ticket, fill)| {
+        let (swarm, giver, receiver) = (SwarmId(swarm), PeerId(giver), PeerId(receiver));
+        Voucher { receipt: Receipt { swarm, giver, receiver, bytes }, ticket, signature: [fill; 64] }
+    })
 }
 
 fn server_message() -> impl Strategy<Value = ServerMessage> {
@@ -255,6 +266,7 @@ proptest! {
         one_form::<SessionSignal>(&bytes)?;
         one_form::<SignedTicket>(&bytes)?;
         one_form::<SignedRevocations>(&bytes)?;
+        one_form::<Voucher>(&bytes)?;
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub struct Options {
     /// Trust this certificate authority (PEM) for wss, besides the system's.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CA")]
     pub ca: Option<PathBuf>,
-    /// Serve addresses other than loopback although viewers aren't authorised.
+    /// Serve addresses other than loopback without a token, or metrics to everybody.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
 }
@@ -140,12 +140,18 @@ pub enum ConfigError {
     /// Out of bounds.
     #[error("--{0} must be at least {1}")]
     TooLittle(&'static str, u64),
-    /// Open to the world.
+    /// Viewers of a site without keys.
     #[error(
-        "--{0} {1} can be reached by others, and viewers aren't authorised yet; use a loopback address, or add \
+        "--udp {0} can be reached by others, and without --token-file the site asks nobody for a token: whoever likes could be \
+         served; name the token's file, use a loopback address, or add --insecure-open if that is what you want"
+    )]
+    Open(SocketAddr),
+    /// Metrics for everybody.
+    #[error(
+        "--metrics {0} can be reached by others, who are not asked who they are; use a loopback address, or add \
          --insecure-open if that is what you want"
     )]
-    Open(&'static str, SocketAddr),
+    OpenMetrics(SocketAddr),
 }
 
 /// Where signaling's WebSocket is, if the URL names no path.
@@ -235,12 +241,14 @@ impl Options {
         if settings.max_links == 0 {
             return Err(ConfigError::TooLittle("max-links", 1));
         }
-        for (what, address) in [("udp", Some(settings.udp)), ("metrics", settings.metrics)] {
-            if let Some(address) =
-                address.filter(|a| !a.ip().to_canonical().is_loopback() && !self.insecure_open)
-            {
-                return Err(ConfigError::Open(what, address));
-            }
+        let is_open =
+            |address: &SocketAddr| !address.ip().to_canonical().is_loopback() && !self.insecure_open;
+        // Where the site has keys, a viewer's ticket says that it has been let in.
+        if is_open(&settings.udp) && settings.token_file.is_none() {
+            return Err(ConfigError::Open(settings.udp));
+        }
+        if let Some(metrics) = settings.metrics.filter(is_open) {
+            return Err(ConfigError::OpenMetrics(metrics));
         }
         Ok(settings)
     }
@@ -310,6 +318,9 @@ mod tests {
             settle(&[flag, "127.0.0.2:7"]).expect("loopback");
             settle(&[flag, "[::1]:7"]).expect("loopback");
         }
+        // R41: with a token it is the site that says who may be served.
+        settle(&["--udp", "0.0.0.0:7", "--token-file", "t"]).expect("viewers are authorised");
+        settle(&["--metrics", "0.0.0.0:7", "--token-file", "t"]).expect_err("those who read metrics aren't");
     }
 
     #[test]

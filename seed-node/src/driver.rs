@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer, SigningKey};
 use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
@@ -17,11 +17,12 @@ use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey, SwarmId};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, Welcome, hosted_path};
-use rillcast_publisher::{AllowList, Publisher, PublishingKey, Url};
+use rillcast_publisher::{Publisher, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
 
 use crate::follow::Following;
 use crate::links::Links;
+use crate::manifest::{allow_list, read_manifest};
 use crate::payload::Media;
 use crate::picture::{Picture, Shared};
 use crate::rtc::{Endpoint, Happening, LinkEvent};
@@ -35,7 +36,6 @@ pub const EVENTS: usize = 256;
 pub const RECENT: usize = 32;
 /// How often things are looked after that have no event of their own.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
-const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// One swarm to take part in.
 #[derive(Clone, Debug)]
@@ -86,6 +86,7 @@ pub async fn run(
     let (publisher, mut published) = Publisher::new(key, publisher_config)?;
     let (pieces, mut fetched) = mpsc::channel(PIECES);
     let (link_events, mut from_links) = mpsc::channel(EVENTS);
+    let session = session_key()?;
     let join = Join {
         version: rillcast_protocol::VERSION,
         site: Text::new(config.site.as_str()).ok_or(Error::TooLong("site"))?,
@@ -96,7 +97,7 @@ pub async fn run(
         token: Blob::default(),
         publisher: Some(publisher.key()),
         fingerprint: endpoint.fingerprint(),
-        session: Some(session_key()?),
+        session: Some(SessionKey(session.verifying_key().to_bytes())),
         ticket: None,
     };
     let (signaling, mut news) =
@@ -109,6 +110,7 @@ pub async fn run(
             seed: u64::from_le_bytes(random),
             store_budget: config.store_budget,
         }),
+        session,
         zero: std::time::Instant::now(),
         links: Links::new(endpoint, link_events),
         following: Following::new(publisher.clone(), Arc::clone(&allow), config.all_renditions),
@@ -165,34 +167,16 @@ async fn sleep(duration: Option<std::time::Duration>) {
 }
 
 /// This visit's own key.
-fn session_key() -> Result<SessionKey, Error> {
+fn session_key() -> Result<SigningKey, Error> {
     let mut secret = [0u8; 32];
     getrandom::fill(&mut secret).map_err(|e| Error::Random(e.to_string()))?;
-    Ok(SessionKey(SigningKey::from_bytes(&secret).verifying_key().to_bytes()))
-}
-
-fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
-    let origin = config.manifest.origin().ascii_serialization();
-    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
-    Ok(Arc::new(AllowList::new(prefixes)?))
-}
-
-/// Reads the manifest, again and again until it can be had.
-async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList>) -> Vec<Url> {
-    loop {
-        match publisher.renditions(manifest.as_str(), &allow).await {
-            Ok(urls) => return urls,
-            Err(error) => {
-                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read")
-            }
-        }
-        tokio::time::sleep(MANIFEST_AGAIN).await;
-    }
+    Ok(SigningKey::from_bytes(&secret))
 }
 
 struct Driver {
     config: SwarmConfig,
     engine: Engine<Media>,
+    session: SigningKey,
     zero: std::time::Instant,
     links: Links,
     following: Following,
@@ -265,6 +249,14 @@ impl Driver {
             Output::Verify { check, what } => {
                 self.pending.push_back(Input::Verdict { check, ok: check::holds(&what) });
             }
+            Output::Sign { check, message } => {
+                let signature = self.session.sign(&message).to_bytes();
+                self.pending.push_back(Input::Signed { check, signature });
+            }
+            Output::Vouchers { vouchers } => {
+                self.send(ClientMessage::Vouchers { vouchers: List::clipped(vouchers) });
+            }
+            Output::Accuse { peer, key } => self.send(ClientMessage::Accuse { peer, key }),
             Output::Playing { tracks } => {
                 let gone = self.following.playing(now, tracks);
                 gone.into_iter().for_each(|track| self.sources.forget(track));

@@ -17,6 +17,7 @@ pub mod config;
 pub mod driver;
 pub mod follow;
 pub mod links;
+mod manifest;
 pub mod metrics;
 pub mod node;
 pub mod payload;

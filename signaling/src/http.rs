@@ -220,6 +220,7 @@ async fn health(
         "insecure_open": front.insecure_open,
         "bundle": !front.bundle.is_empty(),
         "publisher": publisher,
+        "authorities": front.hub.authority.keys().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "peers": count(&front.hub.metrics.peers),
         "swarms": count(&front.hub.metrics.swarms),
         "uptime_s": Duration::from_secs(front.started.elapsed().as_secs()).as_secs(),

@@ -11,7 +11,7 @@
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
-//! - [`stun`], [`bundle`], [`admin`], [`audit`], [`metrics`]: what else the binary does
+//! - [`stun`], [`bundle`], [`admin`], [`audit`], [`receipts`], [`metrics`]: what else the binary does
 
 pub mod admin;
 pub mod audit;
@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod quota;
 pub mod random;
 pub mod rate;
+pub mod receipts;
 pub mod revocation;
 pub mod server;
 pub mod site;

@@ -52,6 +52,9 @@ pub struct Limits {
     pub introduce: usize,
     /// Introductions remembered per peer; relaying works between them only. Beyond: the oldest is forgotten.
     pub introduced: usize,
+    /// Independent peers whose word it takes to send another away for lying, if they are also most of those that it was introduced to and
+    /// more than thank it; 0 never does.
+    pub quarantine_witnesses: u8,
     /// Swarms. Beyond: joins are refused as unavailable.
     pub swarms: usize,
     /// Members of one swarm. Beyond: joins are refused as unavailable.
@@ -132,6 +135,7 @@ impl Default for Limits {
             introductions_burst: 32,
             introduce: 8,
             introduced: 128,
+            quarantine_witnesses: 3,
             swarms: 10_000,
             members: 50_000,
             linger_secs: 60,

@@ -67,6 +67,11 @@ metrics! {
     counter sent_away_total "Peers sent away by a revocation or a rule after they had joined.",
     counter tickets_total "Tickets signed.",
     counter revocation_lists_total "Lists of revoked tickets signed.",
+    counter receipts_total "Receipts of others that peers have shown.",
+    counter receipts_refused_total "Receipts that weren't good, or too many.",
+    counter receipts_bytes_total "Media bytes between peers that receivers have signed for.",
+    counter accusations_total "Peers' words that another has sent a false block.",
+    counter quarantined_total "Peers sent away because most of their neighbours accused them.",
     counter messages_total "Messages from peers.",
     counter introductions_total "Pairs introduced.",
     counter relayed_total "Messages relayed.",
@@ -102,7 +107,7 @@ metrics! {
 }
 
 /// Most bytes believed of one report's growth: a viewer that claims more is counted as having brought this much.
-const BELIEVED: u64 = 1 << 32;
+pub(crate) const BELIEVED: u64 = 1 << 32;
 
 impl Metrics {
     /// Adds what a viewer reports beyond its previous report.

@@ -53,6 +53,9 @@ pub struct Options {
     /// Add who changed what through the admin interface, and when, to this file: one line of JSON each.
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
+    /// Add what each peer has given, with its receivers' signatures, to this file when it leaves: one line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
     /// Serve the browser bundle from this directory instead of from the binary.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,

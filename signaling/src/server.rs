@@ -25,6 +25,7 @@ use crate::hub::{Files, Hub};
 use crate::listen::{self, Gate, Server};
 use crate::options::Options;
 use crate::proxy::Proxies;
+use crate::receipts::{Receipts, ReceiptsError};
 use crate::revocation::{Store, StoreError};
 use crate::site::{SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The log of receipts.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -157,6 +161,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
             None => Store::default(),
         },
         audit: options.audit_log.as_deref().map(Audit::open).transpose()?.unwrap_or_default(),
+        receipts: options.receipts.as_deref().map(Receipts::open).transpose()?.unwrap_or_default(),
     };
     let hub = Hub::new(limits, sites, Some(publisher), (secret, authority), open, kept);
     let certificate = match (&options.cert, &options.key) {

@@ -68,6 +68,9 @@ async fn watch(
         if asked && let Err(error) = hub.audit.reopen() {
             tracing::error!(%error, "the audit log goes on in the file that is open");
         }
+        if asked && let Err(error) = hub.receipts.reopen() {
+            tracing::error!(%error, "the log of receipts goes on in the file that is open");
+        }
         let changed = databases.iter_mut().fold(false, |any, file| any | file.changed());
         if changed || (asked && !databases.is_empty()) {
             relocate(&hub, &geo).await;

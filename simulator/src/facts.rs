@@ -1,5 +1,7 @@
 //! What a run has come to, as plain facts: the world writes them down, the report and the bounds read them.
 
+use serde::Serialize;
+
 /// A run's facts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Facts {
@@ -33,8 +35,8 @@ pub(crate) struct Facts {
     pub(crate) sites: Vec<Site>,
     /// Where the scenario has TCP uploads beside ours.
     pub(crate) shared: Vec<Shared>,
-    /// Bytes of blocks that didn't match their digest.
-    pub(crate) polluted: u64,
+    /// What became of false blocks.
+    pub(crate) lies: Lies,
     /// Where the scenario has crawlers.
     pub(crate) crawled: Option<Crawled>,
     /// Messages on control channels, and their bytes.
@@ -43,6 +45,24 @@ pub(crate) struct Facts {
     pub(crate) calls: u64,
     /// Viewer-seconds simulated.
     pub(crate) peer_seconds: f64,
+}
+
+/// What became of blocks that don't match their digests, and of who sent them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Lies {
+    /// Blocks that their receivers found false.
+    pub(crate) blocks: u64,
+    /// Their bytes.
+    #[serde(skip)]
+    pub(crate) bytes: u64,
+    /// Bytes in segments handed to players that aren't what the source has.
+    pub(crate) played_bytes: u64,
+    /// Bytes of false blocks that came from somebody who doesn't alter any.
+    pub(crate) relayed_bytes: u64,
+    /// Links to polluters that were ended for a false block or another break of the rules.
+    pub(crate) cut: u64,
+    /// Links to others that were ended for such a thing.
+    pub(crate) framed: u64,
 }
 
 /// One viewer's visit.

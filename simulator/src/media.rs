@@ -39,6 +39,11 @@ impl Lump {
         Self { len, of, depth: 0, hurried, good: true }
     }
 
+    /// Not what the source has.
+    pub(crate) fn is_false(self) -> bool {
+        !self.good
+    }
+
     /// As another peer gets it.
     pub(crate) fn sent_on(self, altered: bool) -> Self {
         Self { depth: self.depth.saturating_add(1), hurried: false, good: self.good && !altered, ..self }

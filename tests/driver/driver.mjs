@@ -81,6 +81,10 @@ const ops = {
     await context.close();
   },
 
+  async profile({ page, seconds }) {
+    return profile(find(page), seconds);
+  },
+
   async freeze({ page }) {
     // As it happens: another tab has covered it. One frozen in front would get its media back suspended.
     const held = find(page);
@@ -96,6 +100,23 @@ const ops = {
     await held.page.bringToFront();
   },
 };
+
+// Microseconds of the page's main thread, by function.
+async function profile(held, seconds) {
+  held.cdp ??= await held.page.createCDPSession();
+  await held.cdp.send("Profiler.enable");
+  await held.cdp.send("Profiler.setSamplingInterval", { interval: 500 });
+  await held.cdp.send("Profiler.start");
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const { profile } = await held.cdp.send("Profiler.stop");
+  const names = new Map(profile.nodes.map((node) => [node.id, node.callFrame.functionName]));
+  const times = {};
+  profile.samples.forEach((id, i) => {
+    const name = names.get(id);
+    times[name] = (times[name] ?? 0) + profile.timeDeltas[i];
+  });
+  return times;
+}
 
 function find(id) {
   const found = pages.get(id);

@@ -4,10 +4,13 @@
 pub mod bench;
 pub mod browser;
 pub mod demo;
+pub mod hostile;
 pub mod media;
+pub mod native;
 pub mod netlab;
 pub mod origin;
 pub mod progress;
 pub mod scene;
 pub mod services;
 pub mod site;
+pub mod trials;

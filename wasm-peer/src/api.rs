@@ -12,7 +12,7 @@ use rillcast_core::engine::{
 use rillcast_core::map::keep;
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
-use rillcast_protocol::id::{Role, SegmentKey, TrackId, canonical_path};
+use rillcast_protocol::id::{Role, SegmentKey, SessionKey, TrackId, canonical_path};
 use wasm_bindgen::prelude::*;
 
 use crate::driver::Shell;
@@ -253,6 +253,15 @@ pub fn verdict(peer: u32, id: u32, ok: bool) {
     to(peer, |shell| shell.input(Input::Verdict { check: CheckId(id), ok }));
 }
 
+/// A message is signed.
+#[wasm_bindgen]
+pub fn signed(peer: u32, id: u32, signature: u32, length: u32) {
+    let signature = bytes(signature, length);
+    if let Ok(signature) = signature.try_into() {
+        to(peer, |shell| shell.input(Input::Signed { check: CheckId(id), signature }));
+    }
+}
+
 /// A connection has its local description.
 #[wasm_bindgen]
 pub fn described(peer: u32, link: u32, sdp: u32, length: u32) {
@@ -299,11 +308,13 @@ pub fn drained(peer: u32, link: u32, buffered: u32) {
     to(peer, |shell| shell.links.drained(shell, link, buffered));
 }
 
-/// The WebSocket is open. `sdp` has the fingerprint of the certificate that this visit's connections are made with.
+/// The WebSocket is open. `sdp` has the fingerprint of the certificate that this visit's connections are made with, `session` the key that it signs
+/// with; it is empty where the browser has none.
 #[wasm_bindgen(js_name = socketOpened)]
-pub fn socket_opened(peer: u32, sdp: u32, length: u32) {
+pub fn socket_opened(peer: u32, sdp: u32, length: u32, session: u32, session_length: u32) {
     let sdp = text(sdp, length);
-    to(peer, |shell| shell.signaling.opened(shell, &sdp));
+    let session = bytes(session, session_length).try_into().ok().map(SessionKey);
+    to(peer, |shell| shell.signaling.opened(shell, &sdp, session));
 }
 
 /// A message from the server.

@@ -193,6 +193,9 @@ impl Shell {
             }
             Output::CancelFetch { fetch } => self.source.cancel(self, fetch),
             Output::Verify { check, what } => self.verify(check, &what),
+            Output::Sign { check, message } => self.host.sign(check.0, &message),
+            Output::Vouchers { vouchers } => self.signaling.vouchers(self, vouchers),
+            Output::Accuse { peer, key } => self.signaling.accuse(self, peer, key),
             Output::Deliver(delivery) => self.deliver(&delivery),
             Output::Progress { key, loaded, total } => {
                 let total = total.map_or(-1.0, f64::from);

@@ -37,6 +37,7 @@ mod raw {
             length: usize,
             signature: *const u8,
         );
+        pub(super) fn sign(peer: u32, id: u32, message: *const u8, length: usize);
         pub(super) fn dial(
             peer: u32,
             link: u32,
@@ -44,6 +45,7 @@ mod raw {
             ice_length: usize,
             sdp: *const u8,
             sdp_length: usize,
+            relay_only: bool,
         );
         pub(super) fn accept(peer: u32, link: u32, sdp: *const u8, length: usize);
         pub(super) fn candidate(peer: u32, link: u32, candidate: *const u8, length: usize);
@@ -180,10 +182,15 @@ impl Host {
         raw::verify(self.0, id, key.as_ptr(), place, length, signature.as_ptr());
     }
 
+    /// Signs with this visit's key; answers by `signed`, if it has one.
+    pub(crate) fn sign(&self, id: u32, message: &[u8]) {
+        raw::sign(self.0, id, message.as_ptr(), message.len());
+    }
+
     /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server, a NUL after
     /// each.
-    pub(crate) fn dial(&self, link: u32, ice: &str, sdp: &str) {
-        raw::dial(self.0, link, ice.as_ptr(), ice.len(), sdp.as_ptr(), sdp.len());
+    pub(crate) fn dial(&self, link: u32, ice: &str, sdp: &str, relay_only: bool) {
+        raw::dial(self.0, link, ice.as_ptr(), ice.len(), sdp.as_ptr(), sdp.len(), relay_only);
     }
 
     /// Takes the answer in.

@@ -13,7 +13,7 @@ use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Text, Wire};
 use rillcast_protocol::id::{Fingerprint, PeerId};
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
-use rillcast_protocol::settings::IceServer;
+use rillcast_protocol::settings::{IceServer, Settings};
 
 use crate::alarm::{Alarm, milliseconds};
 use crate::driver::Shell;
@@ -37,6 +37,7 @@ pub(crate) struct Links {
     /// Offers that came before the engine asked for the link: at most [`MAX_OFFERS`], the oldest goes; for as long as an attempt.
     offers: RefCell<Vec<Offer>>,
     ice: RefCell<Vec<IceServer>>,
+    relay_only: Cell<bool>,
     /// Who we are, once the server has said so.
     me: Cell<Option<PeerId>>,
     last: Cell<u32>,
@@ -70,14 +71,15 @@ struct Link {
 
 impl Links {
     /// The server has let us in.
-    pub(crate) fn joined(&self, me: PeerId, ice: &[IceServer]) {
+    pub(crate) fn joined(&self, me: PeerId, settings: &Settings) {
         self.me.set(Some(me));
-        self.set_ice(ice);
+        self.set_ice(settings);
     }
 
-    /// STUN and TURN servers for links made from now on.
-    pub(crate) fn set_ice(&self, servers: &[IceServer]) {
-        *self.ice.borrow_mut() = servers.to_vec();
+    /// STUN and TURN servers for links made from now on, and whether those are to be relayed.
+    pub(crate) fn set_ice(&self, settings: &Settings) {
+        self.ice.replace(settings.ice.to_vec());
+        self.relay_only.set(settings.relay_only);
     }
 
     /// The engine wants a link.
@@ -357,6 +359,6 @@ impl Links {
                 ice.push('\0');
             }
         }
-        shell.host.dial(number, &ice, &sdp);
+        shell.host.dial(number, &ice, &sdp, self.relay_only.get());
     }
 }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
-use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey};
+use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey};
+use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::session::fingerprint;
 use rillcast_protocol::signal::{
     ClientMessage, Join, MAX_MESSAGE, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
@@ -104,6 +105,16 @@ impl Signaling {
         self.send(shell, &ClientMessage::Renew {});
     }
 
+    /// Shows what others have had from us.
+    pub(crate) fn vouchers(&self, shell: &Shell, vouchers: Vec<Voucher>) {
+        self.send(shell, &ClientMessage::Vouchers { vouchers: List::first(vouchers) });
+    }
+
+    /// Tells who has sent a false block.
+    pub(crate) fn accuse(&self, shell: &Shell, peer: PeerId, key: SegmentKey) {
+        self.send(shell, &ClientMessage::Accuse { peer, key });
+    }
+
     /// Asks for digests.
     pub(crate) fn want_digests(&self, shell: &Shell, keys: Vec<SegmentKey>) {
         self.send(shell, &ClientMessage::WantDigests { keys: List::first(keys) });
@@ -144,7 +155,7 @@ impl Signaling {
     }
 
     /// The connection is open: join, the first thing to be said.
-    pub(crate) fn opened(&self, shell: &Rc<Shell>, sdp: &str) {
+    pub(crate) fn opened(&self, shell: &Rc<Shell>, sdp: &str, session: Option<SessionKey>) {
         let Some(fingerprint) = fingerprint(sdp) else { return self.lost(shell) };
         let join = Join {
             version: VERSION,
@@ -155,8 +166,7 @@ impl Signaling {
             token: self.to.token.clone(),
             publisher: None,
             fingerprint,
-            // Of use once reports are signed with it; until then a viewer needn't download how to make one.
-            session: None,
+            session,
             ticket: self.ticket.borrow().clone(),
         };
         shell.host.send_socket(&ClientMessage::Join { join }.to_bytes());
@@ -271,7 +281,7 @@ impl Signaling {
         self.pause.set(FIRST_PAUSE);
         self.welcomed.set(true);
         self.ticket.replace(Some(welcome.ticket.clone()));
-        shell.links.joined(welcome.peer(), &welcome.settings.ice);
+        shell.links.joined(welcome.peer(), &welcome.settings);
         let base = welcome.publisher_base.as_str().to_owned();
         shell.source.set_publisher(base, welcome.swarm());
         shell.host.signaling(true);
@@ -283,7 +293,7 @@ impl Signaling {
     }
 
     fn settings(&self, shell: &Rc<Shell>, settings: Settings) {
-        shell.links.set_ice(&settings.ice);
+        shell.links.set_ice(&settings);
         shell.host.settings(settings.enabled, settings.holdout);
         if self.report_secs.replace(settings.report_secs) == 0 {
             self.report_later(shell);

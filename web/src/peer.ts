@@ -299,8 +299,17 @@ export const createPeer: PeerMaker = (options, events, request) => {
         (error) => console.warn("Rillcast: can't verify:", error),
       );
     },
-    dial: (link, ice, iceLength, at, length) =>
-      wires.dial(link, text(ice, iceLength).split("\0"), text(at, length)),
+    sign(id, at, length) {
+      const message = bytes(at, length).slice();
+      identity
+        .then((own) => own.sign(message))
+        .then(
+          (signature) => told.signed(id, signature),
+          () => {},
+        );
+    },
+    dial: (link, ice, iceLength, at, length, relayOnly) =>
+      wires.dial(link, text(ice, iceLength).split("\0"), text(at, length), !!relayOnly),
     accept: (link, at, length) => wires.accept(link, text(at, length)),
     candidate: (link, at, length) => wires.candidate(link, text(at, length)),
     hangUp: (link) => wires.hangUp(link),
@@ -311,9 +320,9 @@ export const createPeer: PeerMaker = (options, events, request) => {
     openSocket(at, length) {
       const url = text(at, length);
       identity.then(
-        ({ certificate, sdp }) => {
+        ({ certificate, sdp, session }) => {
           wires.certificates = [certificate];
-          connection.open(url, sdp);
+          connection.open(url, sdp, session);
         },
         (error) => events.refused(`${error}`, false),
       );

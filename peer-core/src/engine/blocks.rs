@@ -65,7 +65,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             Some(Pending::Ticket(ticket, link)) => self.ticket_checked(*ticket, link, ok, now),
             Some(Pending::Revocations(list, from)) => self.revocations_checked(*list, from, ok, now),
-            Some(Pending::Digest(_, None)) | None => {}
+            Some(Pending::Voucher(voucher, link)) => self.voucher_checked(*voucher, link, ok, now),
+            Some(Pending::Digest(_, None) | Pending::Thanks(..)) | None => {}
         }
     }
 
@@ -142,6 +143,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(segment) = self.store.segment_mut(&key) else { return };
         let Some(from) = segment.settle(block, ok) else { return };
         if ok {
+            if let Bringer::Peer(peer, _) = from {
+                let bytes = u64::from(segment.block_len(block));
+                self.had(peer, bytes, now);
+            }
             let at = self.got.iter().position(|map| map.key == key).unwrap_or_else(|| {
                 self.got.push(HaveMap { key, blocks: Bits::default() });
                 self.got.len() - 1
@@ -160,6 +165,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match from {
             Bringer::Peer(peer, _) => {
                 if let Some(link) = self.members.link_to(peer) {
+                    if let Some(name) = self.members.link(link).map(|l| l.name) {
+                        self.outputs.push_back(Output::Accuse { peer: name, key });
+                    }
                     self.expel(link, "sent a false block", now);
                 }
             }

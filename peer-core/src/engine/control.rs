@@ -41,6 +41,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match message {
             Message::Hello { ticket, .. } => self.ticket_shown(link, ticket, now),
             Message::Revoked { revocations } => self.revocations_offered(revocations, Some(link)),
+            Message::Receipt { receipt, signature } => self.receipt_shown(link, receipt, signature),
             Message::Profile { playing, passive, upload, short, helps } => {
                 self.profiled(link, playing.to_vec(), passive, upload, now);
                 let before = self.members.link(link).and_then(|l| l.helps);
@@ -90,7 +91,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     if why == No::NotHeld {
                         self.index.remove(link, &name.key, name.block.0);
                     }
-                    self.with(link, |l| l.busy_until = now + if why == No::Busy { BUSY } else { REFUSED });
+                    let pause = now + if why == No::Busy { BUSY } else { REFUSED };
+                    self.with(link, |l| l.busy_until = l.busy_until.max(pause));
                     self.dirty.get = true;
                 }
             }
@@ -184,7 +186,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         map.insert(name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
         let arrives = now + self.members.link(link).map_or(Duration::ZERO, Link::takes);
-        let why = match self.choose(link, name, arrives, now) {
+        let shunned = self.members.link(link).is_some_and(|l| l.is_shunned(now));
+        let chosen = if shunned { Err(No::Busy) } else { self.choose(link, name, arrives, now) };
+        let why = match chosen {
             Ok(name) => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));
                 let room = self.has_capacity(&name.key, now);
@@ -392,6 +396,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Piece::Nonsense => self.expel(link, "sent bytes outside what was agreed", now),
             Piece::Complete(key, block, payload) => {
                 self.credit(link, role, bytes);
+                self.with(link, Link::kept_word);
                 self.send(link, Message::Arrived { transfer: header.transfer });
                 self.take_block(key, block, payload, Bringer::Peer(peer, role), now);
             }

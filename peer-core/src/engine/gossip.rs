@@ -235,6 +235,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.membership.is_none_or(|m| m.peer == peer) || !self.sharing() {
             return;
         }
+        // Whoever carries a call may have made it up, and a new call ends the old link. One that is dead ends by itself.
+        if self.members.link_to(peer).is_some() {
+            return;
+        }
         if payload.is_empty() {
             if self.members.turned_away(peer, now) {
                 self.hang_up(peer);

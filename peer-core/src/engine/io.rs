@@ -5,6 +5,7 @@
 
 use rillcast_protocol::digest::{BlockHash, SegmentDigest};
 use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, SegmentKey, TrackId};
+use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
@@ -21,7 +22,7 @@ pub struct LinkId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FetchId(pub u32);
 
-/// A verification's number, chosen by the engine.
+/// A verification's or signature's number, chosen by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CheckId(pub u32);
 
@@ -251,6 +252,13 @@ pub enum Input<P> {
         /// Whether it holds.
         ok: bool,
     },
+    /// What was to be signed is.
+    Signed {
+        /// Of [`Output::Sign`].
+        check: CheckId,
+        /// Ed25519 by this visit's session key.
+        signature: [u8; 64],
+    },
     /// A whole segment that this node itself fetched and signed for.
     Published {
         /// Its digest.
@@ -397,6 +405,25 @@ pub enum Output<P> {
         check: CheckId,
         /// What.
         what: Check<P>,
+    },
+    /// Sign with this visit's session key, the one of our ticket, then answer with [`Input::Signed`]. Only asked where the ticket has one.
+    Sign {
+        /// Its number.
+        check: CheckId,
+        /// What.
+        message: Vec<u8>,
+    },
+    /// Show the server what others have had from us.
+    Vouchers {
+        /// At most [`MAX_VOUCHERS`](rillcast_protocol::receipt::MAX_VOUCHERS).
+        vouchers: Vec<Voucher>,
+    },
+    /// Tell the server who has sent a false block.
+    Accuse {
+        /// Who, by the name of its ticket.
+        peer: PeerId,
+        /// A block of this segment.
+        key: SegmentKey,
     },
     /// Hand a segment to the player.
     Deliver(Delivery<P>),

@@ -40,7 +40,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.joined.get_or_insert(now);
         self.publishers = publishers.into_vec();
         self.announced.clear();
-        self.apply(settings);
+        self.apply(settings, now);
         self.upkeep_at = now;
     }
 
@@ -55,8 +55,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.tell_all(&hello);
     }
 
-    pub(super) fn apply(&mut self, settings: Settings) {
+    pub(super) fn apply(&mut self, settings: Settings, now: Instant) {
         self.trust.set_grace(settings.grace_secs);
+        let hides = settings.relay_only && !self.settings.relay_only;
         self.settings = settings;
         if !self.sharing() {
             self.gate.clear();
@@ -67,6 +68,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.downloads = Default::default();
             self.uploads = Default::default();
             self.pacer = Default::default();
+        }
+        if hides {
+            // Their other ends know our address, but no longer than they must. New links are made through relays.
+            let peers: Vec<_> = self.members.links().map(|(_, l)| l.peer).collect();
+            peers.into_iter().for_each(|peer| self.close(peer, now));
         }
         self.limit_upload();
     }
@@ -159,6 +165,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let max = self.max_links();
         if self.membership.is_some() {
             self.check_tickets(now);
+            self.settle_accounts(now);
             let wants = if self.trust.may_link(now) {
                 self.members.maintain(&self.place, max, &mut self.rng, now)
             } else {

@@ -10,6 +10,7 @@
 //! - `gossip`: how many there are, and who; signals carried by neighbours
 //! - `helping`: what is taken for others alone
 //! - `pump`: thinking, and sending
+//! - `receipts`: who gave how much to whom
 
 use std::collections::VecDeque;
 
@@ -18,6 +19,7 @@ use crate::map::Map;
 
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 
@@ -30,7 +32,7 @@ use crate::schedule::{Demand, Hybrid, Scheduler};
 use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
-use crate::trust::{Gate, Trust};
+use crate::trust::{Gate, Ledger, Trust};
 use crate::wire::message::HaveMap;
 
 mod admission;
@@ -42,6 +44,7 @@ mod helping;
 pub mod io;
 mod links;
 mod pump;
+mod receipts;
 pub mod stats;
 
 pub use io::*;
@@ -74,6 +77,10 @@ enum Pending {
     Digest(Box<SegmentDigest>, Option<LinkId>),
     Ticket(Box<SignedTicket>, LinkId),
     Revocations(Box<SignedRevocations>, Option<LinkId>),
+    /// A receipt of ours that is being signed.
+    Thanks(Receipt, LinkId),
+    /// A neighbour's.
+    Voucher(Box<Voucher>, LinkId),
 }
 
 /// One peer's engine.
@@ -93,6 +100,7 @@ pub struct Engine<P> {
     store: Store<P>,
     trust: Trust,
     gate: Gate,
+    ledger: Ledger,
     members: Members,
     index: Index,
     populations: Populations,
@@ -160,6 +168,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             store: Store::new(config.store_budget),
             trust: Trust::default(),
             gate: Gate::default(),
+            ledger: Ledger::default(),
             members: Members::new(config.role),
             index: Index::default(),
             populations: Populations::default(),
@@ -220,7 +229,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::ServerTime(milliseconds) => self.trust.set_time(milliseconds, now),
             Input::Ticket(ticket) => self.renewed(*ticket, now),
             Input::Revoked(revocations) => self.revocations_offered(*revocations, None),
-            Input::Settings(settings) => self.apply(settings),
+            Input::Settings(settings) => self.apply(settings, now),
             Input::Publishers(keys) => self.publishers = keys,
             Input::Introduced(peers) => self.introduced(&peers, now),
             Input::Gone(peer) => self.gone(peer, now),
@@ -253,6 +262,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::SourceEnd { fetch } => self.source_end(fetch, now),
             Input::SourceFailed { fetch, error } => self.source_failed(fetch, error, now),
             Input::Verdict { check, ok } => self.verdict(check, ok, now),
+            Input::Signed { check, signature } => self.signed(check, signature),
             Input::Published { digest, body } => self.published(digest, body, now),
             Input::Conditions(conditions) => self.conditions = conditions,
             Input::Timeout => {}
@@ -297,6 +307,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match input {
             Input::Control { .. } | Input::Bulk { .. } | Input::Drained { .. } | Input::Timeout => {}
             Input::SourceHead { .. } | Input::SourceData { .. } | Input::Digest(_) => {}
+            Input::Signed { .. } => {}
             Input::Verdict { .. } => self.has_news(),
             _ => self.dirty = Dirty { get: true, give: true },
         }

@@ -43,8 +43,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             demands.contains_key(key) || timeline.is_wanted(key) || helps == Some(key.track)
         });
         self.dirty.get |= !stale.is_empty();
-        for (link, transfer) in stale {
+        for (link, transfer, late) in stale {
             self.send(link, Message::Cancel { transfer });
+            if let Some(l) = self.members.link_mut(link).filter(|_| late) {
+                l.let_down(now);
+            }
         }
     }
 

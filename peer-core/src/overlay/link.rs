@@ -17,6 +17,11 @@ const UNKNOWN_UPLINK: u32 = 250_000;
 /// However slow an uplink says that it is, no block is waited for longer.
 const SLOWEST: Duration = Duration::from_millis(4000);
 
+/// Who doesn't keep its word is left alone for twice this time, and for twice as long each time that it does so again.
+const LET_DOWN: Duration = Duration::from_millis(500);
+/// So often: a minute in the end.
+const MAX_LET_DOWN: u8 = 7;
+
 /// The smallest round trip counts for twice this time at most: paths change.
 const PERIOD: Duration = Duration::from_secs(300);
 /// Segments that it is offered nothing of for a while.
@@ -31,6 +36,8 @@ pub struct Link {
     pub name: PeerId,
     /// Of its certificate: one for each visit, whatever its name.
     pub fingerprint: Fingerprint,
+    /// Its ticket, where it has a key of its own to sign receipts with.
+    pub proof: Option<Box<SignedTicket>>,
     /// Until when its ticket counts, in milliseconds since 1970.
     pub expires_ms: u64,
     /// Since when its ticket counts no more.
@@ -75,6 +82,8 @@ pub struct Link {
     pub sent: u64,
     /// It has no time for requests until then.
     pub busy_until: Instant,
+    /// Blocks that it has promised and didn't bring, less those that it brought.
+    let_down: u8,
     /// It has no room for more until then.
     pub full_until: Instant,
     /// Blocks that it offered us: a sign of good will even if others were quicker.
@@ -86,6 +95,10 @@ pub struct Link {
     carried: (Instant, u16),
 }
 
+fn proof(ticket: &SignedTicket) -> Option<Box<SignedTicket>> {
+    ticket.body.session.map(|_| Box::new(ticket.clone()))
+}
+
 impl Link {
     /// A link to whoever holds this ticket.
     pub fn new(peer: PeerId, ticket: &SignedTicket, now: Instant) -> Self {
@@ -94,6 +107,7 @@ impl Link {
             peer,
             name: holder.peer,
             fingerprint: holder.fingerprint,
+            proof: proof(ticket),
             expires_ms: holder.expires_ms,
             lapsed: None,
             role: holder.role,
@@ -116,6 +130,7 @@ impl Link {
             received: 0,
             sent: 0,
             busy_until: now,
+            let_down: 0,
             full_until: now,
             offers: 0,
             shown: Vec::new(),
@@ -125,10 +140,29 @@ impl Link {
         }
     }
 
+    /// A block that it had promised didn't come. Those that were promised together count once.
+    pub fn let_down(&mut self, now: Instant) {
+        if !self.is_shunned(now) {
+            self.let_down = MAX_LET_DOWN.min(self.let_down + 1);
+            self.busy_until = now + LET_DOWN * (1 << self.let_down);
+        }
+    }
+
+    /// A block has come.
+    pub fn kept_word(&mut self) {
+        self.let_down = self.let_down.saturating_sub(1);
+    }
+
+    /// Nothing is taken of it for now, for it has let us down.
+    pub fn is_shunned(&self, now: Instant) -> bool {
+        self.let_down > 0 && self.busy_until > now
+    }
+
     /// It has got a new ticket. What it is, it stays; where it stands in elections is for this ticket to say.
     pub fn renew(&mut self, ticket: &SignedTicket) {
         let holder = &ticket.body;
         (self.name, self.expires_ms) = (holder.peer, holder.expires_ms);
+        self.proof = proof(ticket);
         (self.nonce, self.weight, self.net, self.lapsed) = (holder.nonce, holder.weight, holder.net, None);
     }
 

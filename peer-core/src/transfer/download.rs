@@ -215,15 +215,21 @@ impl<P: Payload> Downloads<P> {
         self.by_transfer.retain(|(l, _), _| *l != link);
     }
 
-    /// Gives up transfers whose block is no longer wanted, or that haven't moved within the lease.
-    pub fn reap(&mut self, now: Instant, wanted: impl Fn(&SegmentKey) -> bool) -> Vec<(LinkId, TransferId)> {
+    /// Gives up transfers whose block is no longer wanted, or that haven't moved within the lease: these with `true`, for it is their
+    /// sender who didn't keep its word.
+    pub fn reap(
+        &mut self,
+        now: Instant,
+        wanted: impl Fn(&SegmentKey) -> bool,
+    ) -> Vec<(LinkId, TransferId, bool)> {
+        let late = |d: &Download<P>| now.since(d.moved) > LEASE;
         let stale: Vec<_> = self
             .blocks
             .iter()
-            .filter(|((key, _), d)| now.since(d.moved) > LEASE || !wanted(key))
-            .map(|(_, d)| (d.link, d.transfer))
+            .filter(|((key, _), d)| late(d) || !wanted(key))
+            .map(|(_, d)| (d.link, d.transfer, late(d)))
             .collect();
-        for (link, transfer) in &stale {
+        for (link, transfer, _) in &stale {
             self.end(*link, *transfer);
         }
         stale
@@ -291,7 +297,7 @@ mod tests {
         assert_eq!(downloads.piece(LINK, TransferId(1), 0, vec![0; 10], half), Piece::Partial);
         assert!(downloads.reap(half + LEASE, |_| true).is_empty(), "at the limit");
         let over = half + LEASE + Duration::from_micros(1);
-        assert_eq!(downloads.reap(over, |_| true), [(LINK, TransferId(1))]);
+        assert_eq!(downloads.reap(over, |_| true), [(LINK, TransferId(1), true)]);
         assert!(downloads.is_empty());
         assert_eq!(downloads.piece(LINK, TransferId(1), 10, vec![0; 90], over), Piece::Unasked);
     }
@@ -299,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_no_longer_wanted_is_given_up() {
         let mut downloads = one();
-        assert_eq!(downloads.reap(Instant::ZERO, |key| key.number != 1), [(LINK, TransferId(1))]);
+        assert_eq!(downloads.reap(Instant::ZERO, |key| key.number != 1), [(LINK, TransferId(1), false)]);
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 pub mod clock;
 pub mod gate;
+pub mod ledger;
 pub mod refusal;
 pub mod tickets;
 
 pub use gate::{Gate, Guest};
+pub use ledger::Ledger;
 pub use refusal::Refusal;
 pub use tickets::Trust;

@@ -63,6 +63,11 @@ impl Trust {
         self.away = true;
     }
 
+    /// Whether the server can't be reached.
+    pub fn is_away(&self) -> bool {
+        self.away
+    }
+
     /// The authority has said what time it is.
     pub fn set_time(&mut self, server_time_ms: u64, now: Instant) {
         self.clock.set(server_time_ms, now);

@@ -6,6 +6,7 @@
 use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
+use rillcast_protocol::receipt::Receipt;
 use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct, wire_tags};
@@ -210,6 +211,10 @@ wire_enum! {
         /// A list of revocations that is newer than the receiver's.
         21 => Revoked { /// The authority's signature speaks for it.
                         revocations: SignedRevocations },
+        /// What the sender has had from the receiver.
+        22 => Receipt { /// A total.
+                        receipt: Receipt, /// By the sender's session key.
+                        signature: [u8; 64] },
     }
 }
 

@@ -179,6 +179,20 @@ fn nobody_is_called_in_our_own_name_or_in_that_of_one_cut_off_or_while_switched_
     assert!(solo.connects.is_empty() && solo.signaled.is_empty());
 }
 
+// H11: a neighbour makes up a call by another. The shell would give the link to that one up for it.
+#[test]
+fn a_call_in_the_name_of_a_neighbour_leaves_the_link_to_it_alone() {
+    let mut solo = Solo::viewer();
+    let (link, other) = (solo.neighbour(1), solo.neighbour(2));
+    solo.hear(link, relayed(2, b"offer"));
+    solo.hear(link, relayed(2, b""));
+    assert!(solo.signaled.is_empty() && !solo.is_closed(2));
+    // With the link gone, it may be that it really calls.
+    solo.tell(Input::LinkClosed { peer: peer_id(2), link: Some(other) });
+    solo.hear(link, relayed(2, b"offer"));
+    assert_eq!(solo.signaled.len(), 1);
+}
+
 #[test]
 fn signals_go_the_way_by_which_their_receiver_became_known() {
     let mut solo = Solo::viewer();

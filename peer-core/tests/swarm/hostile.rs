@@ -265,6 +265,22 @@ fn a_block_that_the_segment_does_not_have_is_neither_taken_nor_given() {
     assert!(!expelled(&solo, 1));
 }
 
+// H6 H11: one who promises everything would otherwise be believed again every 2.5 s, seven times here, for all that is played.
+#[test]
+fn whoever_does_not_keep_its_word_is_believed_more_and_more_seldom() {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    let mut believed = 0;
+    for number in 1..=80 {
+        let transfer = TransferId::offer(number);
+        solo.hear(link, offer(transfer, name(20, 0)));
+        believed += usize::from(granted(&solo.take_said(link), transfer).is_some());
+        solo.wait(Duration::from_millis(250));
+    }
+    assert!((2..=4).contains(&believed), "{believed} in 20 s");
+    assert!(!expelled(&solo, 1), "it may be a slow one");
+}
+
 // H2 H11: signaling may introduce it again, and so may it itself under the same id.
 #[test]
 fn whoever_was_cut_off_is_not_linked_with_again() {

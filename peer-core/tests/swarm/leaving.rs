@@ -1,6 +1,7 @@
 //! Relays that leave, links that hang, servers that are gone.
 
 use rillcast_core::engine::Input;
+use rillcast_core::protocol::settings::Settings;
 use rillcast_core::time::Duration;
 use rillcast_core::wire::Message;
 
@@ -147,4 +148,28 @@ fn a_link_that_falls_silent_is_pinged_and_then_closed() {
     solo.wait(secs(2));
     assert!(solo.is_closed(1));
     assert!(solo.events.is_empty(), "silence is no lie");
+}
+
+// H4: who must hide its address has no direct link for longer than it takes to say so, and gets new ones.
+#[test]
+fn whoever_is_to_be_relayed_from_now_on_makes_its_links_anew() {
+    let mut solo = Solo::viewer();
+    solo.neighbour(1);
+    solo.neighbour(2);
+    let settings = Settings { relay_only: true, ..Settings::default() };
+    solo.tell(Input::Settings(settings.clone()));
+    assert!(solo.is_closed(1) && solo.is_closed(2));
+    solo.connects.clear();
+    solo.wait(Duration::from_secs(30));
+    assert!(
+        solo.connects.contains(&peer_id(1)) && solo.connects.contains(&peer_id(2)),
+        "{:?}",
+        solo.connects
+    );
+    // Said again it changes nothing, and neither does its end: a relayed link does no harm.
+    solo.neighbour(3);
+    solo.closed.clear();
+    solo.tell(Input::Settings(settings));
+    solo.tell(Input::Settings(Settings::default()));
+    assert!(!solo.is_closed(3));
 }

@@ -3,7 +3,7 @@
 use rillcast_core::engine::{Event, Input, SourceHead};
 use rillcast_core::time::Duration;
 
-use crate::lab::{Net, Setup, Solo, body, key};
+use crate::lab::{Net, Setup, Solo, body, key, peer_id};
 
 /// A viewer that pulls segment 20 from a neighbour, and what it asks first.
 fn pulling() -> (Solo, rillcast_core::engine::LinkId) {
@@ -24,7 +24,7 @@ fn altered(mut block: Vec<u8>) -> Vec<u8> {
     block
 }
 
-// H2: cut off at the first false block.
+// H2: cut off at the first false block; the server hears of it.
 #[test]
 fn one_altered_bit_ends_the_link() {
     let (mut solo, link) = pulling();
@@ -33,6 +33,7 @@ fn one_altered_bit_ends_the_link() {
     assert!(solo.is_closed(1));
     let stats = solo.engine.stats();
     assert_eq!((stats.false_blocks, stats.stored_bytes, stats.links.len()), (1, 0, 0));
+    assert_eq!(solo.accused, [(peer_id(1), key(20))]);
 }
 
 // H2
@@ -92,7 +93,7 @@ fn blocks_bytes_from_peers_and_a_source_of_another_version_are_never_mixed() {
         solo.piece(link, transfer, 0, &solo.block(20, name.block.0));
     }
     assert!(solo.engine.stats().stored_bytes > 0);
-    solo.tell(Input::LinkClosed { peer: crate::lab::peer_id(1), link: Some(link) });
+    solo.tell(Input::LinkClosed { peer: peer_id(1), link: Some(link) });
     let ranged = solo.next_fetch(Duration::from_secs(20));
     let other = body(&solo.rendition, 20, 1);
     let range = ranged.range.clone().expect("by range");

@@ -12,6 +12,7 @@ use rillcast_core::protocol::id::{
     AuthorityKey, BlockIndex, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId,
     TrackId,
 };
+use rillcast_core::protocol::receipt::Receipt;
 use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
 use rillcast_core::protocol::ticket::{
     MAX_REVOKED, Revocations, Signed, SignedRevocations, SignedTicket, Ticket,
@@ -71,6 +72,11 @@ fn revocations(peers: impl IntoIterator<Item = PeerId>) -> SignedRevocations {
     Signed { body, authority: AuthorityKey([0x19; 32]), signature: [0x1a; 64] }
 }
 
+fn receipt() -> Receipt {
+    let (giver, receiver) = (PeerId([0xf6; 16]), PeerId([0x1b; 16]));
+    Receipt { swarm: SwarmId([0xa1; 16]), giver, receiver, bytes: 300 }
+}
+
 fn every_message() -> Vec<(&'static str, Message)> {
     let (offer, request) = (TransferId::offer(7), TransferId::request(7));
     let mut blocks = Bits::full(3);
@@ -121,6 +127,7 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("relayed", Message::Relayed { from: known, payload }),
         ("priority", Message::Priority { transfer: request, priority: Priority::URGENT }),
         ("revoked", Message::Revoked { revocations: revocations([PeerId([0x1b; 16])]) }),
+        ("receipt", Message::Receipt { receipt: receipt(), signature: [0x1c; 64] }),
     ]
 }
 
@@ -152,11 +159,11 @@ fn golden_vectors_of_every_message_hold() {
 #[test]
 fn every_kind_of_message_has_a_golden_vector() {
     let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
-    assert_eq!(tags, (0..22).collect());
+    assert_eq!(tags, (0..23).collect());
     for (name, message) in every_message() {
         assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
     }
-    assert!(Message::parse(&[22]).is_err(), "a new tag wants a vector");
+    assert!(Message::parse(&[23]).is_err(), "a new tag wants a vector");
 }
 
 #[test]

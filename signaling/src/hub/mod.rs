@@ -19,6 +19,7 @@ use crate::hosted::Host;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
+use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::{SiteFile, Sites};
 use crate::swarm::{Desk, Swarm};
@@ -50,6 +51,8 @@ pub struct Files {
     pub revocations: Store,
     /// Who changed what.
     pub audit: Audit,
+    /// Who gave how much.
+    pub receipts: Receipts,
 }
 
 /// Everything that connections share.
@@ -73,6 +76,8 @@ pub struct Hub {
     pub revocations: Store,
     /// Who changed what.
     pub audit: Audit,
+    /// Who gave how much.
+    pub receipts: Receipts,
     tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
@@ -99,6 +104,7 @@ impl Hub {
             geo: Mutex::new(Arc::new(files.geo)),
             revocations: files.revocations,
             audit: files.audit,
+            receipts: files.receipts,
             tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,
@@ -131,6 +137,8 @@ impl Hub {
             ClientMessage::WantDigests { keys } => swarm.want_digests(desk, peer, &keys),
             ClientMessage::Report { report } => swarm.report(desk, peer, report),
             ClientMessage::Renew {} => swarm.renew(desk, peer, now),
+            ClientMessage::Vouchers { vouchers } => swarm.vouchers(desk, peer, &vouchers, now),
+            ClientMessage::Accuse { peer: accused, key } => swarm.accuse(desk, peer, accused, key, now),
             ClientMessage::Join { .. } | ClientMessage::Ping { .. } => {}
         });
     }
@@ -272,6 +280,7 @@ impl Hub {
             host: &self.host,
             revocations: &self.revocations,
             authority: &self.authority,
+            receipts: &self.receipts,
             unix: unix_ms() / 1000,
             server_ms: self.authority.now_ms(),
         }

@@ -54,9 +54,12 @@ impl Standing {
         match self {
             Self::Full => {}
             Self::LeechOnly => settings.ratio_percent = 0,
-            // `Settings` can't say "relays only" yet. Until it can, who must not be linked directly isn't linked at all:
-            // the rule is there to hide an address, and that it does.
-            Self::RelayOnly => settings.enabled = false,
+            Self::RelayOnly => {
+                settings.relay_only = true;
+                // The rule is there to hide an address, and that it does in any case.
+                let is_relay = |url: &str| url.starts_with("turn:") || url.starts_with("turns:");
+                settings.enabled &= settings.ice.iter().any(|server| is_relay(server.url.as_str()));
+            }
         }
         settings
     }

@@ -207,6 +207,8 @@ impl Site {
             yields: self.yields && !is_seed,
             max_links: self.max_links,
             ice: List::clipped(ice),
+            // A rule says so, not the site.
+            relay_only: false,
             report_secs: self.report_secs,
             grace_secs: self.grace_secs,
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, TrackId};
+use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
 use rillcast_protocol::ticket::{SignedTicket, Ticket};
@@ -12,6 +13,9 @@ use crate::outbox::Outbox;
 use crate::policy::Subject;
 use crate::rate::Bucket;
 use crate::site::Allowance;
+
+use super::accounts::{VOUCHERS_BURST, VOUCHERS_PER_MIN};
+use super::repute::Repute;
 
 /// What a ticket is for, besides what the server knows itself.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,24 @@ pub(crate) struct Member {
     pub(crate) report: Report,
     /// Digests still to be sent.
     pub(crate) backlog: VecDeque<SegmentKey>,
+    pub(crate) accounts: Accounts,
+}
+
+/// What others say of a member.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    pub(crate) repute: Repute,
+    /// Checks of vouchers that are left to it.
+    pub(crate) allowance: Bucket,
+    /// For the log of receipts.
+    pub(crate) kept: HashMap<PeerId, Voucher>,
+}
+
+impl Accounts {
+    pub(crate) fn new(now: Instant) -> Self {
+        let allowance = Bucket::new(VOUCHERS_PER_MIN / 60.0, VOUCHERS_BURST, now);
+        Self { repute: Repute::default(), allowance, kept: HashMap::new() }
+    }
 }
 
 impl Member {

@@ -8,6 +8,7 @@
 //! - `digests`: those kept for newcomers
 //! - `review`: who may stay when something has changed
 //! - `tickets`: what others know that by
+//! - `accounts`: who gave how much, who lied; `repute`: what that says of a member
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -26,18 +27,21 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::random::{self, Choice};
 use crate::rate::Bucket;
+use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::Site;
 
+pub mod accounts;
 mod digests;
 mod kin;
 mod meet;
 pub mod member;
 mod news;
+pub mod repute;
 mod review;
 pub mod tickets;
 
-use member::Member;
+use member::{Accounts, Member};
 pub use member::{Joiner, Visit};
 
 /// An ordinary viewer's weight in elections.
@@ -60,6 +64,8 @@ pub struct Desk<'a> {
     pub revocations: &'a Store,
     /// Signs tickets.
     pub authority: &'a Authority,
+    /// The log of receipts.
+    pub receipts: &'a Receipts,
     /// Seconds since 1970.
     pub unix: u64,
     /// Milliseconds since 1970 by the authority's own clock, which tickets run by.
@@ -169,6 +175,7 @@ impl Swarm {
             published: HashMap::new(),
             report: Report::default(),
             backlog: VecDeque::new(),
+            accounts: Accounts::new(now),
             joiner,
         };
         self.order.push(id);
@@ -211,6 +218,7 @@ impl Swarm {
     pub fn leave(&mut self, desk: &Desk<'_>, id: PeerId, now: Instant) {
         let Some(member) = self.members.remove(&id) else { return };
         self.has_departed(desk, &member.joiner, &member.ticket);
+        self.log_receipts(desk, &member);
         self.order.swap_remove(member.at);
         if let Some(moved) = self.order.get(member.at).and_then(|id| self.members.get_mut(id)) {
             moved.at = member.at;

@@ -102,7 +102,10 @@ impl Swarm {
 /// What a peer gets that stands so.
 pub(super) fn settings(site: &Site, joiner: &Joiner, standing: Standing) -> Settings {
     let settings = site.settings_for(joiner.id, joiner.role == Role::Seed, joiner.stun.as_deref());
-    standing.restrict(joiner.allowance.lower(settings))
+    let mut settings = standing.restrict(joiner.allowance.lower(settings));
+    // A seed has an address of its own to serve from, and no relay.
+    settings.enabled &= !(settings.relay_only && joiner.role == Role::Seed);
+    settings
 }
 
 /// Throws one peer's kill switch, so that it drops its links and plays from the source, and ends its connection.

@@ -16,6 +16,7 @@ mod properties;
 mod proxies;
 mod publishing;
 mod quotas;
+mod receipts;
 mod revocations;
 mod sites;
 mod start;

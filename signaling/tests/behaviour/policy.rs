@@ -99,9 +99,26 @@ async fn leech_only_reaches_members_as_settings_and_is_taken_back_so() {
     assert_eq!(viewer.until(settings_of).await.ratio_percent, 150, "as its token says");
 }
 
-/// Until settings can say "relays only", whoever may be linked through relays alone isn't linked: its address stays hidden.
+/// Where there is a relay its viewer is told to use that alone, and is introduced; a seed, which has none, isn't.
 #[tokio::test]
-async fn relay_only_hides_an_address_by_leaving_its_viewer_without_peers() {
+async fn relay_only_reaches_a_viewer_as_a_setting_where_the_site_has_a_relay() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ice = "[[sites.demo.ice]]\nurl = 'turn:turn.example:3478'\nusername = 'u'\ncredential = 'c'\n";
+    let hide = rule("id = 'hide'\neffect = 'relay-only'\nusers = ['spy', 'node']");
+    let site = Site::start(dir.path(), &format!("{ice}{hide}")).await;
+    let mut others = site.viewer(THERE, json!({})).await.expect("joins");
+    assert!(!others.welcome.as_ref().expect("joined").settings.relay_only);
+    let mut hidden = site.viewer(HERE, json!({"sub": "spy"})).await.expect("joins");
+    let settings = &hidden.welcome.as_ref().expect("joined").settings;
+    assert!(settings.relay_only && settings.enabled);
+    assert_eq!((hidden.introduced().await.len(), others.introduced().await.len()), (1, 1));
+    let seed = site.member(Role::Seed, HERE, json!({"sub": "node", "role": "seed"})).await.expect("joins");
+    assert!(!seed.welcome.as_ref().expect("joined").settings.enabled);
+}
+
+/// Without a relay, whoever may be linked through relays alone isn't linked: its address stays hidden.
+#[tokio::test]
+async fn relay_only_hides_an_address_by_leaving_its_viewer_without_peers_where_there_is_no_relay() {
     let dir = tempfile::tempdir().expect("dir");
     let site = Site::start(dir.path(), &rule("id = 'hide'\neffect = 'relay-only'\nusers = ['spy']")).await;
     let mut others = site.viewer(THERE, json!({})).await.expect("joins");

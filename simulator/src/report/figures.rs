@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::compare::Comparison;
 use super::statistics::{mean, quantile, rank_correlation, ratio};
 use crate::bound::{Bounds, bounds};
-use crate::facts::{Facts, Segment, Taken, Visit};
+use crate::facts::{Facts, Lies, Segment, Taken, Visit};
 
 /// The figures of one run. Shares are fractions; the words are those of ARCHITECTURE.md.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +78,8 @@ pub(crate) struct Figures {
     pub(crate) mean_depth: Option<f64>,
     /// Bytes given over bytes consumed.
     pub(crate) upload_ratio: f64,
+    /// What became of false blocks.
+    pub(crate) lies: Lies,
     /// Bytes that viewers received.
     pub(crate) bytes: Bytes,
     /// Control messages per viewer and second.
@@ -132,7 +134,7 @@ impl Bytes {
             first: sum(|t| t.first),
             published: facts.published,
             wasted: sum(|t| t.wasted),
-            polluted: facts.polluted,
+            polluted: facts.lies.bytes,
         }
     }
 }
@@ -200,6 +202,7 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
         control_per_second: facts.control.0 as f64 / peer_seconds,
         control_bytes_per_second: facts.control.1 as f64 / peer_seconds,
         calls_per_second: facts.calls as f64 / peer_seconds,
+        lies: facts.lies,
         bytes,
         bounds,
     }

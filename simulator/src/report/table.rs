@@ -65,6 +65,8 @@ pub(super) fn rows(f: &Figures) -> Vec<(&'static str, Vec<Row>)> {
                 ("source: to publishers", of(f.bytes.published)),
                 ("in vain", of(f.bytes.wasted)),
                 ("  false", of(f.bytes.polluted)),
+                ("    passed on by others", of(f.lies.relayed_bytes)),
+                ("    played", of(f.lies.played_bytes)),
             ],
         ),
         (

@@ -5,6 +5,7 @@ use rillcast_core::payload::Payload;
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 
+use super::node::Conduct;
 use super::{Event, World};
 use crate::media::{Lump, holds, number_of};
 
@@ -121,7 +122,13 @@ impl World {
             Output::Failed { key, .. } => self.failed(n, key),
             Output::Playing { tracks } if self.is_viewer(n) => self.plays(n, tracks),
             Output::Playing { tracks } => self.seed_follows(n, &tracks),
+            Output::Event(Told::Liar { peer, .. }) => match self.node(number_of(peer) as u32).conduct {
+                Conduct::Polluter => self.ledger.lies.cut += 1,
+                _ => self.ledger.lies.framed += 1,
+            },
             Output::Event(Told::Rescue { key, .. }) => self.node(n).rescuing = Some(key),
+            // Visits have no keys here: a receipt now and then would cost nothing that is measured.
+            Output::Sign { .. } | Output::Vouchers { .. } | Output::Accuse { .. } => {}
             Output::Verify { .. } | Output::Bulk { .. } | Output::Progress { .. } | Output::Event(_) => {}
         }
     }
@@ -131,7 +138,8 @@ impl World {
         let Check::Block { payload, .. } = what else { return };
         let bytes = payload.len() as u64;
         if !holds(what) {
-            self.ledger.polluted += bytes;
+            self.ledger.lies.blocks += 1;
+            self.ledger.lies.bytes += bytes;
         } else if !payload.hurried && self.is_viewer(n) {
             let depth = usize::from(payload.depth);
             let hops = &mut self.node(n).hops;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rillcast_core::protocol::id::SegmentKey;
 
-use crate::facts::Segment;
+use crate::facts::{Lies, Segment};
 
 /// Sums over the whole run, but for what says otherwise.
 #[derive(Debug, Default)]
@@ -40,8 +40,8 @@ pub(crate) struct Ledger {
     /// Bytes of blocks that viewers took, by the number of peers that they came through; the guard's and newcomers' first segments
     /// left out.
     pub(crate) depths: Vec<u64>,
-    /// Blocks that didn't match their digest, in bytes.
-    pub(crate) polluted: u64,
+    /// What became of false blocks.
+    pub(crate) lies: Lies,
     /// Links that opened, and attempts that were given up.
     pub(crate) links: (u64, u64),
     /// Bytes that each of the uplinks shared with a TCP flow carried in each second.

@@ -37,7 +37,7 @@ impl World {
             }),
             sites: self.sites(),
             shared: self.shared(),
-            polluted: ledger.polluted,
+            lies: ledger.lies,
             crawled: self.crawled(),
             control: ledger.control,
             calls: ledger.calls,

@@ -5,6 +5,7 @@ use rillcast_core::protocol::id::Role;
 use super::node::Conduct;
 use super::*;
 use crate::draw::Law;
+use crate::facts::Lies;
 use crate::scenario::tables::*;
 
 /// Thirty viewers for a minute, with uplinks that suffice.
@@ -21,8 +22,12 @@ fn small() -> Scenario {
 }
 
 fn run(scenario: &Scenario) -> World {
+    run_seed(scenario, 1)
+}
+
+fn run_seed(scenario: &Scenario, seed: u64) -> World {
     scenario.check().expect("a scenario that makes sense");
-    let mut world = World::new(scenario, 1);
+    let mut world = World::new(scenario, seed);
     world.run(|_, _| ());
     world
 }
@@ -42,7 +47,7 @@ fn blocks_come_through_peers_and_each_is_a_hop() {
     assert!(given(&world) > 0 && depths.len() > 2, "{depths:?}");
     let through_peers: u64 = depths.iter().skip(1).sum();
     assert!(through_peers > 0 && through_peers <= given(&world), "{depths:?}");
-    assert_eq!(world.ledger.polluted, 0);
+    assert_eq!(world.ledger.lies, Lies::default());
 }
 
 #[test]
@@ -191,7 +196,10 @@ fn free_riders_silent_ones_and_polluters_do_as_they_are_called() {
     assert!(by(&world, Conduct::Honest) > 0);
     scenario.conduct = tables_conduct(0.0, 0.0, 0.3);
     let world = run(&scenario);
-    assert!(world.ledger.polluted > 0, "somebody was sent wrong bytes");
+    let lies = world.ledger.lies;
+    assert!(lies.bytes > 0, "somebody was sent wrong bytes");
+    // H2 H11: each false block ends the link that it came over, and goes no further; nobody else's link ends for it.
+    assert_eq!((lies.cut, lies.framed, lies.played_bytes, lies.relayed_bytes), (lies.blocks, 0, 0, 0));
 }
 
 // H4: the server introduces nobody to many; neighbours are asked as well, and tell more.
@@ -256,11 +264,16 @@ fn a_crowd_that_the_source_cannot_carry_starts_and_plays() {
     scenario.crowd.as_mut().expect("there is one").peers = 150;
     scenario.source.total_mbps = Some(25.0);
     let started = |world: &World| world.nodes.iter().filter(|n| n.player.started.is_some()).count();
-    let (with, without) = (run(&scenario), alone(&scenario));
+    let without = alone(&scenario);
     assert!(started(&without) < 80, "{} of 155 start alone: the crowd is too small", started(&without));
-    assert!(started(&with) >= 153, "{} of 155 started", started(&with));
-    let stalled = with.nodes.iter().filter(|n| n.player.stalls > 0).count();
-    assert!(stalled <= 5, "{stalled} stalled");
+    // Of a single crowd 0 to 6 % stall, as chance will have it; of many 2.4 %.
+    let mut stalled = 0;
+    for seed in 1..4 {
+        let with = run_seed(&scenario, seed);
+        assert!(started(&with) >= 153, "{} of 155 started", started(&with));
+        stalled += with.nodes.iter().filter(|n| n.player.stalls > 0).count();
+    }
+    assert!(stalled <= 18, "{stalled} of 465 stalled");
 }
 
 // R25: seeds could fill a thin downlink before the first picture is there. They are asked for the end of it where the source brings it slowly,

@@ -1,6 +1,7 @@
 //! What players do: read playlists, ask for segments, play, jump.
 
 use rillcast_core::engine::{Delivery, Input, MediaKind, Patience};
+use rillcast_core::payload::Payload;
 use rillcast_core::protocol::id::SegmentKey;
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
@@ -206,6 +207,8 @@ impl World {
         let first = player.lanes[lane].first.is_none();
         let throughput = delivery.throughput.map(|rate| rate.bytes_per_second() as f64);
         player.got(now, (lane, unit), bytes, throughput, unit_ms);
+        let altered = delivery.parts.iter().filter(|part| part.is_false()).map(|part| part.len() as u64);
+        self.ledger.lies.played_bytes += altered.sum::<u64>();
         if lane == 0 {
             node.levels.push(Media::level(key.track) as u8);
         }

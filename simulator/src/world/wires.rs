@@ -263,6 +263,9 @@ impl World {
             header: frame.header,
             payload: frame.payload.sent_on(node.conduct == Conduct::Polluter),
         };
+        if frame.payload.is_false() && node.conduct != Conduct::Polluter {
+            self.ledger.lies.relayed_bytes += u64::from(bytes);
+        }
         let Some(wire) = node.links.get_mut(link) else { return };
         wire.buffered += bytes;
         wire.told += bytes;

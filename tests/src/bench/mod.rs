@@ -1,5 +1,6 @@
 //! Measuring clients against each other, and against what is possible at all.
 
+pub mod attack;
 pub mod bound;
 pub mod offload;
 mod report;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::offload;
+use rillcast_tests::bench::{attack, offload};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ struct Cli {
 enum Bench {
     /// How much of a stream the viewers deliver to each other, and what it costs them.
     Offload(offload::Options),
+    /// What hostile peers come to: among viewers in browsers, one by one over the wire, and a fifth of a large swarm.
+    Attack(attack::Options),
 }
 
 #[tokio::main]
@@ -34,5 +36,6 @@ async fn main() -> ExitCode {
 async fn run() -> Result<()> {
     match Cli::parse().bench {
         Bench::Offload(options) => offload::offload(&options).await,
+        Bench::Attack(options) => attack::attack(&options).await,
     }
 }

@@ -1,5 +1,6 @@
 //! One page of a browser.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,6 +78,13 @@ impl Page {
     /// Writes a picture of it (PNG).
     pub async fn screenshot(&self, path: &Path) -> Result<(), BrowserError> {
         self.call("screenshot", json!({ "path": path }), PATIENCE).await.map(drop)
+    }
+
+    /// Where its main thread spends its time for so many seconds: microseconds by function (Chromium only).
+    pub async fn profile(&self, seconds: u64) -> Result<BTreeMap<String, f64>, BrowserError> {
+        let limit = PATIENCE + Duration::from_secs(seconds);
+        let times = self.call("profile", json!({ "seconds": seconds }), limit).await?;
+        Ok(serde_json::from_value(times).unwrap_or_default())
     }
 
     /// Freezes it as a browser does with tabs long hidden (Chromium only).

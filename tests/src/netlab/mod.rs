@@ -9,6 +9,7 @@ mod command;
 mod host;
 mod leftovers;
 mod link;
+mod living;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ use anyhow::{Result, ensure};
 
 pub use host::{Host, Traffic};
 pub use link::{Link, Mbits};
+pub use living::Living;
 
 use command::{in_batch, run};
 

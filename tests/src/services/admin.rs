@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 
 use super::Place;
@@ -43,16 +43,40 @@ impl Admin {
         field: &str,
         value: &serde_json::Value,
     ) -> Result<()> {
+        self.ask(place, port, Method::PUT, &format!("sites/{site}/{field}"), value).await
+    }
+
+    /// Lets somebody in no more.
+    pub(super) async fn revoke(
+        &self,
+        place: &Place,
+        port: u16,
+        site: &str,
+        revocation: &serde_json::Value,
+    ) -> Result<()> {
+        self.ask(place, port, Method::POST, &format!("sites/{site}/revocations"), revocation).await
+    }
+
+    async fn ask(
+        &self,
+        place: &Place,
+        port: u16,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<()> {
         let stream = place.connect(port)?;
         stream.set_nonblocking(true)?;
         let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
         let connection = tokio::spawn(connection);
-        let request = Request::put(format!("/admin/sites/{site}/{field}"))
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/admin/{path}"))
             .header("host", "signaling")
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", self.token))
-            .body(Full::<Bytes>::from(value.to_string()))?;
+            .body(Full::<Bytes>::from(body.to_string()))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let said = answer.into_body().collect().await?.to_bytes();

@@ -7,6 +7,6 @@ mod server;
 mod tracker;
 
 pub use place::Place;
-pub use rillcast::{Rillcast, SITE, content};
+pub use rillcast::{Rillcast, SITE, content, program};
 pub use server::Server;
 pub use tracker::Tracker;

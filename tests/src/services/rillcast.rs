@@ -61,6 +61,12 @@ impl Rillcast {
         self.admin.set(&self.place, self.address.port(), SITE, field, &value).await
     }
 
+    /// Lets a peer in no more: its name is that of its tickets, in hex.
+    pub async fn revoke(&self, peer: &str) -> Result<()> {
+        let revocation = serde_json::json!({ "kind": "peer", "name": peer });
+        self.admin.revoke(&self.place, self.address.port(), SITE, &revocation).await
+    }
+
     /// The signaling process.
     pub fn signaling(&mut self) -> &mut Server {
         &mut self.signaling
@@ -106,7 +112,7 @@ pub fn content(master: &str) -> &str {
 }
 
 /// A program built beside this one.
-fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("can't find this program's own path")?;
     // Tests lie one folder deeper than programs.
     let found = own.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());

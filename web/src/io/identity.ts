@@ -1,9 +1,15 @@
-/** Who this visit is: a certificate that all of its connections are made with. New each time, so nobody is known again by it. */
+/**
+ * Who this visit is: a certificate that all of its connections are made with, and a key that it signs receipts with. New each time, so nobody
+ * is known again by them.
+ */
 
 export interface Identity {
   certificate: RTCCertificate;
   /** A session description in which its fingerprint stands: an offer that nobody gets. `getFingerprints` isn't everywhere. */
   sdp: string;
+  /** The public key; empty where the browser can't sign (old ones, insecure contexts). */
+  session: Uint8Array;
+  sign(message: Uint8Array): Promise<Uint8Array>;
 }
 
 export async function newIdentity(): Promise<Identity> {
@@ -15,5 +21,17 @@ export async function newIdentity(): Promise<Identity> {
   connection.createDataChannel("");
   const { sdp = "" } = await connection.createOffer();
   connection.close();
-  return { certificate, sdp };
+  let session = new Uint8Array();
+  let own: CryptoKeyPair | undefined;
+  try {
+    own = (await crypto.subtle.generateKey("Ed25519", false, ["sign"])) as CryptoKeyPair;
+    session = new Uint8Array(await crypto.subtle.exportKey("raw", own.publicKey));
+  } catch {
+    // Others give all the same, they only get no receipts.
+  }
+  const sign = async (message: Uint8Array) =>
+    new Uint8Array(
+      await crypto.subtle.sign("Ed25519", (own as CryptoKeyPair).privateKey, message as BufferSource),
+    );
+  return { certificate, sdp, session, sign };
 }

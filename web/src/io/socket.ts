@@ -2,7 +2,7 @@
 
 /** What the shell is told of it. */
 export interface SocketEvents {
-  socketOpened(sdp: string): void;
+  socketOpened(sdp: string, session: Uint8Array): void;
   socketMessage(bytes: Uint8Array): void;
   socketClosed(): void;
 }
@@ -15,8 +15,8 @@ export class Socket {
 
   constructor(readonly events: () => SocketEvents) {}
 
-  /** `sdp` comes back when it is open. */
-  open(url: string, sdp: string): void {
+  /** Who we are comes back when it is open. */
+  open(url: string, sdp: string, session: Uint8Array): void {
     this.close();
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
@@ -24,7 +24,7 @@ export class Socket {
     const mine = (act: (event: MessageEvent) => void) => (event: Event) => {
       if (this.#socket === socket) act(event as MessageEvent);
     };
-    socket.onopen = mine(() => this.events().socketOpened(sdp));
+    socket.onopen = mine(() => this.events().socketOpened(sdp, session));
     socket.onclose = mine(() => this.events().socketClosed());
     socket.onmessage = mine(({ data }) => {
       if (data instanceof ArrayBuffer) this.events().socketMessage(new Uint8Array(data));

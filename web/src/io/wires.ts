@@ -50,11 +50,15 @@ export class Wires {
 
   constructor(readonly events: () => WireEvents) {}
 
-  /** Makes a connection and its offer, or its answer to the offer `sdp`. */
-  dial(link: number, ice: readonly string[], sdp: string): void {
+  /** Makes a connection and its offer, or its answer to the offer `sdp`; if `relayOnly`, so that nobody learns our address. */
+  dial(link: number, ice: readonly string[], sdp: string, relayOnly: boolean): void {
     let wire: Wire;
     try {
-      wire = this.#make(link, iceServers(ice));
+      wire = this.#make(link, {
+        iceServers: iceServers(ice),
+        iceTransportPolicy: relayOnly ? "relay" : "all",
+        certificates: this.certificates,
+      });
     } catch {
       queueMicrotask(() => this.events().lost(link));
       return;
@@ -128,8 +132,8 @@ export class Wires {
     for (const candidate of wire.early.splice(0)) addCandidate(wire, candidate);
   }
 
-  #make(link: number, iceServers: RTCIceServer[]): Wire {
-    const connection = new RTCPeerConnection({ iceServers, certificates: this.certificates });
+  #make(link: number, configuration: RTCConfiguration): Wire {
+    const connection = new RTCPeerConnection(configuration);
     const control = channel(connection, "control", CONTROL, true);
     const bulk = channel(connection, "bulk", BULK, false);
     bulk.bufferedAmountLowThreshold = LOW_WATER;

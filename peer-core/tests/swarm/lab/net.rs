@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
 use rillcast_core::overlay::census::Slots;
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::receipt::Voucher;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
 use rillcast_core::protocol::ticket::{SignedTicket, Ticket};
@@ -13,7 +14,9 @@ use rillcast_core::time::{Duration, Instant};
 use rillcast_core::wire::Message;
 
 use super::figures::Figures;
-use super::media::{Buf, MAIN, PUBLISHER, Rendition, SEGMENT, body, digest, holds, peer_id, video};
+use super::media::{
+    Buf, MAIN, PUBLISHER, Rendition, SEGMENT, SIGNATURE, body, digest, holds, peer_id, video,
+};
 use super::player::Player;
 use super::source::{Answers, Asked, Fetching};
 use super::tape::{Answer, Tape};
@@ -146,6 +149,9 @@ pub struct Net {
     pub census: BTreeMap<(usize, u64), Slots>,
     /// What the engines told.
     pub told: Vec<(Instant, usize, Told)>,
+    /// What nodes have shown the server, and whom they have accused.
+    pub vouchers: Vec<(usize, Voucher)>,
+    pub accusations: Vec<(usize, PeerId, SegmentKey)>,
     pub figures: Figures,
 }
 
@@ -167,6 +173,8 @@ impl Net {
             log: Vec::new(),
             census: BTreeMap::new(),
             told: Vec::new(),
+            vouchers: Vec::new(),
+            accusations: Vec::new(),
             figures: Figures::default(),
             setup,
         };
@@ -297,6 +305,11 @@ impl Net {
                 let ok = holds(&what);
                 self.schedule(self.now, Event::Input(n, Input::Verdict { check, ok }));
             }
+            Output::Sign { check, .. } => {
+                self.schedule(self.now, Event::Input(n, Input::Signed { check, signature: SIGNATURE }));
+            }
+            Output::Vouchers { vouchers } => self.vouchers.extend(vouchers.into_iter().map(|v| (n, v))),
+            Output::Accuse { peer, key } => self.accusations.push((n, peer, key)),
             Output::Deliver(delivery) => self.deliver(n, delivery),
             Output::Failed { key, .. } => self.failed(n, key),
             Output::Event(event) => self.told.push((self.now, n, event)),

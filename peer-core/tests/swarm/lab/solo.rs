@@ -7,6 +7,7 @@ use rillcast_core::engine::{
 use rillcast_core::media::Bits;
 use rillcast_core::protocol::coding::{List, Wire};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::receipt::Voucher;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
 use rillcast_core::protocol::ticket::SignedTicket;
@@ -16,7 +17,9 @@ use rillcast_core::transfer::Priority;
 use rillcast_core::wire::message::{BlockName, HaveMap, No, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 
-use super::media::{Buf, MAIN, PUBLISHER, Rendition, body, digest, entry, holds, key, peer_id, video};
+use super::media::{
+    Buf, MAIN, PUBLISHER, Rendition, SIGNATURE, body, digest, entry, holds, key, peer_id, video,
+};
 use super::tickets::{certificate, hello, server_time, ticket, welcome};
 
 const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
@@ -49,6 +52,8 @@ pub struct Solo {
     pub cancelled: Vec<FetchId>,
     pub delivered: Vec<Delivery<Buf>>,
     pub events: Vec<Event>,
+    pub vouchers: Vec<Voucher>,
+    pub accused: Vec<(PeerId, SegmentKey)>,
     pub connects: Vec<PeerId>,
     pub closed: Vec<PeerId>,
     pub failed: Vec<SegmentKey>,
@@ -101,6 +106,8 @@ impl Solo {
             cancelled: Vec::new(),
             delivered: Vec::new(),
             events: Vec::new(),
+            vouchers: Vec::new(),
+            accused: Vec::new(),
             connects: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
@@ -166,6 +173,9 @@ impl Solo {
             }
             Output::CancelFetch { fetch } => self.cancelled.push(fetch),
             Output::Verify { check, what } => self.checks.push(Input::Verdict { check, ok: holds(&what) }),
+            Output::Sign { check, .. } => self.next.push(Input::Signed { check, signature: SIGNATURE }),
+            Output::Vouchers { vouchers } => self.vouchers.extend(vouchers),
+            Output::Accuse { peer, key } => self.accused.push((peer, key)),
             Output::Deliver(delivery) => self.delivered.push(delivery),
             Output::Failed { key, .. } => self.failed.push(key),
             Output::Event(event) => self.events.push(event),

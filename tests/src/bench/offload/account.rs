@@ -168,6 +168,8 @@ pub struct RunResult {
     /// What players were handed that is not what the origin serves under that name: by length, and with
     /// `--verify` by digest.
     pub altered: Vec<String>,
+    /// Bytes of segments handed to players whose digest isn't the origin's, with `--verify`.
+    pub altered_bytes: u64,
     /// Savings up to each second of the run.
     pub savings_over_time: Vec<f64>,
 }
@@ -215,6 +217,7 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
         source_p95_bps: percentile_95(&run.per_second) * 8.0,
         decode_errors: run.reports.iter().flat_map(|report| report.decode_errors.clone()).collect(),
         altered: altered(run),
+        altered_bytes: altered_bytes(run),
         savings_over_time: savings_over_time(run, &played),
     }
 }
@@ -263,6 +266,12 @@ fn altered(run: &Run<'_>) -> Vec<String> {
         }
     }
     altered
+}
+
+fn altered_bytes(run: &Run<'_>) -> u64 {
+    let handed = run.reports.iter().flat_map(|report| &report.hashes);
+    let is_altered = |handed: &&Handed| run.origin.sha256(&handed.path).unwrap_or_default() != handed.sha256;
+    handed.filter(is_altered).map(|handed| handed.bytes).sum()
 }
 
 fn uplinks(run: &Run<'_>) -> Uplinks {

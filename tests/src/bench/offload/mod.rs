@@ -16,6 +16,8 @@ use anyhow::{Context, Result};
 pub use account::{RunResult, ViewerReport};
 pub use options::{Client, Options};
 pub use run::run_client;
+pub(crate) use run::{Watched, watch};
+pub(crate) use stage::Stage;
 pub use summary::Summary;
 
 use super::report;

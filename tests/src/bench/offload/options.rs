@@ -80,9 +80,17 @@ pub struct Options {
     /// Folder for the report.
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
+    /// What is added to the query of viewers' pages.
+    #[arg(skip)]
+    pub(crate) page: &'static str,
 }
 
 impl Options {
+    /// Viewers of Rillcast as `bench offload` has them, whose every byte is compared with the origin's.
+    pub(crate) fn verified(viewers: u32, seconds: u64, page: &'static str) -> Self {
+        Self { seed_node: false, flat: false, page, ..Self::check(viewers, seconds) }
+    }
+
     /// Headless viewers of Rillcast with a seed, unshaped, live: what `demo --check` does.
     pub fn check(viewers: u32, seconds: u64) -> Self {
         Self {
@@ -95,6 +103,7 @@ impl Options {
             verify: true,
             runs: 1,
             reports: None,
+            page: "",
         }
     }
 

@@ -17,8 +17,16 @@ const SETTING: u64 = 20;
 /// When in a segment the first viewer comes.
 const PHASE: Duration = Duration::from_secs(1);
 
-/// Lets the viewers come, watches for the time given, and takes stock. `label` names the run in the progress,
-/// `more` says how many runs follow it.
+/// A run with its viewers still there.
+pub(crate) struct Watched {
+    /// Its figures.
+    pub(crate) result: RunResult,
+    /// The viewers' pages.
+    pub(crate) pages: Vec<Page>,
+}
+
+/// Sets the stage, lets the viewers come, watches for the time given, and takes stock. `label` names the run in the
+/// progress, `more` says how many runs follow it.
 pub async fn run_client(
     library: &Library,
     client: Client,
@@ -28,6 +36,17 @@ pub async fn run_client(
 ) -> Result<RunResult> {
     eprintln!("{label}: setting the stage");
     let mut stage = Stage::set(library, client, options).await?;
+    Ok(watch(&mut stage, client, options, label, more).await?.result)
+}
+
+/// The same on a stage that is set, which stays as it is at the end of the run.
+pub(crate) async fn watch(
+    stage: &mut Stage,
+    client: Client,
+    options: &Options,
+    label: &str,
+    more: usize,
+) -> Result<Watched> {
     let url = stage.page(client, options);
     // How far behind the edge a player settles depends on when in a segment it comes: let all clients' runs begin
     // at the same moment of one.
@@ -79,7 +98,7 @@ pub async fn run_client(
         }
     }
     let reports = collect(&pages).await?;
-    Ok(account::settle(&Run {
+    let run = Run {
         client,
         options,
         origin: &stage.origin,
@@ -90,7 +109,10 @@ pub async fn run_client(
         began_ms,
         sessions: pages.iter().map(|(_, came, _)| end - *came).collect(),
         reports,
-    }))
+    };
+    let result = account::settle(&run);
+    let pages = pages.into_iter().map(|(_, _, page)| page).collect();
+    Ok(Watched { result, pages })
 }
 
 async fn collect(pages: &[(usize, Instant, Page)]) -> Result<Vec<ViewerReport>> {

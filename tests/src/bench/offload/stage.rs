@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::options::{Client, Options};
 use crate::browser::{Browser, Kind, Launch};
 use crate::media::Library;
-use crate::netlab::{Lab, Link};
+use crate::netlab::{Host, Lab, Link};
 use crate::origin::{Origin, OriginConfig};
 use crate::services::{Place, Rillcast, Tracker};
 use crate::site;
@@ -22,14 +22,14 @@ const STARTING: usize = 2;
 
 /// Everything of one run. Dropping it ends it all, browsers first.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     /// One per viewer; with `--flat` the same one for all.
-    pub(super) browsers: Vec<Arc<Browser>>,
+    pub(crate) browsers: Vec<Arc<Browser>>,
     /// Each viewer's address, as the origin sees it; empty if they share one.
     pub(super) addresses: Vec<IpAddr>,
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     servers: Servers,
-    _lab: Option<Lab>,
+    lab: Option<Lab>,
 }
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ enum Servers {
 }
 
 impl Stage {
-    pub(super) async fn set(library: &Library, client: Client, options: &Options) -> Result<Self> {
+    pub(crate) async fn set(library: &Library, client: Client, options: &Options) -> Result<Self> {
         // Without root, `--flat` is the one that still works.
         let root = rustix::process::geteuid().is_root();
         let lab = if options.flat && !root { None } else { Some(Lab::new()?) };
@@ -72,12 +72,13 @@ impl Stage {
         if options.flat {
             browsers = vec![browsers[0].clone(); options.viewers as usize];
         }
-        Ok(Self { browsers, addresses, origin, servers, _lab: lab })
+        Ok(Self { browsers, addresses, origin, servers, lab })
     }
 
     /// The address that each viewer opens.
     pub(super) fn page(&self, client: Client, options: &Options) -> String {
-        let stream = format!("{}{}", options.stream(), if options.verify { "&sha" } else { "" });
+        let verify = if options.verify { "&sha" } else { "" };
+        let stream = format!("{}{verify}{}", options.stream(), options.page);
         let page = match (&self.servers, client) {
             (Servers::Tracker(tracker), Client::P2pMediaLoaderTuned) => {
                 format!("p2pml.html?src={stream}&tracker={}&window=4", tracker.url())
@@ -89,6 +90,19 @@ impl Stage {
             (Servers::None, _) => format!("plain.html?src={stream}"),
         };
         self.origin.url(&format!("/pages/{page}"))
+    }
+
+    /// Rillcast's servers, where it is they that are measured.
+    pub(crate) fn rillcast(&mut self) -> Result<&mut Rillcast> {
+        match &mut self.servers {
+            Servers::Rillcast(servers) => Ok(servers),
+            _ => bail!("this stage has no Rillcast"),
+        }
+    }
+
+    /// One more host, for whoever isn't a viewer.
+    pub(crate) fn host(&self, name: &str, link: Link) -> Result<Host> {
+        self.lab.as_ref().context("this stage has no laboratory")?.add(name, link)
     }
 
     /// Fails if a server has ended.

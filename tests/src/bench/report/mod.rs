@@ -1,5 +1,6 @@
 //! Results for people: tables, charts, a page.
 
+pub(crate) mod attack;
 pub(crate) mod chart;
 pub(crate) mod page;
 pub(crate) mod svg;

@@ -47,6 +47,22 @@ impl Drawing {
 
     /// Bars side by side, coloured by position, over a base line; `top` is the value at the area's upper edge.
     pub(crate) fn bars(&mut self, area: Area, title: &str, top: f64, bars: &[Bar]) {
+        self.bars_of(area, title, top, bars, colour);
+    }
+
+    /// The same, all of one colour.
+    pub(crate) fn bars_in(&mut self, area: Area, title: &str, top: f64, bars: &[Bar], of: usize) {
+        self.bars_of(area, title, top, bars, |_| colour(of));
+    }
+
+    fn bars_of(
+        &mut self,
+        area: Area,
+        title: &str,
+        top: f64,
+        bars: &[Bar],
+        colour: impl Fn(usize) -> &'static str,
+    ) {
         self.text(area.left, area.top - 22.0, "start", 13.0, title);
         let step = area.width / bars.len().max(1) as f64;
         let base = area.top + area.height;

@@ -1,0 +1,30 @@
+//! A stream's manifest: where its parts may lie, and which renditions it has.
+
+use std::sync::Arc;
+
+use rillcast_publisher::{AllowList, Publisher, Url};
+
+use crate::Error;
+use crate::driver::SwarmConfig;
+
+const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Where playlists and segments may come from: the manifest's origin, and what the operator names.
+pub(crate) fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
+    let origin = config.manifest.origin().ascii_serialization();
+    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
+    Ok(Arc::new(AllowList::new(prefixes)?))
+}
+
+/// Reads the manifest, again and again until it can be had.
+pub(crate) async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList>) -> Vec<Url> {
+    loop {
+        match publisher.renditions(manifest.as_str(), &allow).await {
+            Ok(urls) => return urls,
+            Err(error) => {
+                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read")
+            }
+        }
+        tokio::time::sleep(MANIFEST_AGAIN).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! `bench attack`: what hostile peers come to, and what they cost those they attack.
+//!
+//! - [`trials`]: every attack over the wire, one by one, on native victims
+//! - [`browsers`]: viewers in browsers, without and with two hostile native peers among them
+//! - [`revocation`]: how long somebody who is let in no more keeps its links to them
+//! - [`outage`]: what becomes of links and tickets while signaling is dead
+//! - [`costs`]: what verifying costs a viewer's processor
+//! - [`swarm`]: the simulator's polluters, and the same swarm without them; ten minutes without signaling
+//! - [`findings`]: all that, and what it is judged by
+
+mod browsers;
+mod costs;
+mod findings;
+mod options;
+mod outage;
+mod revocation;
+mod swarm;
+mod trials;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+pub use options::{Options, Part};
+
+pub(crate) use self::findings::{Findings, Judged};
+use super::report;
+use crate::media::{Library, MediaSpec};
+use crate::progress;
+
+/// Attacks as told, prints a table and, as the last line, JSON; writes the report. Fails where something doesn't hold.
+pub async fn attack(options: &Options) -> Result<()> {
+    let mut found = Findings::default();
+    if options.has(Part::Trials) {
+        found.trials = trials::all().await;
+    }
+    if options.has(Part::Browsers) || options.has(Part::Outage) {
+        let library = tokio::task::spawn_blocking(|| {
+            let line = progress::Line::default();
+            Library::prepare(&MediaSpec::default(), &Library::cache_dir(), &|what, done| {
+                line.show(what, done);
+            })
+        })
+        .await??;
+        if options.has(Part::Browsers) {
+            browsers::run(&library, options, &mut found).await?;
+        }
+        if options.has(Part::Outage) {
+            found.outage = Some(outage::run(&library, options).await?);
+        }
+    }
+    if options.has(Part::Swarm) {
+        found.swarm = Some(swarm::run(options).await?);
+    }
+    let path = write_report(options, &found)?;
+    let judged = found.judged();
+    println!("{}", report::attack::text(&found, &judged));
+    println!("{}", options.conditions());
+    println!("report: {}", path.display());
+    println!("{}", serde_json::json!({ "findings": found, "judged": judged }));
+    let failed: Vec<_> = judged.iter().filter(|one| !one.holds).map(|one| one.what).collect();
+    ensure!(failed.is_empty(), "doesn't hold: {}", failed.join("; "));
+    Ok(())
+}
+
+fn write_report(options: &Options, found: &Findings) -> Result<PathBuf> {
+    let dir = options.reports();
+    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
+    let judged = found.judged();
+    let html = report::attack::page(&options.conditions(), found, &judged);
+    let json = serde_json::json!({ "conditions": options.conditions(), "findings": found, "judged": judged });
+    let write = |ending: &str, text: &str| {
+        let path = dir.join(format!("attack.{ending}"));
+        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display())).map(|()| path)
+    };
+    write("json", &serde_json::to_string_pretty(&json)?)?;
+    write("html", &html)
+}
