@@ -1,6 +1,7 @@
 //! The log of receipts (R60): of each visit that gave something one line of JSON, with the receivers' signed words for it.
 //!
-//! A line is written when its peer leaves. Whoever has the authority's public key can check it: `rillcast-receipts`.
+//! A line is written when its peer leaves, and sealed: the authority signs it, so that nobody can change afterwards what receivers haven't signed
+//! (who the user was, say). Whoever has the authority's public key can check both: `rillcast-receipts`.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,10 +11,13 @@ use std::sync::Mutex;
 use ed25519_dalek::{Signature, VerifyingKey};
 use rillcast_protocol::coding::Wire;
 use rillcast_protocol::id::AuthorityKey;
-use rillcast_protocol::receipt::Voucher;
-use rillcast_protocol::ticket::statement_bytes;
+use rillcast_protocol::receipt::{Receipt, Voucher};
+use rillcast_protocol::ticket::{Signed, Statement, statement_bytes};
+use rillcast_protocol::wire_struct;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::authority::Authority;
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -35,6 +39,54 @@ pub struct Line {
     pub bytes: u64,
     /// Vouchers, in hex: of those who had most.
     pub vouchers: Vec<String>,
+}
+
+/// A line as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Sealed {
+    /// The line.
+    #[serde(flatten)]
+    pub line: Line,
+    /// The authority's word that it has written this line: a [`Seal`] with its signature, in hex.
+    pub seal: String,
+}
+
+wire_struct! {
+    /// What the authority signs of a line.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Seal {
+        /// BLAKE3 of its JSON.
+        pub line: [u8; 32],
+    }
+}
+
+impl Statement for Seal {
+    const DOMAIN: &'static [u8] = b"rillcast receipts line v1\0";
+}
+
+impl Seal {
+    fn of(line: &Line) -> Self {
+        // Fields are written in the order of their declaration, so a line that is read and written again is the same.
+        Self { line: *blake3::hash(&serde_json::to_vec(line).unwrap_or_default()).as_bytes() }
+    }
+}
+
+impl Sealed {
+    /// Seals a line.
+    pub fn new(line: Line, authority: &Authority) -> Self {
+        let seal = hex(&authority.sign(Seal::of(&line)).to_bytes());
+        Self { line, seal }
+    }
+
+    /// Whether one of these authorities has written exactly this line.
+    pub fn is_whole(&self, authorities: &[AuthorityKey]) -> bool {
+        let seal = bytes_of(&self.seal).and_then(|bytes| Signed::<Seal>::from_bytes(&bytes).ok());
+        seal.is_some_and(|seal| {
+            seal.body == Seal::of(&self.line)
+                && authorities.contains(&seal.authority)
+                && is_signed(&seal.authority.0, &seal.signed_bytes(), &seal.signature)
+        })
+    }
 }
 
 /// Why a line isn't kept.
@@ -70,7 +122,7 @@ impl Receipts {
     }
 
     /// Adds a line.
-    pub fn write(&self, line: &Line) -> Result<(), ReceiptsError> {
+    pub fn write(&self, line: &Sealed) -> Result<(), ReceiptsError> {
         let Some(log) = &self.0 else { return Ok(()) };
         let mut text = serde_json::to_vec(line).unwrap_or_default();
         text.push(b'\n');
@@ -90,7 +142,16 @@ fn append(path: &Path) -> std::io::Result<File> {
 
 /// A voucher as a line has it.
 pub fn to_hex(voucher: &Voucher) -> String {
-    voucher.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&voucher.to_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_signed(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(key)
+        .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
 }
 
 /// Why a voucher in the log says nothing.
@@ -113,28 +174,24 @@ pub enum Worthless {
     Signature,
 }
 
-/// Checks one voucher of a line: the bytes that it speaks for.
-pub fn check(voucher: &str, peer: &str, authorities: &[AuthorityKey]) -> Result<u64, Worthless> {
+/// Checks one voucher of a line: the receipt that it is.
+pub fn check(voucher: &str, peer: &str, authorities: &[AuthorityKey]) -> Result<Receipt, Worthless> {
     let bytes = bytes_of(voucher).ok_or(Worthless::Unreadable)?;
     let voucher = Voucher::from_bytes(&bytes).map_err(|_| Worthless::Unreadable)?;
     if voucher.receipt.giver.to_string() != peer {
         return Err(Worthless::Giver);
     }
     let session = voucher.ticket.body.session.filter(|_| voucher.is_sound()).ok_or(Worthless::Unsound)?;
-    let signed = |key: &[u8; 32], message: &[u8], signature: &[u8; 64]| {
-        VerifyingKey::from_bytes(key)
-            .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
-    };
     let ticket = &voucher.ticket;
     if !authorities.contains(&ticket.authority)
-        || !signed(&ticket.authority.0, &ticket.signed_bytes(), &ticket.signature)
+        || !is_signed(&ticket.authority.0, &ticket.signed_bytes(), &ticket.signature)
     {
         return Err(Worthless::Authority);
     }
-    if !signed(&session.0, &statement_bytes(&voucher.receipt), &voucher.signature) {
+    if !is_signed(&session.0, &statement_bytes(&voucher.receipt), &voucher.signature) {
         return Err(Worthless::Signature);
     }
-    Ok(voucher.receipt.bytes)
+    Ok(voucher.receipt)
 }
 
 /// Bytes from hex digits.

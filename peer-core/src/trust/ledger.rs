@@ -12,8 +12,9 @@ pub const MAX_ACCOUNTS: usize = 512;
 pub const WORTHWHILE: u64 = 512 * 1024;
 /// Of one peer, receipts are so far apart.
 pub const THANKS_EVERY: Duration = Duration::from_millis(60_000);
-/// What we hold of others is shown to the server so often.
-pub const SHOW_EVERY: Duration = Duration::from_millis(60_000);
+/// What we hold of others is shown to the server so often: soon, for a visit may end at any time, and gathered, for receipts of one minute's
+/// come within seconds of each other.
+pub const SHOW_EVERY: Duration = Duration::from_millis(10_000);
 
 #[derive(Clone, Copy, Debug)]
 struct Had {

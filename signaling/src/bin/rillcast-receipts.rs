@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rillcast_protocol::id::AuthorityKey;
-use rillcast_signaling::receipts::{self, Line};
+use rillcast_protocol::id::{AuthorityKey, PeerId};
+use rillcast_signaling::receipts::{self, Sealed};
 
 /// Checks a log of receipts and adds up what each user has given.
 #[derive(Debug, Parser)]
@@ -48,24 +48,42 @@ fn main() -> ExitCode {
 /// Whether everything in the log holds.
 fn run(arguments: &Arguments) -> std::io::Result<bool> {
     let mut accounts: BTreeMap<(String, String), Account> = BTreeMap::new();
+    // Receipts are totals of a pair: a giver that came back shows the same ones again, and they count by their growth.
+    let mut counted: BTreeMap<(PeerId, PeerId), u64> = BTreeMap::new();
+    let mut seals: BTreeMap<String, usize> = BTreeMap::new();
     let mut good = true;
     for (number, line) in (1..).zip(BufReader::new(File::open(&arguments.log)?).lines()) {
-        let line: Line = match serde_json::from_str(&line?) {
-            Ok(line) => line,
+        let Sealed { line, seal } = match serde_json::from_str::<Sealed>(&line?) {
+            Ok(sealed) if sealed.is_whole(&arguments.authorities) => sealed,
+            Ok(_) => {
+                eprintln!(
+                    "line {number}: none of these authorities has written it so; it counts for nothing"
+                );
+                good = false;
+                continue;
+            }
             Err(error) => {
                 eprintln!("line {number}: not a line of receipts: {error}");
                 good = false;
                 continue;
             }
         };
+        if let Some(first) = seals.get(&seal) {
+            eprintln!("line {number}: a copy of line {first}; it counts once");
+            good = false;
+            continue;
+        }
+        seals.insert(seal, number);
         let who = line.user.clone().unwrap_or_else(|| "-".to_owned());
         let account = accounts.entry((line.site.clone(), who)).or_default();
         account.visits += 1;
         for voucher in &line.vouchers {
             match receipts::check(voucher, &line.peer, &arguments.authorities) {
-                Ok(bytes) => {
+                Ok(receipt) => {
                     account.receipts += 1;
-                    account.bytes = account.bytes.saturating_add(bytes);
+                    let before = counted.entry((receipt.giver, receipt.receiver)).or_default();
+                    account.bytes = account.bytes.saturating_add(receipt.bytes.saturating_sub(*before));
+                    *before = receipt.bytes.max(*before);
                 }
                 Err(why) => {
                     eprintln!("line {number}: a receipt counts for nothing: {why}");

@@ -12,7 +12,7 @@ use super::member::Member;
 use super::repute::Witness;
 use super::{Desk, Swarm};
 use crate::metrics::BELIEVED;
-use crate::receipts::{Line, to_hex};
+use crate::receipts::{Line, Sealed, to_hex};
 use crate::revocation::{Kind, Request};
 
 /// Vouchers of one member that are checked: so many per minute in the long run, and so many at once. Each costs two signatures at most.
@@ -138,7 +138,7 @@ impl Swarm {
             bytes: accounts.repute.thanked(),
             vouchers: vouchers.into_iter().map(to_hex).collect(),
         };
-        if let Err(error) = desk.receipts.write(&line) {
+        if let Err(error) = desk.receipts.write(&Sealed::new(line, desk.authority)) {
             tracing::error!(%error, "receipts are lost");
         }
     }

@@ -14,7 +14,7 @@ use rillcast_protocol::ticket::{SignedTicket, statement_bytes};
 use rillcast_signaling::auth::Asker;
 use rillcast_signaling::hub::Hub;
 use rillcast_signaling::limits::Limits;
-use rillcast_signaling::receipts::{Line, Worthless, check, to_hex};
+use rillcast_signaling::receipts::{Sealed, Worthless, check, to_hex};
 use rillcast_signaling::swarm::accounts::VOUCHERS_BURST;
 use rillcast_signaling::{Options, Running, start};
 use serde_json::json;
@@ -262,12 +262,14 @@ async fn the_log_of_receipts_can_be_checked_with_the_authoritys_key_alone() {
     drop(giver);
     let line = loop {
         if let Some(line) = std::fs::read_to_string(&log).unwrap_or_default().lines().next() {
-            break serde_json::from_str::<Line>(line).expect("a line");
+            let sealed = serde_json::from_str::<Sealed>(line).expect("a line");
+            assert!(sealed.is_whole(&[authority]) && !sealed.is_whole(&[AuthorityKey([9; 32])]));
+            break sealed.line;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert_eq!((line.peer.as_str(), line.bytes, line.role.as_str()), (peer.as_str(), 123_456, "viewer"));
-    assert_eq!(check(&line.vouchers[0], &peer, &[authority]), Ok(123_456));
+    assert_eq!(check(&line.vouchers[0], &peer, &[authority]), Ok(shown.receipt));
 
     let other = AuthorityKey([9; 32]);
     let forged = Voucher { receipt: Receipt { bytes: 1 << 40, ..shown.receipt }, ..shown.clone() };
@@ -297,19 +299,35 @@ async fn the_log_of_receipts_can_be_checked_with_the_authoritys_key_alone() {
     let output = program().output().expect("runs");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && told.contains("123456"), "{told}");
-    let mut more = std::fs::read_to_string(&log).expect("read");
-    let cut = format!("{}\nnot a line\n", more.replace(&to_hex(&shown), &to_hex(&forged)).trim_end());
-    more.push_str(&cut);
-    std::fs::write(&log, more).expect("written");
+    // Whatever is changed in a line, it isn't the one that was written; and whoever copies one earns nothing by it.
+    let whole = std::fs::read_to_string(&log).expect("read");
+    let edited = |from: &str, to: &str| {
+        let line = whole.replace(from, to);
+        assert_ne!(line, whole, "{from}");
+        line
+    };
+    let lines = [
+        whole.clone(),
+        edited(&to_hex(&shown), &to_hex(&forged)),
+        edited("\"bytes\":123456", "\"bytes\":999999"),
+        edited("\"role\":", "\"user\":\"mallory\",\"role\":"),
+        "not a line\n".to_owned(),
+        whole.clone(),
+    ];
+    std::fs::write(&log, lines.concat()).expect("written");
     let output = program().output().expect("runs");
     let (told, complaints) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr).into_owned());
-    assert!(!output.status.success() && told.contains("123456"), "what holds is added up: {told}");
-    assert!(
-        complaints.contains("line 2: a receipt counts for nothing: its receiver hasn't signed it"),
-        "{complaints}"
-    );
-    assert!(complaints.contains("line 3: not a line of receipts"), "{complaints}");
+    assert!(!output.status.success() && told.contains(" 123456"), "what holds is added up, once: {told}");
+    for complaint in [
+        "line 2: none of these authorities has written it so",
+        "line 3: none of these authorities has written it so",
+        "line 4: none of these authorities has written it so",
+        "line 5: not a line of receipts",
+        "line 6: a copy of line 1",
+    ] {
+        assert!(complaints.contains(complaint), "{complaint}: {complaints}");
+    }
     assert_eq!(shown.to_bytes().len() * 2, to_hex(&shown).len());
 }
 
