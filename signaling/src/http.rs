@@ -199,7 +199,7 @@ impl Front {
             !caller.forwarded && caller.client.is_some_and(|client| client.to_canonical().is_loopback());
         let known = || {
             let asked = headers.contains_key(header::AUTHORIZATION);
-            self.admin.as_ref().filter(|_| asked).is_some_and(|admin| admin.check(headers).is_ok())
+            self.admin.as_ref().filter(|_| asked).is_some_and(|admin| admin.check(headers, caller).is_ok())
         };
         self.metrics_open || near || known()
     }

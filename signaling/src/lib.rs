@@ -25,6 +25,7 @@ pub mod hosted;
 pub mod http;
 pub mod hub;
 pub mod introduce;
+pub mod keep;
 pub mod limits;
 pub mod listen;
 pub mod metrics;

@@ -108,7 +108,7 @@ pub struct Limits {
     pub per_site: Share,
     /// Addresses, tokens and sites that are counted. Beyond: joins are refused as unavailable.
     pub quota_memory: usize,
-    /// Admin requests per second, right or wrong. Beyond: 429.
+    /// Admin requests per second with the right token, and from each address with a wrong one. Beyond: 429.
     pub admin_per_sec: u32,
 }
 

@@ -27,6 +27,12 @@ impl Bucket {
         there
     }
 
+    /// Whether units are there.
+    pub fn has(&mut self, units: f64, now: Instant) -> bool {
+        self.fill(now);
+        self.level >= units
+    }
+
     /// Takes as many whole units as are there, `most` at most.
     pub fn take_some(&mut self, most: usize, now: Instant) -> usize {
         self.fill(now);

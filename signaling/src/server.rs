@@ -27,7 +27,7 @@ use crate::options::Options;
 use crate::proxy::Proxies;
 use crate::receipts::{Receipts, ReceiptsError};
 use crate::revocation::{Store, StoreError};
-use crate::site::{SettingsError, SettingsFile, Sites};
+use crate::site::{Changes, ChangesError, SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
 use crate::{random, watch as files};
@@ -68,6 +68,9 @@ pub enum StartError {
     /// What was revoked before.
     #[error(transparent)]
     Revocations(#[from] StoreError),
+    /// What was changed at run time.
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -128,7 +131,15 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         limits.hosted_bytes = 0;
     }
     let geo = GeoFiles { country: options.geo_country.clone(), asn: options.geo_asn.clone() };
-    let sites = Sites::located(&file, options.publish.clone(), geo.tells())?;
+    let mut sites = Sites::located(&file, options.publish.clone(), geo.tells())?;
+    let changes = match &options.state_dir {
+        Some(dir) => {
+            let (changes, all) = Changes::open(&dir.join("changes.json"))?;
+            sites.restore(all)?;
+            changes
+        }
+        None => Changes::default(),
+    };
     refuse_open(&options, &sites)?;
     let open = if options.insecure_open { Open::Everyone } else { Open::Loopback };
     let key = match &options.state_dir {
@@ -162,6 +173,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         },
         audit: options.audit_log.as_deref().map(Audit::open).transpose()?.unwrap_or_default(),
         receipts: options.receipts.as_deref().map(Receipts::open).transpose()?.unwrap_or_default(),
+        changes,
     };
     let hub = Hub::new(limits, sites, Some(publisher), (secret, authority), open, kept);
     let certificate = match (&options.cert, &options.key) {

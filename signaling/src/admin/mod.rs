@@ -24,7 +24,11 @@ use crate::hub::unix_ms;
 use crate::limits::Limits;
 use crate::listen::Caller;
 use crate::rate::Bucket;
+use crate::site::ChangesError;
 
+use guesses::Guesses;
+
+mod guesses;
 mod revocations;
 mod rules;
 mod settings;
@@ -39,6 +43,7 @@ const RECORDS: usize = 100;
 pub struct Admin {
     token: blake3::Hash,
     rate: Mutex<Bucket>,
+    guesses: Mutex<Guesses>,
 }
 
 impl Admin {
@@ -48,23 +53,29 @@ impl Admin {
         Self {
             token: blake3::hash(token.as_bytes()),
             rate: Mutex::new(Bucket::new(rate, rate, Instant::now())),
+            guesses: Mutex::new(Guesses::new(rate)),
         }
     }
 
-    /// Whether a request carries the token.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
-        let mut rate = self.rate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if !rate.take(1.0, Instant::now()) {
-            return Err((StatusCode::TOO_MANY_REQUESTS, "Too many admin requests; slow down.\n"));
+    /// Whether a request carries the token. Right ones are measured together, wrong ones by the address that they come from.
+    pub fn check(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), (StatusCode, &'static str)> {
+        let (now, address) = (Instant::now(), caller.client.unwrap_or(caller.address.ip()));
+        let mut guesses = self.guesses.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !guesses.may_try(address, now) {
+            return Err((StatusCode::TOO_MANY_REQUESTS, "Too many wrong admin tokens; wait a little.\n"));
         }
         let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let token = header.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or("");
         // Comparing hashes takes the same time whatever is wrong with the token.
-        if blake3::hash(token.as_bytes()) == self.token {
-            Ok(())
-        } else {
-            Err((StatusCode::UNAUTHORIZED, "Send the admin token: Authorization: Bearer TOKEN.\n"))
+        if blake3::hash(token.as_bytes()) != self.token {
+            guesses.missed(address, now);
+            return Err((StatusCode::UNAUTHORIZED, "Send the admin token: Authorization: Bearer TOKEN.\n"));
         }
+        let mut rate = self.rate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !rate.take(1.0, now) {
+            return Err((StatusCode::TOO_MANY_REQUESTS, "Too many admin requests; slow down.\n"));
+        }
+        Ok(())
     }
 }
 
@@ -83,7 +94,10 @@ async fn authorised(State(admin): State<Option<Arc<Admin>>>, request: Request, n
         let text = "The admin interface is off; start the server with --admin-token-file.\n";
         return (StatusCode::NOT_FOUND, text).into_response();
     };
-    match admin.check(request.headers()) {
+    let Some(caller) = request.extensions().get::<Caller>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    match admin.check(request.headers(), caller) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -123,6 +137,23 @@ impl Change<'_> {
             let text = format!("The change counts, but there is no record of it: {error}.\n");
             (StatusCode::INTERNAL_SERVER_ERROR, text)
         })
+    }
+}
+
+impl Change<'_> {
+    /// Records what counts now; the answer is an error, too, if it will be forgotten when the server stops.
+    fn done(
+        &self,
+        action: &str,
+        detail: serde_json::Value,
+        saved: Result<(), ChangesError>,
+    ) -> Result<(), (StatusCode, String)> {
+        let recorded = self.record(action, detail);
+        saved.map_err(|error| {
+            tracing::error!(%error, site = self.site, action, "a change isn't kept");
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+        })?;
+        recorded
     }
 }
 

@@ -17,6 +17,7 @@ use crate::listen::Caller;
 use crate::policy::{RuleError, RuleFile};
 use crate::random;
 use crate::site::SettingsError;
+use crate::site::changes::Made;
 
 pub(super) fn router() -> Router<Front> {
     Router::new()
@@ -161,17 +162,17 @@ fn answer(
     action: &str,
     mut detail: Value,
     status: StatusCode,
-    done: Result<usize, SettingsError>,
+    done: Result<Made<usize>, SettingsError>,
 ) -> Response {
-    let sent_away = match done {
-        Ok(sent_away) => sent_away,
+    let Made { told: sent_away, saved } = match done {
+        Ok(made) => made,
         Err(error @ SettingsError::Rule { source: RuleError::Unknown(_), .. }) => {
             return (StatusCode::NOT_FOUND, format!("{error}\n")).into_response();
         }
         Err(error) => return bad(format!("{error}\n")),
     };
     detail["sent_away"] = sent_away.into();
-    if let Err(answer) = change.record(action, detail) {
+    if let Err(answer) = change.done(action, detail, saved) {
         return answer.into_response();
     }
     let mut view = view(change.front, change.site).unwrap_or_default();

@@ -62,7 +62,7 @@ fn apply(change: &Change<'_>, action: &str, detail: Value, edit: impl FnOnce(&mu
         return unknown();
     }
     match hub.change_site(change.site, edit) {
-        Ok(_) => match change.record(action, detail) {
+        Ok(made) => match change.done(action, detail, made.saved) {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
             Err(answer) => answer.into_response(),
         },

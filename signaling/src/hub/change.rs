@@ -9,7 +9,8 @@ use crate::geo::Geo;
 use crate::policy::{RuleError, RuleFile, Rules};
 use crate::revocation::store::Kept;
 use crate::revocation::{Request, RevocationError};
-use crate::site::{SettingsError, SettingsFile, SiteFile};
+use crate::site::changes::Made;
+use crate::site::{SettingsError, SettingsFile, SiteFile, Sites};
 
 impl Hub {
     /// Takes in a changed settings file and tells the peers concerned.
@@ -59,20 +60,36 @@ impl Hub {
         sent_away
     }
 
-    /// Changes a site at run time and tells the peers concerned. Returns how many were sent away.
-    pub fn change_site(&self, name: &str, edit: impl FnOnce(&mut SiteFile)) -> Result<usize, SettingsError> {
-        lock(&self.sites).change(name, edit)?;
-        Ok(self.apply(|site| site == name))
+    /// Changes a site at run time and tells the peers concerned. Told back: how many were sent away, and whether the change will outlast
+    /// the server.
+    pub fn change_site(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut SiteFile),
+    ) -> Result<Made<usize>, SettingsError> {
+        self.change(name, |sites| sites.change(name, edit).map(drop))
     }
 
-    /// Changes a site's rules at run time and judges its members by them. Returns how many were sent away.
+    /// Changes a site's rules at run time and judges its members by them. Told back as by [`Hub::change_site`].
     pub fn change_rules(
         &self,
         name: &str,
         edit: impl FnOnce(&mut Vec<RuleFile>) -> Result<(), RuleError>,
-    ) -> Result<usize, SettingsError> {
-        lock(&self.sites).change_rules(name, edit)?;
-        Ok(self.apply(|site| site == name))
+    ) -> Result<Made<usize>, SettingsError> {
+        self.change(name, |sites| sites.change_rules(name, edit).map(drop))
+    }
+
+    fn change(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut Sites) -> Result<(), SettingsError>,
+    ) -> Result<Made<usize>, SettingsError> {
+        let Made { saved, .. } = self.changes.make(|| {
+            let mut sites = lock(&self.sites);
+            edit(&mut sites)?;
+            Ok::<_, SettingsError>(((), sites.changes()))
+        })?;
+        Ok(Made { told: self.apply(|site| site == name), saved })
     }
 
     /// A site's rules.

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::quota::Quotas;
 use crate::receipts::Receipts;
 use crate::revocation::Store;
-use crate::site::{SiteFile, Sites};
+use crate::site::{Changes, SiteFile, Sites};
 use crate::swarm::{Desk, Swarm};
 
 mod change;
@@ -53,6 +53,8 @@ pub struct Files {
     pub audit: Audit,
     /// Who gave how much.
     pub receipts: Receipts,
+    /// What was changed at run time.
+    pub changes: Changes,
 }
 
 /// Everything that connections share.
@@ -78,6 +80,7 @@ pub struct Hub {
     pub audit: Audit,
     /// Who gave how much.
     pub receipts: Receipts,
+    changes: Changes,
     tokens: Mutex<Memory>,
     sites: Mutex<Sites>,
     shards: [Mutex<HashMap<SwarmId, Swarm>>; SHARDS],
@@ -105,6 +108,7 @@ impl Hub {
             revocations: files.revocations,
             audit: files.audit,
             receipts: files.receipts,
+            changes: files.changes,
             tokens: Mutex::new(Memory::new(limits.token_memory)),
             limits,
             metrics,

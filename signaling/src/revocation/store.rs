@@ -1,12 +1,12 @@
 //! The lists in memory, and in a file where they are to outlast the server.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use thiserror::Error;
 
 use super::list::{Entry, Lists, Request, RevocationError, SiteList};
+use crate::keep;
 
 /// Why revocations can't be kept or read again.
 #[derive(Debug, Error)]
@@ -99,7 +99,8 @@ impl Store {
             (edit(&mut lists)?, lists.clone())
         };
         let saved = self.path.as_ref().map_or(Ok(()), |path| {
-            save(path, &lists).map_err(|source| StoreError::Write { path: path.clone(), source })
+            let write = || keep::replace(path, &serde_json::to_vec(&lists)?);
+            write().map_err(|source| StoreError::Write { path: path.clone(), source })
         });
         Ok(Kept { entry, saved })
     }
@@ -112,24 +113,6 @@ pub struct Kept {
     pub entry: Entry,
     /// Whether it will outlast the server, where that is wanted.
     pub saved: Result<(), StoreError>,
-}
-
-/// Writes beside the file and renames: whoever reads finds the old state or the new one, also after a power cut.
-fn save(path: &Path, lists: &Lists) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(&serde_json::to_vec(lists)?)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    #[cfg(unix)]
-    if let Some(dir) = path.parent() {
-        std::fs::File::open(dir)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// A panic elsewhere leaves the lists whole: they are changed by single steps.

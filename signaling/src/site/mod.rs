@@ -1,5 +1,6 @@
 //! Sites and what they allow: the settings file, the operator's changes on top of it, and what follows for one peer.
 //!
+//! - [`changes`]: where the operator's changes are kept
 //! - [`file`]: the settings file
 //! - [`sites`]: all sites, with what was changed at run time
 
@@ -15,9 +16,11 @@ use crate::auth::keys::Keyring;
 use crate::geo::Tells;
 use crate::policy::Rules;
 
+pub mod changes;
 pub mod file;
 pub mod sites;
 
+pub use changes::{Changes, ChangesError};
 pub use file::{Ice, SettingsError, SettingsFile, SiteFile};
 pub use sites::Sites;
 

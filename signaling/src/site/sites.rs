@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::changes::All;
 use super::{SettingsError, SettingsFile, Site, SiteFile};
 use crate::auth::keys::{KeyFile, Keyring};
 use crate::geo::Tells;
 use crate::policy::{RuleError, RuleFile, Rules};
 
-/// All sites. The file's word, with the operator's changes at run time above it; those last until the server stops or
-/// they are taken back.
+/// All sites. The file's word, with the operator's changes at run time above it; those last until they are taken back.
 #[derive(Clone, Debug, Default)]
 pub struct Sites {
     default: SiteFile,
     files: BTreeMap<String, SiteFile>,
-    changes: BTreeMap<String, SiteFile>,
+    changes: All,
     publish_everywhere: Vec<String>,
     /// Of the sites that have keys of their own in the file, and of all others.
     keys: BTreeMap<String, Arc<Keyring>>,
@@ -34,6 +34,24 @@ impl Sites {
         let mut sites = Self { publish_everywhere: publish, tells, ..Self::default() };
         sites.reload(file)?;
         Ok(sites)
+    }
+
+    /// Takes in what was changed at run time before a restart.
+    pub fn restore(&mut self, changes: All) -> Result<(), SettingsError> {
+        self.changes = changes;
+        let names: Vec<String> = self.changes.keys().cloned().collect();
+        for name in names {
+            // A site that was taken out of the settings file is none any more; what was changed of it waits for its return.
+            if self.files.is_empty() || self.files.contains_key(&name) {
+                self.build(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All changes at run time.
+    pub fn changes(&self) -> All {
+        self.changes.clone()
     }
 
     /// Takes in a changed file. On an error everything stays as it was.

@@ -197,6 +197,37 @@ async fn admin_requests_beyond_the_limit_are_refused_whatever_their_token() {
     assert!(refused(0).await, "over it");
 }
 
+// H8: guessing keeps nobody out but the guesser.
+#[tokio::test]
+async fn wrong_admin_tokens_use_up_their_own_addresss_share_and_not_the_right_ones() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("token"), "0123456789abcdef0123\n").expect("write");
+    std::fs::write(path("settings.toml"), "[limits]\nadmin_per_sec = 1\n").expect("write");
+    let options = rillcast_signaling::Options {
+        listen: vec![crate::kit::loopback()],
+        admin_token_file: Some(path("token")),
+        config: Some(path("settings.toml")),
+        trusted_proxy: vec!["127.0.0.1".parse().expect("an address")],
+        ..Default::default()
+    };
+    let server = rillcast_signaling::start(options).await.expect("starts");
+    let http = reqwest::Client::new();
+    let ask = async |token: &'static str, from: &'static str| {
+        let ask = http.get(crate::kit::url(&server, "/admin/sites/demo"));
+        let ask = ask.bearer_auth(token).header("x-forwarded-for", from);
+        ask.send().await.expect("answers").status().as_u16()
+    };
+    let mut shut_out = false;
+    while !shut_out {
+        let status = ask("0123456789abcdef0124", "192.0.2.66").await;
+        assert!([401, 429].contains(&status), "{status}");
+        shut_out = status == 429;
+    }
+    assert_eq!(ask("0123456789abcdef0123", "192.0.2.1").await, 200);
+    assert_eq!(ask("0123456789abcdef0124", "192.0.2.2").await, 401, "another may be wrong once, too");
+}
+
 #[tokio::test]
 async fn a_slow_reader_is_cut_and_the_others_go_on() {
     let settings = "[limits]\nqueue_messages = 64\nqueue_bytes = 100000\nmessages_burst = 1000000\n\

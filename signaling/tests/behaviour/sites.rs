@@ -1,5 +1,6 @@
 //! What sites allow, and changes while viewers watch.
 
+use reqwest::Method;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::id::Role;
 use rillcast_protocol::settings::Settings;
@@ -8,8 +9,10 @@ use rillcast_signaling::auth::Asker;
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::site::{SettingsFile, Sites};
 use rillcast_signaling::{Options, start};
+use serde_json::{Value, json};
 
 use crate::kit::{Bench, Client, Puppet, join, loopback, server_with, url};
+use crate::operator::Site;
 
 fn settings(messages: &[ServerMessage]) -> Option<Settings> {
     messages.iter().rev().find_map(|m| match m {
@@ -201,4 +204,40 @@ fn values_out_of_bounds_are_named_with_what_they_should_be() {
     let ice = |url: &str| format!("[sites.a]\nice = [{{ url = \"{url}\" }}]\n");
     assert!(Sites::new(&file(&ice(&long[..256])), Vec::new()).is_ok());
     assert!(Sites::new(&file(&ice(&long)), Vec::new()).is_err());
+}
+
+// R36: a restart lets nobody in whom a rule made at run time keeps out, and throws no kill switch back.
+#[tokio::test]
+async fn what_was_changed_at_run_time_outlasts_the_server_until_it_is_taken_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).expect("a directory");
+    let start = async || Site::start_with(dir.path(), "", |o| o.state_dir = Some(state.clone())).await;
+    let site = start().await;
+    site.viewer("192.0.2.1", json!({ "sub": "mallory" })).await.expect("not yet");
+    let rule = json!({ "id": "out", "effect": "deny", "users": ["mallory"] });
+    site.done(Method::POST, "rules", rule).await;
+    site.done(Method::PUT, "max_links", json!(7)).await;
+    site.server.stop().await;
+
+    let site = start().await;
+    let why = site.viewer("192.0.2.1", json!({ "sub": "mallory" })).await.err().expect("kept out");
+    assert!(why.contains("out"), "{why}");
+    let alice = site.viewer("192.0.2.1", json!({ "sub": "alice" })).await.expect("may");
+    assert_eq!(alice.welcome.as_ref().expect("joined").settings.max_links, 7);
+    site.done(Method::DELETE, "rules", Value::Null).await;
+    site.server.stop().await;
+
+    let site = start().await;
+    let mallory = site.viewer("192.0.2.1", json!({ "sub": "mallory" })).await.expect("taken back");
+    assert_eq!(mallory.welcome.as_ref().expect("joined").settings.max_links, 7);
+    // What can't be kept counts, and whoever has changed it is told.
+    std::fs::remove_dir_all(&state).expect("removed");
+    let (status, said) = site.admin(Method::PUT, "sites/demo/max_links", Some(json!(9))).await;
+    assert!(
+        status == 500 && said.as_str().is_some_and(|said| said.contains("--state-dir")),
+        "{status} {said}"
+    );
+    let bob = site.viewer("192.0.2.1", json!({ "sub": "bob" })).await.expect("may");
+    assert_eq!(bob.welcome.as_ref().expect("joined").settings.max_links, 9);
 }
