@@ -58,6 +58,11 @@ impl SegmentDigest {
         w.into_bytes()
     }
 
+    /// Whether both say the same of the segment's bytes.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.length == other.length && self.hashes == other.hashes
+    }
+
     /// Size of a full block.
     pub fn block_size(&self) -> u32 {
         block_size(self.length)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Url;
 use rillcast_protocol::digest::LARGE_SEGMENT;
-use rillcast_protocol::id::{SegmentKey, SwarmId, TrackId, canonical_path};
+use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId, canonical_path};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -311,8 +311,12 @@ impl Follower {
             tracing::warn!(url = bare(&segment.url), "an empty segment gets no digest");
             return Some(Event::Skipped { swarm, key: segment.key, why });
         };
-        match lock(&self.ledger).enter(segment.key, place(segment), Print::of(&digest)) {
-            Entered::New => Some(Event::Published(Box::new(Published {
+        let entered = lock(&self.ledger).enter(segment.key, place(segment), Print::of(&digest));
+        if let Entered::Disputed(publisher) = entered {
+            disputed(segment.key, publisher);
+        }
+        match entered {
+            Entered::New | Entered::Disputed(_) => Some(Event::Published(Box::new(Published {
                 digest,
                 body,
                 url: segment.url.clone(),
@@ -348,6 +352,15 @@ impl View {
 /// A poisoned ledger is whole: every change of it is one step.
 pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Somebody else has signed what the origin doesn't give.
+pub(crate) fn disputed(key: SegmentKey, publisher: PublisherKey) {
+    tracing::error!(
+        number = key.number,
+        %publisher,
+        "this publisher's digest isn't of the bytes that the origin gives here; if others say so as well, revoke it"
+    );
 }
 
 fn place(segment: &Segment) -> Place {

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer, SigningKey};
-use rillcast_protocol::id::PublisherKey;
+use rillcast_protocol::coding::Wire;
+use rillcast_protocol::id::{PublisherKey, SegmentKey};
 use thiserror::Error;
 
 /// Why there is no key.
@@ -81,6 +82,13 @@ impl PublishingKey {
     /// Its secret, for deriving other secrets from.
     pub fn secret(&self) -> [u8; 32] {
         self.0.to_bytes()
+    }
+
+    /// Whether a segment that another publisher has digested is looked at all the same: one in `every`, and nobody else can tell which.
+    pub(crate) fn audits(&self, key: SegmentKey, every: u8) -> bool {
+        let secret = blake3::derive_key("rillcast publisher audit v1", &self.0.to_bytes());
+        let hash = blake3::keyed_hash(&secret, &key.to_bytes());
+        every > 0 && hash.as_bytes()[0].is_multiple_of(every)
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {

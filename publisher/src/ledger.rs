@@ -1,13 +1,15 @@
 //! What was digested already. One key must never get two meanings: peers would take one viewer's bytes for another's
 //! lie. An encoder that starts again counts from where it once began, so its keys come a second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::SegmentKey;
+use rillcast_protocol::id::{PublisherKey, SegmentKey};
 
 /// Most keys remembered per track; the oldest numbers are forgotten first.
 pub const MAX_KEYS: usize = 20_000;
+/// Other publishers that are believed no more, per track; beyond that the oldest is forgotten.
+pub const MAX_DISBELIEVED: usize = 16;
 
 /// A hash of the bytes' hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +40,19 @@ pub enum Entered {
     Same,
     /// Other bytes than before: must not be signed.
     Conflict,
+    /// Other bytes than this publisher says: sign it, so that the contradiction is seen. From now on nothing that it says is believed.
+    Disputed(PublisherKey),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     print: Print,
-    /// `None` where another publisher digested it.
+    /// `None` where only another publisher digested it.
     place: Option<Place>,
+    /// On whose word it stands here, where it isn't our own.
+    by: Option<PublisherKey>,
+    /// That word is to be checked.
+    audit: bool,
     epoch: u32,
 }
 
@@ -53,6 +61,7 @@ struct Entry {
 pub struct Ledger {
     entries: BTreeMap<SegmentKey, Entry>,
     epoch: u32,
+    disbelieved: VecDeque<PublisherKey>,
 }
 
 impl Ledger {
@@ -63,7 +72,7 @@ impl Ledger {
             None => true,
             Some(entry) => {
                 let known = *entry.place.get_or_insert(place);
-                known != place || entry.epoch != epoch
+                known != place || entry.epoch != epoch || entry.audit
             }
         }
     }
@@ -76,19 +85,53 @@ impl Ledger {
     /// Enters what was fetched.
     pub fn enter(&mut self, key: SegmentKey, place: Place, print: Print) -> Entered {
         let epoch = self.epoch;
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.place = Some(place);
-            entry.epoch = epoch;
-            return if entry.print == print { Entered::Same } else { Entered::Conflict };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.insert(key, Entry { print, place: Some(place), by: None, audit: false, epoch });
+            return Entered::New;
+        };
+        (entry.place, entry.epoch, entry.audit) = (Some(place), epoch, false);
+        let by = entry.by.take();
+        if entry.print == print {
+            // What another has said, and we have seen now, is ours to say as well.
+            return if by.is_some() { Entered::New } else { Entered::Same };
         }
-        self.insert(key, Entry { print, place: Some(place), epoch });
-        Entered::New
+        let Some(by) = by else { return Entered::Conflict };
+        entry.print = print;
+        self.disbelieve(by);
+        Entered::Disputed(by)
     }
 
-    /// Enters another publisher's digest, so that its segment isn't fetched here.
-    pub fn note(&mut self, digest: &SegmentDigest) {
-        if !self.entries.contains_key(&digest.key) {
-            self.insert(digest.key, Entry { print: Print::of(digest), place: None, epoch: self.epoch });
+    /// Enters another publisher's digest, so that its segment isn't fetched here, unless to check it (`audit`). Told back: whether it
+    /// contradicts our own word.
+    pub fn note(&mut self, digest: &SegmentDigest, audit: bool) -> bool {
+        let print = Print::of(digest);
+        match self.entries.get(&digest.key) {
+            Some(entry) if entry.by.is_none() => {
+                let lies = entry.print != print;
+                if lies {
+                    self.disbelieve(digest.publisher);
+                }
+                lies
+            }
+            Some(_) => false,
+            None => {
+                if !self.disbelieved.contains(&digest.publisher) {
+                    let (by, epoch) = (Some(digest.publisher), self.epoch);
+                    self.insert(digest.key, Entry { print, place: None, by, audit, epoch });
+                }
+                false
+            }
+        }
+    }
+
+    /// What this publisher has said and we haven't seen ourselves is to be looked at.
+    fn disbelieve(&mut self, publisher: PublisherKey) {
+        self.entries.retain(|_, entry| entry.by != Some(publisher));
+        if !self.disbelieved.contains(&publisher) {
+            if self.disbelieved.len() == MAX_DISBELIEVED {
+                self.disbelieved.pop_front();
+            }
+            self.disbelieved.push_back(publisher);
         }
     }
 
@@ -138,9 +181,36 @@ mod tests {
         let mut ledger = Ledger::default();
         let key_pair = crate::key::PublishingKey::from_seed(&[1; 32]);
         let digest = crate::sign::digest(&key_pair, rillcast_protocol::id::SwarmId([0; 16]), key(7), 1, b"x");
-        ledger.note(&digest.expect("in bounds"));
+        ledger.note(&digest.expect("in bounds"), false);
         assert!(!ledger.lacks(key(7), A));
         assert!(ledger.lacks(key(7), B), "the place it was first seen at counts from then on");
+    }
+
+    // H2
+    #[test]
+    fn whoever_says_something_else_than_the_origin_is_believed_no_more() {
+        let liar = crate::key::PublishingKey::from_seed(&[1; 32]);
+        let says = |n: u64, bytes: &[u8]| {
+            let swarm = rillcast_protocol::id::SwarmId([0; 16]);
+            crate::sign::digest(&liar, swarm, key(n), 1, bytes).expect("in bounds")
+        };
+        let honest = |n: u64| Print::of(&says(n, b"the origin's"));
+        // Looked at nonetheless, as an audit does.
+        let mut ledger = Ledger::default();
+        assert!(!ledger.note(&says(1, b"a lie"), true) && !ledger.note(&says(2, b"a lie"), false));
+        assert!(ledger.lacks(key(1), A) && !ledger.lacks(key(2), A));
+        assert_eq!(ledger.enter(key(1), A, honest(1)), Entered::Disputed(liar.public()));
+        assert_eq!(ledger.enter(key(1), A, honest(1)), Entered::Same, "told once");
+        assert!(ledger.lacks(key(2), A), "what else it has said is looked at");
+        ledger.note(&says(3, b"a lie"), false);
+        assert!(ledger.lacks(key(3), A), "and what it says from now on");
+        // Or it comes later than the truth.
+        let mut ledger = Ledger::default();
+        ledger.enter(key(1), A, honest(1));
+        assert!(!ledger.note(&says(1, b"the origin's"), false));
+        assert!(ledger.note(&says(1, b"a lie"), false));
+        ledger.note(&says(2, b"a lie"), false);
+        assert!(ledger.lacks(key(2), A));
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Config {
     pub max_fetches_per_track: usize,
     /// Attempts at a segment before it is skipped.
     pub attempts: u32,
+    /// Of the segments that other publishers have digested one in so many is fetched and compared (0: none). Whoever is found to lie is
+    /// believed no more. Costs a copy of that part of the stream for each publisher beyond the first.
+    pub audit: u8,
     /// Tell of every change of a playlist ([`Event::Playlist`]).
     pub playlists: bool,
 }
@@ -61,6 +64,7 @@ impl Default for Config {
             max_fetches: 8,
             max_fetches_per_track: 2,
             attempts: 6,
+            audit: 8,
             playlists: false,
         }
     }
@@ -260,7 +264,7 @@ impl Publisher {
         }
     }
 
-    /// Another publisher digested this segment: it needn't be fetched here.
+    /// Another publisher digested this segment: it needn't be fetched here, unless it is one of those by which others are checked.
     pub fn note(&self, digest: &SegmentDigest) {
         let mut state = self.state();
         let of = (digest.swarm, digest.key.track);
@@ -268,7 +272,11 @@ impl Publisher {
         if state.ledgers.len() < 2 * self.shared.config.max_tracks || state.ledgers.contains_key(&of) {
             let ledger = state.ledgers.entry(of).or_default().clone();
             drop(state);
-            follow::lock(&ledger).note(digest);
+            let audit = self.shared.key.audits(digest.key, self.shared.config.audit);
+            let contradicts = follow::lock(&ledger).note(digest, audit);
+            if contradicts {
+                follow::disputed(digest.key, digest.publisher);
+            }
         }
     }
 

@@ -272,6 +272,13 @@ impl Driver {
                 self.picture.refused += 1;
                 tracing::info!(%peer, why = why.word(), "a peer isn't linked with");
             }
+            Output::Event(Event::Disputed { key, publishers: [first, second] }) => {
+                self.picture.disputes += 1;
+                tracing::error!(
+                    number = key.number, %first, %second,
+                    "two publishers contradict each other, so the segment isn't shared; revoke the one that lies"
+                );
+            }
             // Nobody plays here.
             Output::Deliver(_) | Output::Progress { .. } | Output::Failed { .. } | Output::Event(_) => {}
         }

@@ -71,7 +71,7 @@ fn picture(shared: &Shared) -> Picture {
 type Value = fn(&Picture) -> u64;
 
 /// Name, type, help, value.
-const SERIES: [(&str, &str, &str, Value); 19] = [
+const SERIES: [(&str, &str, &str, Value); 20] = [
     ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
     ("links", "gauge", "Open links and attempts.", |p| p.links as u64),
     ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
@@ -83,6 +83,7 @@ const SERIES: [(&str, &str, &str, Value); 19] = [
     ("published_total", "counter", "Segments signed.", |p| p.published),
     ("published_bytes_total", "counter", "Media bytes fetched for signing.", |p| p.published_bytes),
     ("conflicts_total", "counter", "Segments that came again with other bytes.", |p| p.conflicts),
+    ("disputes_total", "counter", "Segments of which another publisher says something else.", |p| p.disputes),
     ("skipped_total", "counter", "Segments that got no digest.", |p| p.skipped),
     ("uploaded_bytes_total", "counter", "Media bytes given to others.", |p| p.stats.uploaded_bytes),
     ("source_bytes_total", "counter", "Media bytes fetched by the engine.", |p| p.stats.source_bytes),

@@ -27,6 +27,8 @@ pub struct Picture {
     pub published: u64,
     /// Segments that came again with other bytes.
     pub conflicts: u64,
+    /// Segments of which another publisher says something else.
+    pub disputes: u64,
     /// Segments that got no digest.
     pub skipped: u64,
     /// Media bytes fetched for publishing.

@@ -85,6 +85,7 @@ metrics! {
     counter digests_total "Digests of the built-in publisher.",
     counter digests_from_seeds_total "Digests of seeds.",
     counter digests_refused_total "Digests of seeds with a wrong signature, key or swarm.",
+    counter disputes_total "Segments of which two publishers say different things.",
     counter digests_sent_total "Digests sent to peers.",
     counter conflicts_total "Segments that came again with other bytes.",
     counter publisher_skipped_total "Segments that the built-in publisher couldn't get.",

@@ -255,7 +255,9 @@ impl Shell {
             Event::Liar { peer, why } => self.host.liar(&peer.0, why),
             // Counted.
             Event::Refused { .. } => {}
-            Event::SourceMismatch { key } => self.host.mismatch(key.number as f64),
+            Event::SourceMismatch { key } | Event::Disputed { key, .. } => {
+                self.host.mismatch(key.number as f64)
+            }
             Event::Rescue { key, bytes } => self.host.rescue(key.number as f64, *bytes),
         }
     }

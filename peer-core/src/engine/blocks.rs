@@ -40,7 +40,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             return;
         }
-        if self.store.segment(&digest.key).is_some_and(|s| s.conflict || s.digest().is_some()) {
+        if self.store.segment(&digest.key).is_some_and(|s| s.conflict || s.says(&digest)) {
             return;
         }
         let same = |p: &Pending| matches!(p, Pending::Digest(d, _) if **d == digest);
@@ -72,6 +72,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn accept_digest(&mut self, digest: SegmentDigest, now: Instant) {
         let key = digest.key;
+        if !self.is_undisputed(&digest, now) {
+            return;
+        }
         let segment = self.store.entry(key, now);
         segment.describe(Arc::new(digest));
         // What came whole before the digest did is verified now, and may then be relayed.
@@ -89,6 +92,24 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.announce(key);
         self.trim();
         self.dirty = Dirty { get: true, give: true };
+    }
+
+    /// Whether a digest whose signature holds may describe its segment. Two publishers that contradict each other may both be right (each
+    /// has seen another version of the segment) or one lies: then nobody can tell which bytes are the site's, and nothing of it is shared.
+    fn is_undisputed(&mut self, digest: &SegmentDigest, now: Instant) -> bool {
+        let Some(segment) = self.store.segment(&digest.key) else { return true };
+        let Some(first) = segment.digest().map(Arc::clone) else { return !segment.conflict };
+        if first.agrees(digest) {
+            return false;
+        }
+        self.forsake(digest.key, now);
+        // Those who have heard of one alone take it for true.
+        for digest in [&*first, digest] {
+            self.tell_all(&Message::Digest { digest: digest.clone() });
+        }
+        let publishers = [first.publisher, digest.publisher];
+        self.outputs.push_back(Output::Event(Event::Disputed { key: digest.key, publishers }));
+        false
     }
 
     /// Cuts whole blocks off the front of a buffer whose first byte is byte `at` of the segment; told back: the new `at`.
@@ -178,10 +199,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn contradicted(&mut self, key: SegmentKey, now: Instant) {
-        let Some(segment) = self.store.segment_mut(&key) else { return };
-        if segment.conflict {
-            return;
+        if self.store.segment(&key).is_some_and(|s| !s.conflict) {
+            self.forsake(key, now);
+            self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
         }
+    }
+
+    /// Shares nothing of a segment any more: the player gets it from the source, whole.
+    fn forsake(&mut self, key: SegmentKey, now: Instant) {
+        let Some(segment) = self.store.segment_mut(&key) else { return };
         let whole = segment.take_whole();
         segment.contradict();
         if let Some(parts) = whole {
@@ -189,13 +215,17 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         // Half-used fetches can't be told from the other version's bytes; a fresh one brings all of it.
         self.stop_fetching(&key, true, now);
-        self.outputs.push_back(Output::Event(Event::SourceMismatch { key }));
+        self.dirty.get = true;
     }
 
     /// A whole segment that this node signed for itself.
     pub(super) fn published(&mut self, digest: SegmentDigest, body: P, now: Instant) {
         let key = digest.key;
         self.counters.source_bytes += body.len() as u64;
+        let known = self.store.segment(&key).is_some_and(|s| s.says(&digest));
+        if !known && !self.is_undisputed(&digest, now) {
+            return;
+        }
         let blocks = digest.blocks();
         let ranges: Vec<_> = (0..blocks).map(|b| digest.range(BlockIndex(b))).collect();
         let segment = self.store.entry(key, now);

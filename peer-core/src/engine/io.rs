@@ -458,7 +458,7 @@ pub enum Output<P> {
 }
 
 /// Something worth telling.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A peer broke the protocol or sent a false block; its link is closed.
     Liar {
@@ -478,6 +478,13 @@ pub enum Event {
     SourceMismatch {
         /// Which segment.
         key: SegmentKey,
+    },
+    /// Two publishers contradict each other: played from the source, not shared.
+    Disputed {
+        /// Of which segment.
+        key: SegmentKey,
+        /// Whose digest was here first, and whose came then.
+        publishers: [PublisherKey; 2],
     },
     /// The guard stepped in.
     Rescue {

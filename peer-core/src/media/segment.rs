@@ -77,6 +77,11 @@ impl<P: Payload> Segment<P> {
         if self.conflict { None } else { self.digest.as_ref() }
     }
 
+    /// Whether its digest says the same as another one.
+    pub fn says(&self, digest: &SegmentDigest) -> bool {
+        self.digest().is_some_and(|known| known.agrees(digest))
+    }
+
     /// Takes a digest whose signature holds. The first one stays.
     pub fn describe(&mut self, digest: Arc<SegmentDigest>) {
         if self.digest.is_none() {

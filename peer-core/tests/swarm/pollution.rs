@@ -1,8 +1,11 @@
 //! False bytes: from peers, from the source, by accident (H2).
 
 use rillcast_core::engine::{Event, Input, SourceHead};
+use rillcast_core::protocol::id::PublisherKey;
 use rillcast_core::time::Duration;
+use rillcast_core::wire::Message;
 
+use crate::lab::media::{PUBLISHER, digest_of};
 use crate::lab::{Net, Setup, Solo, body, key, peer_id};
 
 /// A viewer that pulls segment 20 from a neighbour, and what it asks first.
@@ -117,9 +120,9 @@ fn blocks_bytes_from_peers_and_a_source_of_another_version_are_never_mixed() {
     assert_eq!(solo.delivered[0].share.source as usize, other.len());
     let late = solo.neighbour(5);
     let told = solo.take_said(late);
-    assert!(!told.iter().any(
-        |m| matches!(m, rillcast_core::wire::Message::Have { maps } if maps.iter().any(|m| m.key == key(20)))
-    ));
+    assert!(
+        !told.iter().any(|m| matches!(m, Message::Have { maps } if maps.iter().any(|m| m.key == key(20))))
+    );
 }
 
 // A digest that comes after the bytes: they are checked then, and shared or not.
@@ -138,7 +141,7 @@ fn a_segment_that_came_before_its_digest_is_shared_once_it_is_verified() {
         solo.take_said(link);
         solo.describe(20);
         solo.wait(Duration::from_millis(200));
-        let got = |m: &rillcast_core::wire::Message| matches!(m, rillcast_core::wire::Message::Got { .. });
+        let got = |m: &Message| matches!(m, Message::Got { .. });
         assert_eq!(solo.take_said(link).iter().any(got), shared);
         let mismatch = solo.events.iter().any(|e| matches!(e, Event::SourceMismatch { .. }));
         assert_eq!(mismatch, !shared);
@@ -167,5 +170,49 @@ fn a_source_of_another_length_is_played_unshared() {
         let got: usize = solo.delivered[0].parts.iter().map(|p| p.0.len()).sum();
         assert!(got == bytes.len() || got == solo.body(20).len());
         assert!(solo.events.iter().any(|e| matches!(e, Event::SourceMismatch { .. })));
+    }
+}
+
+// H2: of two publishers that contradict each other one may lie, and nobody can tell which: what came is thrown away, nothing is shared, those who
+// have heard of one hear of both, and the source decides what is played.
+#[test]
+fn what_publishers_contradict_each_other_about_is_played_from_the_source_and_not_shared() {
+    let second = PublisherKey([8; 32]);
+    for from_neighbour in [false, true] {
+        let (mut solo, link) = pulling();
+        solo.tell(Input::Publishers(vec![PUBLISHER, second]));
+        for (transfer, name) in solo.take_requests(link) {
+            solo.piece(link, transfer, 0, &solo.block(20, name.block.0));
+        }
+        assert!(solo.engine.stats().stored_bytes > 0);
+        let mut other = digest_of(key(20), &body(&solo.rendition, 20, 1));
+        other.publisher = second;
+        // The same word of another publisher changes nothing.
+        let mut same = digest_of(key(20), &solo.body(20));
+        same.publisher = second;
+        solo.tell(Input::Digest(same));
+        assert!(solo.engine.stats().stored_bytes > 0 && solo.events.is_empty(), "{:?}", solo.events);
+        solo.take_said(link);
+        if from_neighbour {
+            solo.hear(link, Message::Digest { digest: other.clone() });
+        } else {
+            solo.tell(Input::Digest(other.clone()));
+        }
+        let disputed = Event::Disputed { key: key(20), publishers: [PUBLISHER, second] };
+        assert_eq!((solo.events.as_slice(), solo.engine.stats().stored_bytes), ([disputed].as_slice(), 0));
+        let told = |m: &Message| matches!(m, Message::Digest { digest } if digest.key == key(20));
+        assert_eq!(solo.take_said(link).iter().filter(|m| told(m)).count(), 2, "both are told");
+        solo.tell(Input::Digest(other));
+        assert!(!solo.take_said(link).iter().any(told), "once");
+        let whole = solo.next_fetch(Duration::from_secs(20));
+        assert_eq!(whole.range, None);
+        let bytes = solo.body(20);
+        solo.tell(Input::SourceHead { fetch: whole.fetch, head: SourceHead::Whole { total: None } });
+        solo.source(whole.fetch, &bytes);
+        solo.tell(Input::SourceEnd { fetch: whole.fetch });
+        assert_eq!(solo.delivered[0].share.source as usize, bytes.len(), "nothing of what peers had brought");
+        let late = solo.neighbour(5);
+        let has = |m: &Message| matches!(m, Message::Have { maps } if maps.iter().any(|m| m.key == key(20)));
+        assert!(!solo.take_said(late).iter().any(has));
     }
 }

@@ -1,15 +1,19 @@
 //! The digests that a swarm's newcomers are given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PublisherKey, SegmentKey, TrackId};
 
 use crate::limits::Limits;
 
+/// Keys of a track that have two meanings; beyond that the oldest number is forgotten, and could be given a meaning again.
+const MAX_DISPUTED: usize = 1024;
+
 #[derive(Debug, Default)]
 struct Track {
     kept: BTreeMap<SegmentKey, SegmentDigest>,
+    disputed: BTreeSet<SegmentKey>,
     finished: bool,
 }
 
@@ -20,7 +24,9 @@ pub(crate) enum Kept {
     New,
     /// Known already.
     Known,
-    /// It contradicts a known one, or there is no room for its track.
+    /// It contradicts a known one, of this publisher: neither is kept any more.
+    Disputed(PublisherKey),
+    /// Its key has two meanings already, or there is no room for its track.
     Refused,
 }
 
@@ -37,9 +43,20 @@ impl Digests {
             return Kept::Refused;
         }
         let track = self.tracks.entry(digest.key.track).or_default();
+        if track.disputed.contains(&digest.key) {
+            return Kept::Refused;
+        }
         if let Some(known) = track.kept.get(&digest.key) {
-            let same = known.length == digest.length && known.hashes == digest.hashes;
-            return if same { Kept::Known } else { Kept::Refused };
+            if known.agrees(digest) {
+                return Kept::Known;
+            }
+            let by = known.publisher;
+            track.kept.remove(&digest.key);
+            if track.disputed.len() == MAX_DISPUTED {
+                track.disputed.pop_first();
+            }
+            track.disputed.insert(digest.key);
+            return Kept::Disputed(by);
         }
         track.kept.insert(digest.key, digest.clone());
         let limit = if track.finished { limits.digests_vod } else { limits.digests_live };

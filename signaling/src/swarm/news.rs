@@ -173,6 +173,14 @@ impl Swarm {
         match self.digests.keep(digest, desk.limits) {
             Kept::New => {}
             Kept::Known => return,
+            // Those who have heard the first are to hear the second too, or they would take it for true; newcomers hear neither.
+            Kept::Disputed(first) => {
+                desk.metrics.disputes_total.up();
+                tracing::error!(
+                    site = self.site.name, number = digest.key.number, %first, second = %digest.publisher,
+                    "two publishers contradict each other, so the segment isn't shared; revoke the one that lies"
+                );
+            }
             Kept::Refused => return desk.metrics.digests_refused_total.up(),
         }
         let to = self.receivers(digest.key.track, desk.limits.digest_fanout, except);

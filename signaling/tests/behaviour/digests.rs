@@ -54,8 +54,9 @@ async fn false_digests_go_nowhere() {
     assert_eq!(bench.hub.metrics.digests_refused_total.value(), 4);
 }
 
+// H2: whoever has heard one of two publishers that contradict each other hears the other, too; then neither counts.
 #[tokio::test]
-async fn a_second_meaning_of_a_key_is_refused() {
+async fn a_second_meaning_of_a_key_is_told_and_then_it_has_none() {
     let bench = Bench::new(Limits::default(), "");
     let (one, two) = (PublishingKey::from_seed(&[1; 32]), PublishingKey::from_seed(&[2; 32]));
     let mut viewer = bench.viewer();
@@ -64,8 +65,15 @@ async fn a_second_meaning_of_a_key_is_refused() {
     let track = source(PLAYLIST).track;
     let other = rillcast_publisher::sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
     bench.say(&second, ClientMessage::Publish { digest: other.expect("in bounds") });
-    assert_eq!(viewer.digests(), [1]);
+    assert_eq!(viewer.digests(), [1, 1]);
+    assert_eq!(bench.hub.metrics.disputes_total.value(), 1);
+    publish(&bench, &first, &one, 1);
+    assert!(viewer.digests().is_empty(), "repeating it doesn't settle it");
     assert_eq!(bench.hub.metrics.digests_refused_total.value(), 1);
+    let mut newcomer = bench.viewer();
+    bench.play(&newcomer, &[PLAYLIST]);
+    bench.say(&newcomer, ClientMessage::WantDigests { keys: List::clipped([key_of(track, 1)]) });
+    assert!(newcomer.digests().is_empty());
 }
 
 #[tokio::test]
