@@ -8,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::offload::ViewerReport;
 use crate::browser::{Browser, Kind, Launch, Page};
+use crate::hostile::{Attack, Guest};
 use crate::media::Library;
 use crate::netlab::{Host, Lab, Link};
 use crate::origin::{Origin, OriginConfig};
-use crate::services::{Place, Rillcast};
+use crate::services::{Place, Rillcast, Setup, Turn};
 use crate::site;
 
 /// What a scene is made of.
@@ -23,11 +24,41 @@ pub struct Plan {
     pub seed: bool,
     /// The origin's link.
     pub origin_link: Link,
+    /// Whether signaling keeps a log of receipts.
+    pub receipts: bool,
+    /// How viewers may be linked.
+    pub links: Links,
+}
+
+/// How viewers may be linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// As they can.
+    Any,
+    /// Through relays alone, and the site has one.
+    Relayed,
+    /// Through relays alone, and the site has none.
+    RelayedInVain,
 }
 
 impl Plan {
     /// The live transport stream, without a seed, on the benches' links.
-    pub const LIVE: Self = Self { stream: "/live/master.m3u8", seed: false, origin_link: Link::ORIGIN };
+    pub const LIVE: Self = Self {
+        stream: "/live/master.m3u8",
+        seed: false,
+        origin_link: Link::ORIGIN,
+        receipts: false,
+        links: Links::Any,
+    };
+
+    /// Signaling's settings file.
+    fn settings(&self, turn: Option<&Turn>) -> String {
+        if self.links == Links::Any {
+            return String::new();
+        }
+        let ice = turn.map(|turn| format!("ice = [{}]\n", turn.ice())).unwrap_or_default();
+        format!("[default]\n{ice}[[default.rules]]\nid = \"hidden\"\neffect = \"relay-only\"\n")
+    }
 }
 
 /// The scene. Dropping it ends everything in it but the viewers, which are their owners'.
@@ -37,6 +68,8 @@ pub struct Scene {
     pub origin: Origin,
     /// Signaling, and the seed.
     pub servers: Rillcast,
+    /// The relay, where links need one.
+    pub turn: Option<Turn>,
     plan: Plan,
     viewers: AtomicU32,
     lab: Lab,
@@ -61,8 +94,14 @@ impl Scene {
         let config = OriginConfig { mounts: site::mounts(), ..OriginConfig::default() };
         let origin = Origin::start_on(library, config, at.listen(8080)?).await?;
         let place = Place::Host(lab.add("services", Link::UNSHAPED)?);
-        let servers = Rillcast::start(&place, 0, &origin.url(plan.stream), plan.seed).await?;
-        Ok(Self { origin, servers, plan, viewers: AtomicU32::new(0), lab })
+        let turn = match plan.links {
+            Links::Relayed => Some(Turn::start(&Place::Host(lab.add("turn", Link::UNSHAPED)?)).await?),
+            Links::Any | Links::RelayedInVain => None,
+        };
+        let setup =
+            Setup { seed: plan.seed, settings: plan.settings(turn.as_ref()), receipts: plan.receipts };
+        let servers = Rillcast::start_with(&place, 0, &origin.url(plan.stream), &setup).await?;
+        Ok(Self { origin, servers, turn, plan, viewers: AtomicU32::new(0), lab })
     }
 
     /// A Chromium on the benches' viewer link comes and watches.
@@ -79,6 +118,12 @@ impl Scene {
         let query = format!("src={}&script={}&sha{more}", self.plan.stream, self.servers.script());
         let page = browser.open(&self.origin.url(&format!("/pages/rillcast.html?{query}"))).await?;
         Ok(Viewer { page, browser, host })
+    }
+
+    /// A hostile peer comes, on a link without limits.
+    pub async fn hostile(&self, name: &str, attack: impl Attack + 'static) -> Result<Guest> {
+        let host = self.lab.add(name, Link::UNSHAPED)?;
+        Guest::invite(&host, self.servers.address(), self.plan.stream, attack).await
     }
 
     /// Fails unless all that the viewer's player was handed is what the origin serves, and could be decoded. Returns

@@ -51,6 +51,8 @@ pub struct Log {
     pub fates: BTreeMap<PeerId, Fate>,
     /// Peers that the server has introduced.
     pub introduced: u64,
+    /// Where others have said that they can be reached: who, and the attribute of ICE.
+    pub candidates: Vec<(PeerId, String)>,
     /// Tickets that others have shown.
     pub shown: BTreeMap<PeerId, SignedTicket>,
 }

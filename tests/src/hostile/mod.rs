@@ -3,12 +3,14 @@
 //! - [`peer`]: the peer itself, which behaves as an honest one would where its attack says nothing else
 //! - [`hand`]: what an attack can do
 //! - [`log`]: what became of it
+//! - [`guest`]: one among viewers in browsers
 //! - [`blocks`], [`digests`], [`promises`], [`floods`], [`bombs`], [`tickets`], [`names`]: the attacks
 
 pub mod blocks;
 pub mod bombs;
 pub mod digests;
 pub mod floods;
+pub mod guest;
 pub mod hand;
 pub mod log;
 pub mod names;
@@ -20,6 +22,7 @@ use rillcast_core::wire::Message;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::ticket::SignedTicket;
 
+pub use guest::Guest;
 pub use hand::{Hand, To};
 pub use log::{Fate, Log};
 pub use peer::{Hostile, Running};

@@ -252,6 +252,9 @@ impl Hostile {
     fn signalled(&mut self, peer: PeerId, signal: SessionSignal) {
         let now = self.station.now();
         let calls = matches!(signal, SessionSignal::Offer { .. });
+        if let SessionSignal::Candidate { candidate, .. } = &signal {
+            self.note(|log| log.candidates.push((peer, candidate.as_str().to_owned())));
+        }
         self.station.links.signalled(now, peer, signal);
         if calls {
             self.station.links.connect(now, peer, false);

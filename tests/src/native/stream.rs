@@ -22,16 +22,19 @@ pub const WINDOW: u64 = 12;
 #[derive(Debug, Clone)]
 pub struct Stream {
     address: SocketAddr,
-    clock: Arc<Clock>,
+    server: Arc<Server>,
 }
 
 #[derive(Debug)]
-struct Clock {
+struct Server {
     began: Instant,
+    /// Serves other bytes than it should.
+    altered: bool,
     served: AtomicU64,
+    looks: AtomicU64,
 }
 
-impl Clock {
+impl Server {
     fn newest(&self) -> u64 {
         WINDOW + self.began.elapsed().as_secs() / SEGMENT.as_secs()
     }
@@ -40,32 +43,58 @@ impl Clock {
 impl Stream {
     /// Begins now.
     pub async fn begin() -> Result<Self> {
-        let clock = Arc::new(Clock { began: Instant::now(), served: AtomicU64::new(0) });
-        let router = Router::new().route("/{file}", get(file)).with_state(Arc::clone(&clock));
+        Self::serve(Instant::now(), false).await
+    }
+
+    /// The same stream as a liar would have it: every byte of its segments is another one.
+    pub async fn altered(&self) -> Result<Self> {
+        Self::serve(self.server.began, true).await
+    }
+
+    async fn serve(began: Instant, altered: bool) -> Result<Self> {
+        let server = Server { began, altered, served: AtomicU64::new(0), looks: AtomicU64::new(0) };
+        let server = Arc::new(server);
+        let router = Router::new().route("/{file}", get(file)).with_state(Arc::clone(&server));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { address, clock })
+        Ok(Self { address, server })
+    }
+
+    /// What all of it lies under.
+    pub fn prefix(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     /// Its media playlist.
     pub fn playlist(&self) -> String {
-        format!("http://{}/live.m3u8", self.address)
+        format!("{}live.m3u8", self.prefix())
     }
 
     /// Number of the newest segment.
     pub fn newest(&self) -> u64 {
-        self.clock.newest()
+        self.server.newest()
+    }
+
+    /// When a segment is in the playlist for the first time, if it isn't one of those that were there from the beginning.
+    pub fn appears(&self, number: u64) -> Option<Instant> {
+        let after = u32::try_from(number.checked_sub(WINDOW + 1)? + 1).ok()?;
+        Some(self.server.began + after * SEGMENT)
     }
 
     /// Where the stream's end is, in milliseconds on its own timeline.
     pub fn edge_ms(&self) -> i64 {
-        (WINDOW + 1) as i64 * 1000 + self.clock.began.elapsed().as_millis() as i64
+        (WINDOW + 1) as i64 * 1000 + self.server.began.elapsed().as_millis() as i64
     }
 
     /// Segments that were fetched over HTTP.
     pub fn served(&self) -> u64 {
-        self.clock.served.load(Ordering::Relaxed)
+        self.server.served.load(Ordering::Relaxed)
+    }
+
+    /// Times that the playlist was.
+    pub fn looks(&self) -> u64 {
+        self.server.looks.load(Ordering::Relaxed)
     }
 }
 
@@ -80,9 +109,10 @@ pub fn segment(number: u64) -> Vec<u8> {
     (0..SEGMENT_BYTES).map(|_| next()).collect()
 }
 
-async fn file(State(clock): State<Arc<Clock>>, Path(file): Path<String>) -> Result<Vec<u8>, StatusCode> {
-    let newest = clock.newest();
+async fn file(State(server): State<Arc<Server>>, Path(file): Path<String>) -> Result<Vec<u8>, StatusCode> {
+    let newest = server.newest();
     if file == "live.m3u8" {
+        server.looks.fetch_add(1, Ordering::Relaxed);
         let first = newest + 1 - WINDOW;
         let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
         for number in first..=newest {
@@ -94,6 +124,10 @@ async fn file(State(clock): State<Arc<Clock>>, Path(file): Path<String>) -> Resu
     if number > newest {
         return Err(StatusCode::NOT_FOUND);
     }
-    clock.served.fetch_add(1, Ordering::Relaxed);
-    Ok(segment(number))
+    server.served.fetch_add(1, Ordering::Relaxed);
+    let mut bytes = segment(number);
+    if server.altered {
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    Ok(bytes)
 }

@@ -11,8 +11,10 @@ use rillcast_core::engine::{
 use rillcast_core::payload::Payload;
 use rillcast_core::time::{Duration as Span, Instant};
 use rillcast_core::trust::Refusal;
+use rillcast_core::wire::Message;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
-use rillcast_protocol::id::{PeerId, Role, SegmentKey};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, ServerMessage, TrackSource};
 use rillcast_publisher::track_id;
@@ -53,6 +55,12 @@ pub struct Seen {
     pub opened: Vec<PeerId>,
     /// Peers that broke the rules: who, how, when.
     pub liars: Vec<(PeerId, &'static str, Instant)>,
+    /// Digests heard of, from whomever: what each is of, who has signed it, and when it came.
+    pub digests: Vec<(SegmentKey, PublisherKey, std::time::Instant)>,
+    /// Segments of which the source's bytes aren't those of the digest.
+    pub mismatches: Vec<SegmentKey>,
+    /// Segments about which two publishers contradict each other.
+    pub disputes: Vec<(SegmentKey, [PublisherKey; 2])>,
     /// Links that weren't let in: to whom, why, when.
     pub refused: Vec<(PeerId, Refusal, Instant)>,
 }
@@ -238,6 +246,8 @@ impl Viewer {
             Output::Failed { .. } => self.asked = None,
             Output::Event(Event::Liar { peer, why }) => self.seen.liars.push((peer, why, now)),
             Output::Event(Event::Refused { peer, why }) => self.seen.refused.push((peer, why, now)),
+            Output::Event(Event::SourceMismatch { key }) => self.seen.mismatches.push(key),
+            Output::Event(Event::Disputed { key, publishers }) => self.seen.disputes.push((key, publishers)),
             Output::Accuse { peer, key } => {
                 self.station.tell(ClientMessage::Accuse { peer, key });
             }
@@ -307,7 +317,12 @@ impl Viewer {
                     self.input(Input::LinkOpen { link, peer, fingerprint });
                 }
             }
-            Happening::Control(bytes) => self.input(Input::Control { link, bytes }),
+            Happening::Control(bytes) => {
+                if let Ok(Message::Digest { digest }) = Message::parse(&bytes) {
+                    self.hears(&digest);
+                }
+                self.input(Input::Control { link, bytes });
+            }
             Happening::Bulk { header, payload } => self.input(Input::Bulk { link, header, payload }),
             Happening::Drained => {
                 if let Some(buffered) = self.station.links.link(id).map(|link| link.queued()) {
@@ -320,6 +335,10 @@ impl Viewer {
                 }
             }
         }
+    }
+
+    fn hears(&mut self, digest: &SegmentDigest) {
+        self.seen.digests.push((digest.key, digest.publisher, std::time::Instant::now()));
     }
 
     fn news(&mut self, news: News) {
@@ -340,7 +359,10 @@ impl Viewer {
         match message {
             ServerMessage::Introduce { peers } => self.input(Input::Introduced(peers.into_vec())),
             ServerMessage::Gone { peer } => self.input(Input::Gone(peer)),
-            ServerMessage::Digest { digest } => self.input(Input::Digest(digest)),
+            ServerMessage::Digest { digest } => {
+                self.hears(&digest);
+                self.input(Input::Digest(digest));
+            }
             ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
             ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
             ServerMessage::Pong { server_time_ms, .. } => self.input(Input::ServerTime(server_time_ms)),

@@ -43,7 +43,7 @@ impl Admin {
         field: &str,
         value: &serde_json::Value,
     ) -> Result<()> {
-        self.ask(place, port, Method::PUT, &format!("sites/{site}/{field}"), value).await
+        self.ask(place, port, Method::PUT, &format!("admin/sites/{site}/{field}"), value).await.map(drop)
     }
 
     /// Lets somebody in no more.
@@ -54,7 +54,14 @@ impl Admin {
         site: &str,
         revocation: &serde_json::Value,
     ) -> Result<()> {
-        self.ask(place, port, Method::POST, &format!("sites/{site}/revocations"), revocation).await
+        self.ask(place, port, Method::POST, &format!("admin/sites/{site}/revocations"), revocation)
+            .await
+            .map(drop)
+    }
+
+    /// What the server shows an operator at a path.
+    pub(super) async fn read(&self, place: &Place, port: u16, path: &str) -> Result<String> {
+        self.ask(place, port, Method::GET, path, &serde_json::Value::Null).await
     }
 
     async fn ask(
@@ -64,7 +71,7 @@ impl Admin {
         method: Method,
         path: &str,
         body: &serde_json::Value,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let stream = place.connect(port)?;
         stream.set_nonblocking(true)?;
         let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
@@ -72,7 +79,7 @@ impl Admin {
         let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
-            .uri(format!("/admin/{path}"))
+            .uri(format!("/{path}"))
             .header("host", "signaling")
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", self.token))
@@ -81,8 +88,9 @@ impl Admin {
         let status = answer.status();
         let said = answer.into_body().collect().await?.to_bytes();
         connection.abort();
-        ensure!(status.is_success(), "signaling answered {status}: {}", String::from_utf8_lossy(&said));
-        Ok(())
+        let said = String::from_utf8_lossy(&said).into_owned();
+        ensure!(status.is_success(), "signaling answered {status}: {said}");
+        Ok(said)
     }
 }
 

@@ -5,8 +5,10 @@ mod place;
 mod rillcast;
 mod server;
 mod tracker;
+mod turn;
 
 pub use place::Place;
-pub use rillcast::{Rillcast, SITE, content, program};
+pub use rillcast::{Rillcast, SITE, Setup, content, program};
 pub use server::Server;
 pub use tracker::Tracker;
+pub use turn::Turn;

@@ -1,9 +1,10 @@
 //! Rillcast's own servers: signaling, and a seed if wanted. The one place that knows their command lines.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
 
 use super::admin::Admin;
 use super::{Place, Server};
@@ -11,6 +12,20 @@ use crate::site;
 
 /// The site's name in signaling's settings, on pages and for the seed.
 pub const SITE: &str = "default";
+
+/// The log of receipts, in the servers' folder.
+const RECEIPTS: &str = "receipts.jsonl";
+
+/// What servers are started with besides the usual.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// A seed node beside signaling that follows the stream.
+    pub seed: bool,
+    /// Signaling's settings file (TOML); empty: it has none.
+    pub settings: String,
+    /// Signaling keeps a log of receipts.
+    pub receipts: bool,
+}
 
 /// Running signaling, and a seed if one was asked for.
 #[derive(Debug)]
@@ -20,20 +35,35 @@ pub struct Rillcast {
     address: SocketAddr,
     place: Place,
     admin: Admin,
+    folder: TempDir,
 }
 
 impl Rillcast {
     /// Starts signaling at `port` of `place` (0 for any), and with `seed` a seed node beside it that follows the
     /// stream of `master` (the URL of its master playlist).
     pub async fn start(place: &Place, port: u16, master: &str, seed: bool) -> Result<Self> {
+        Self::start_with(place, port, master, &Setup { seed, ..Setup::default() }).await
+    }
+
+    /// The same with more than the usual.
+    pub async fn start_with(place: &Place, port: u16, master: &str, setup: &Setup) -> Result<Self> {
         let port = if port == 0 { place.free_port()? } else { port };
         let address = SocketAddr::new(place.address(), port);
         let mut command = place.command(program("rillcast-signaling")?);
         let admin = Admin::new()?;
         command.args(signaling_args(address, master)).arg("--admin-token-file").arg(admin.file());
+        let folder = tempfile::tempdir().context("there's no room for signaling's files")?;
+        if !setup.settings.is_empty() {
+            let file = folder.path().join("settings.toml");
+            std::fs::write(&file, &setup.settings).context("can't write signaling's settings")?;
+            command.arg("--config").arg(file);
+        }
+        if setup.receipts {
+            command.arg("--receipts").arg(folder.path().join(RECEIPTS));
+        }
         let signaling = Server::start("signaling", command, place, port).await?;
-        let seed = if seed { Some(Self::start_seed(place, address, master).await?) } else { None };
-        Ok(Self { signaling, seed, address, place: place.clone(), admin })
+        let seed = if setup.seed { Some(Self::start_seed(place, address, master).await?) } else { None };
+        Ok(Self { signaling, seed, address, place: place.clone(), admin, folder })
     }
 
     async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
@@ -65,6 +95,29 @@ impl Rillcast {
     pub async fn revoke(&self, peer: &str) -> Result<()> {
         let revocation = serde_json::json!({ "kind": "peer", "name": peer });
         self.admin.revoke(&self.place, self.address.port(), SITE, &revocation).await
+    }
+
+    /// A counter or gauge of signaling's, by its name in `/metrics`.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let all = self.admin.read(&self.place, self.address.port(), "metrics").await?;
+        let value = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.with_context(|| format!("/metrics has no {name}"))?.parse().context("a metric is a number")
+    }
+
+    /// What `/health` says.
+    pub async fn health(&self) -> Result<serde_json::Value> {
+        let said = self.admin.read(&self.place, self.address.port(), "health").await?;
+        serde_json::from_str(&said).context("/health is JSON")
+    }
+
+    /// The log of receipts, where one is kept.
+    pub fn receipts(&self) -> PathBuf {
+        self.folder.path().join(RECEIPTS)
+    }
+
+    /// The servers' folder, for what belongs to them.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The signaling process.

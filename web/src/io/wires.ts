@@ -161,7 +161,9 @@ export class Wires {
     bulk.onmessage = receive((bytes) => events().bulk(link, bytes));
     bulk.onbufferedamountlow = () => events().drained(link, bulk.bufferedAmount);
     connection.onicecandidate = ({ candidate }) => {
-      if (candidate?.candidate) events().foundCandidate(link, candidate.candidate);
+      // Behind its own address a candidate may name the one that it was gathered from, which nobody needs and may not be known.
+      const told = candidate?.candidate.replace(/ raddr \S+ rport \d+/, " raddr 0.0.0.0 rport 0");
+      if (told) events().foundCandidate(link, told);
     };
     connection.onconnectionstatechange = () => {
       const state = connection.connectionState;

@@ -48,7 +48,7 @@ pub(crate) const FIREFOX: Tool = Tool {
     purposes: &[],
 };
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     CHROMIUM,
     FIREFOX,
     Tool {
@@ -74,6 +74,14 @@ const TOOLS: [Tool; 5] = [
         variable: None,
         why: "counters and filters of those networks",
         purposes: &[Purpose::Measure],
+    },
+    Tool {
+        package: "coturn",
+        names: &["turnserver"],
+        probe: "--version",
+        variable: None,
+        why: "the relay of the tests of viewers whose addresses nobody may learn",
+        purposes: &[],
     },
 ];
 

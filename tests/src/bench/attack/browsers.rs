@@ -2,11 +2,10 @@
 //! promises everything and gives a kilobyte.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use rillcast_protocol::digest::BLOCK;
-use rillcast_protocol::id::{Delivery, SegmentKey};
+use rillcast_protocol::id::SegmentKey;
 use rillcast_publisher::track_id;
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +16,9 @@ use crate::bench::offload::{self, Client, RunResult, Stage, Watched, watch};
 use crate::browser::Page;
 use crate::hostile::blocks::{FalseBlocks, Wrong};
 use crate::hostile::promises::{Breaks, Promise};
-use crate::hostile::{Attack, Hostile, Running};
+use crate::hostile::{Attack, Guest, Running};
 use crate::media::{Container, Library};
-use crate::native::Visit;
-use crate::netlab::{Link, Living};
-use crate::services::{SITE, content};
+use crate::netlab::Link;
 
 /// What it came to.
 #[derive(Debug, Serialize)]
@@ -67,13 +64,6 @@ struct Cut {
 
 const LIES: &str = "({ cut: rcStats.state.cut, falseBlocks: Rillcast.stats().engine?.falseBlocks ?? 0 })";
 
-/// A hostile peer on a host of its own.
-#[derive(Debug)]
-pub(super) struct Guest {
-    pub(super) hostile: Running,
-    _living: Living,
-}
-
 /// Has a hostile peer come to where a stage's viewers are, once it has been let in.
 pub(super) async fn invite(
     stage: &mut Stage,
@@ -82,17 +72,8 @@ pub(super) async fn invite(
     attack: impl Attack + 'static,
 ) -> Result<Guest> {
     let host = stage.host(name, Link::UNSHAPED)?;
-    let visit = Visit {
-        signal: format!("ws://{}/ws", stage.rillcast()?.address()),
-        site: SITE.to_owned(),
-        content: content(options.stream()).to_owned(),
-        delivery: Delivery::Hls,
-        token: String::new(),
-        udp: SocketAddr::new(host.address(), 0),
-    };
-    let (hostile, living) = host.live(move || Hostile::come(&visit, attack)).await?;
-    hostile.until("the server lets it in", |log| log.me.is_some()).await?;
-    Ok(Guest { hostile, _living: living })
+    let signaling = stage.rillcast()?.address();
+    Guest::invite(&host, signaling, options.stream(), attack).await
 }
 
 /// The true bytes of the stream's segments, so that an altered block differs from one by a bit.
