@@ -102,13 +102,17 @@ fn a_true_digest_of_another_segment_says_nothing_of_the_one_asked_for() {
     assert_eq!(solo.fetches[0].range, None, "20 comes whole and unshared");
 }
 
-// The first digest stays: another one under the same name can't turn held blocks false.
+// H2: nobody but a publisher can contradict a publisher.
 #[test]
-fn a_second_digest_of_a_segment_changes_nothing() {
+fn a_second_digest_that_no_publisher_has_signed_changes_nothing() {
     let mut solo = shown(|_| {});
     let mut second = digest(&solo.rendition, 20, false);
     second.hashes.iter_mut().for_each(|h| *h = [0; 32]);
-    solo.tell(Input::Digest(second));
+    second.signature = [0; 64];
+    solo.tell(Input::Digest(second.clone()));
+    let liar = solo.neighbour(3);
+    solo.hear(liar, Message::Digest { digest: second });
+    assert!(solo.is_closed(3));
     let link = solo.neighbour(2);
     solo.hear(link, Message::WantDigest { keys: rillcast_core::protocol::coding::List::clipped([key(20)]) });
     let first = digest(&solo.rendition, 20, false);
