@@ -90,8 +90,13 @@ impl Hand<'_> {
     pub fn pretend(&mut self, to: To, digest: &SegmentDigest) {
         let playing = Playing { track: digest.key.track, next: digest.key.number };
         // An uplink that anybody would like to be linked with.
-        let profile =
-            Message::Profile { playing: List::clipped([playing]), passive: false, upload: 4_000_000 };
+        let profile = Message::Profile {
+            playing: List::clipped([playing]),
+            passive: false,
+            upload: 4_000_000,
+            short: false,
+            helps: None,
+        };
         self.say(to, &profile);
         let map = HaveMap { key: digest.key, blocks: Bits::full(digest.blocks()) };
         self.say(to, &Message::Have { maps: List::clipped([map]) });
