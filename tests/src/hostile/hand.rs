@@ -94,7 +94,7 @@ impl Hand<'_> {
             playing: List::clipped([playing]),
             passive: false,
             upload: 4_000_000,
-            short: false,
+            short: 0,
             helps: None,
         };
         self.say(to, &profile);
