@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, TrackId};
+use rillcast_protocol::id::{
+    Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey, TrackId,
+};
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
@@ -24,6 +26,8 @@ pub struct Visit {
     pub fingerprint: Fingerprint,
     /// Its own key.
     pub session: Option<SessionKey>,
+    /// What signals to it are sealed with.
+    pub sealing: Option<SealingKey>,
     /// The ticket that it had before, if it shows one of ours: it keeps its name and its place.
     pub former: Option<Ticket>,
 }
@@ -116,6 +120,7 @@ impl Member {
             nonce: self.nonce,
             weight: self.weight,
             net: self.joiner.net,
+            sealing: self.joiner.visit.sealing,
             initiate,
         }
     }

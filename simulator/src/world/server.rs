@@ -8,6 +8,7 @@ use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant, millis};
 
+use super::tickets::sealing;
 use super::{Event, World};
 use crate::media::{AUTHORITY, Media, PUBLISHER, peer_id};
 
@@ -329,6 +330,7 @@ impl World {
             nonce: nonce(n),
             weight: self.weight(n),
             net: self.network(n),
+            sealing: Some(sealing(peer_id(n as usize))),
             initiate,
         }
     }
