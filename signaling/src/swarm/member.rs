@@ -113,6 +113,11 @@ impl Member {
         self.playing.first().copied()
     }
 
+    /// The home or office that it is in.
+    pub(crate) fn place(&self) -> Option<u32> {
+        Some(self.joiner.net.site).filter(|site| *site != 0)
+    }
+
     pub(crate) fn descriptor(&self, initiate: bool) -> PeerDescriptor {
         PeerDescriptor {
             id: self.joiner.id,

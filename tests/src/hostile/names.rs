@@ -2,7 +2,7 @@
 
 use rillcast_core::wire::Message;
 use rillcast_core::wire::message::Acquaintance;
-use rillcast_protocol::coding::{Blob, Text, Wire};
+use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::PeerId;
 use rillcast_protocol::session::{Description, SessionSignal};
 
@@ -48,5 +48,19 @@ impl Attack for CallsAs {
         for to in victims {
             let _ = self.call(hand, to);
         }
+    }
+}
+
+/// Tells whoever lets it in of somebody who doesn't exist, in a ticket of its own making.
+#[derive(Debug, Default)]
+pub struct MakesUp;
+
+impl Attack for MakesUp {
+    fn linked(&mut self, hand: &mut Hand<'_>, to: To) {
+        let mut ticket = hand.own.clone();
+        ticket.body.peer = PeerId([0x77; 16]);
+        let peers = List::clipped([Acquaintance { ticket, playing: None }]);
+        hand.say(to, &Message::Shuffle { peers });
+        hand.lied(to);
     }
 }
