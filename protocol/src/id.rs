@@ -53,6 +53,11 @@ byte_id!(
     SessionKey, 32
 );
 byte_id!(
+    /// A peer's own X25519 public key, new at each visit: what peers tell each other to connect is sealed with it
+    /// ([`sealing`](crate::sealing)).
+    SealingKey, 32
+);
+byte_id!(
     /// SHA-256 of a DTLS certificate. One certificate stands for one visit.
     Fingerprint, 32
 );

@@ -5,6 +5,7 @@
 //! - [`coding`]: the bounded binary codec; every length is checked before anything is allocated
 //! - [`digest`]: what a publisher signs about a segment
 //! - [`ticket`]: who may take part, and who may no more
+//! - [`sealing`]: how what peers tell each other to connect is kept from those who carry it
 //! - [`session`]: a WebRTC session description as its few essential fields
 //! - [`settings`]: what a site allows its viewers
 //! - [`signal`]: the messages between a peer and the signaling server
@@ -15,6 +16,7 @@ pub mod coding;
 pub mod digest;
 pub mod id;
 pub mod receipt;
+pub mod sealing;
 pub mod session;
 pub mod settings;
 pub mod signal;

@@ -6,7 +6,8 @@ use crate::coding::{Blob, List, Text, Wire};
 use crate::digest::SegmentDigest;
 pub use crate::id::Network;
 use crate::id::{
-    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
+    SwarmId, TrackId,
 };
 use crate::receipt::{MAX_VOUCHERS, Voucher};
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ wire_struct! {
         pub weight: u16,
         /// Where it is.
         pub net: Network,
+        /// What signals to it are sealed with, where it can open them.
+        pub sealing: Option<SealingKey>,
         /// The receiver of this descriptor is to open the link (makes the offer); otherwise it waits for one.
         pub initiate: bool,
     }
@@ -70,6 +73,8 @@ wire_struct! {
         pub fingerprint: Fingerprint,
         /// This visit's own key, where the sender can make one.
         pub session: Option<SessionKey>,
+        /// What others seal signals to the sender with, where it can open them.
+        pub sealing: Option<SealingKey>,
         /// The ticket that this visit has from an earlier connection: whoever comes back keeps its name.
         pub ticket: Option<SignedTicket>,
     }

@@ -4,7 +4,8 @@
 //! secret and is shown to every neighbour.
 
 use crate::coding::{List, Reader, Wire, Writer};
-use crate::id::{AuthorityKey, Fingerprint, Network, PeerId, Role, SessionKey, SwarmId};
+use crate::id::{AuthorityKey, Fingerprint, Network, PeerId, Role, SealingKey, SessionKey, SwarmId};
+use crate::signal::PeerDescriptor;
 use crate::wire_struct;
 
 /// Peers on one list of revocations: 4 KiB. Where more are to go, all tickets up to then are void ([`Revocations::void_until_ms`]).
@@ -73,6 +74,8 @@ wire_struct! {
         pub fingerprint: Fingerprint,
         /// What the holder signs with in this visit. None where its browser can't.
         pub session: Option<SessionKey>,
+        /// What signals to the holder are sealed with. None where its browser can't open them.
+        pub sealing: Option<SealingKey>,
         /// Its place in source elections; chosen by the authority, so that it can't be ground.
         pub nonce: u64,
         /// Its weight in source elections; 100 is an ordinary viewer.
@@ -81,6 +84,14 @@ wire_struct! {
         pub net: Network,
         /// Until when: milliseconds since 1970, by the authority's clock.
         pub expires_ms: u64,
+    }
+}
+
+impl Ticket {
+    /// The holder, to somebody who is to make the offer (`initiate`) or to wait for one.
+    pub fn describe(&self, initiate: bool) -> PeerDescriptor {
+        let Self { peer: id, role, nonce, weight, net, sealing, .. } = *self;
+        PeerDescriptor { id, role, nonce, weight, net, sealing, initiate }
     }
 }
 

@@ -4,7 +4,8 @@
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{
-    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+    AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
+    SwarmId, TrackId,
 };
 use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
@@ -79,6 +80,7 @@ fn ticket() -> SignedTicket {
             role: Role::Seed,
             fingerprint: Fingerprint([0x55; 32]),
             session: Some(SessionKey([0x66; 32])),
+            sealing: Some(SealingKey([0x99; 32])),
             nonce: 3,
             weight: 100,
             net: NETWORK,
@@ -91,11 +93,12 @@ fn ticket() -> SignedTicket {
 
 fn ticket_hex() -> String {
     format!(
-        "{} {} 01 {} 01 {} 03 64 {NETWORK_HEX} ac02 {} {}",
+        "{} {} 01 {} 01 {} 01 {} 03 64 {NETWORK_HEX} ac02 {} {}",
         id_hex(2),
         id_hex(1),
         "55".repeat(32),
         "66".repeat(32),
+        "99".repeat(32),
         "77".repeat(32),
         "88".repeat(64)
     )
@@ -200,9 +203,10 @@ fn what_peers_say() {
         publisher: Some(PublisherKey([5; 32])),
         fingerprint: Fingerprint([6; 32]),
         session: None,
+        sealing: None,
         ticket: None,
     };
-    let join_hex = format!("00 01 0173 0163 01 01 0109 01 {} {} 00", "05".repeat(32), "06".repeat(32));
+    let join_hex = format!("00 01 0173 0163 01 01 0109 01 {} {} 00 00", "05".repeat(32), "06".repeat(32));
     golden(ClientMessage::Join { join: join.clone() }, &format!("{join_hex} 00"));
     let back = Join { ticket: Some(ticket()), ..join };
     golden(ClientMessage::Join { join: back }, &format!("{join_hex} 01 {}", ticket_hex()));
@@ -266,11 +270,18 @@ fn what_the_server_says() {
             "05".repeat(32)
         ),
     );
-    let peer =
-        PeerDescriptor { id: id(6), role: Role::Viewer, nonce: 7, weight: 300, net: NETWORK, initiate: true };
+    let peer = PeerDescriptor {
+        id: id(6),
+        role: Role::Viewer,
+        nonce: 7,
+        weight: 300,
+        net: NETWORK,
+        sealing: None,
+        initiate: true,
+    };
     golden(
         ServerMessage::Introduce { peers: List::clipped([peer]) },
-        &format!("01 01 {} 00 07 ac02 {NETWORK_HEX} 01", id_hex(6)),
+        &format!("01 01 {} 00 07 ac02 {NETWORK_HEX} 00 01", id_hex(6)),
     );
     let payload = Blob::default();
     golden(ServerMessage::Relayed { from: id(8), payload }, &format!("02 {} 00", id_hex(8)));

@@ -7,8 +7,8 @@ use rillcast_protocol::digest::{
     BLOCK, LARGE_BLOCK, LARGE_SEGMENT, MAX_BLOCKS, MAX_SEGMENT, SegmentDigest, block_size,
 };
 use rillcast_protocol::id::{
-    AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey,
-    SwarmId, TrackId, canonical_path,
+    AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey,
+    SessionKey, SwarmId, TrackId, canonical_path,
 };
 use rillcast_protocol::receipt::{MAX_VOUCHERS, Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
@@ -66,6 +66,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
                     publisher: publisher.map(PublisherKey),
                     fingerprint: Fingerprint([version; 32]),
                     session: publisher.map(SessionKey),
+                    sealing: publisher.map(SealingKey),
                     ticket,
                 },
             });
@@ -98,16 +99,17 @@ fn network() -> impl Strategy<Value = Network> {
 }
 
 fn peer() -> impl Strategy<Value = PeerDescriptor> {
-    (any::<[u8; 16]>(), any::<bool>(), any::<u64>(), any::<u16>(), network(), any::<bool>()).prop_map(
-        |(id, seed, nonce, weight, net, initiate)| PeerDescriptor {
+    let sealing = any::<Option<[u8; 32]>>();
+    (any::<[u8; 16]>(), any::<bool>(), any::<u64>(), any::<u16>(), network(), sealing, any::<bool>())
+        .prop_map(|(id, seed, nonce, weight, net, sealing, initiate)| PeerDescriptor {
             id: PeerId(id),
             role: if seed { Role::Seed } else { Role::Viewer },
             nonce,
             weight,
             net,
+            sealing: sealing.map(SealingKey),
             initiate,
-        },
-    )
+        })
 }
 
 fn ticket() -> impl Strategy<Value = SignedTicket> {
@@ -120,6 +122,7 @@ fn ticket() -> impl Strategy<Value = SignedTicket> {
                 role: peer.role,
                 fingerprint: Fingerprint(fingerprint),
                 session: session.map(SessionKey),
+                sealing: peer.sealing,
                 nonce: peer.nonce,
                 weight: peer.weight,
                 net: peer.net,

@@ -12,10 +12,9 @@ use std::sync::{Arc, PoisonError};
 use ed25519_dalek::{Signer, SigningKey};
 use rillcast_core::engine::{self, Conditions, Engine, Event, Input, LinkId, Output, Via};
 use rillcast_core::time::Instant;
-use rillcast_protocol::coding::{Blob, List, Text, Wire};
+use rillcast_protocol::coding::{Blob, List, Text};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey, SwarmId};
-use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, Welcome, hosted_path};
 use rillcast_publisher::{Publisher, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
@@ -98,6 +97,7 @@ pub async fn run(
         publisher: Some(publisher.key()),
         fingerprint: endpoint.fingerprint(),
         session: Some(SessionKey(session.verifying_key().to_bytes())),
+        sealing: Some(endpoint.sealer().key()),
         ticket: None,
     };
     let (signaling, mut news) =
@@ -218,7 +218,7 @@ impl Driver {
     fn act(&mut self, output: Output<Media>) {
         let now = self.now();
         match output {
-            Output::Connect { peer, initiate } => self.links.connect(now, peer, initiate),
+            Output::Connect { peer, initiate, sealing } => self.links.connect(now, peer, initiate, sealing),
             Output::Close { peer } => self.links.close(peer),
             Output::Control { link, bytes } => {
                 if let Some(link) = self.links.link(link.0) {
@@ -236,7 +236,7 @@ impl Driver {
                 }
             }
             Output::Signaled { from, payload } => {
-                let told = self.signalled(from, &payload);
+                let told = self.links.signalled(now, from, &payload);
                 self.pending.extend(told);
             }
             Output::WantPeers { count } => self.send(ClientMessage::WantPeers { count }),
@@ -319,7 +319,11 @@ impl Driver {
         let Some(peer) = self.links.peer(id) else { return };
         match what {
             // By the server or by a common neighbour: the engine knows.
-            Happening::Signal(signal) => self.input(Input::Signal { to: peer, payload: signal.to_bytes() }),
+            Happening::Signal(signal) => {
+                if let Some(payload) = self.links.seal(peer, &signal) {
+                    self.input(Input::Signal { to: peer, payload });
+                }
+            }
             Happening::Open(fingerprint) => {
                 if let Some(peer) = self.links.opened(id) {
                     tracing::info!(%peer, "link open");
@@ -356,7 +360,8 @@ impl Driver {
                 ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
                 ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
                 ServerMessage::Relayed { from, payload } => {
-                    if let Some(input) = self.signalled(from, payload.as_slice()) {
+                    let now = self.now();
+                    if let Some(input) = self.links.signalled(now, from, payload.as_slice()) {
                         self.input(input);
                     }
                 }
@@ -368,17 +373,6 @@ impl Driver {
                 ServerMessage::Revoked { revocations } => self.input(Input::Revoked(revocations.into())),
                 ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } => {}
             },
-        }
-    }
-
-    /// What a peer that we are connecting with has sent; told back: what to tell the engine.
-    fn signalled(&mut self, from: PeerId, payload: &[u8]) -> Option<Input<Media>> {
-        match SessionSignal::from_bytes(payload) {
-            Ok(signal) => self.links.signalled(self.now(), from, signal),
-            Err(error) => {
-                tracing::debug!(%from, %error, "a peer's signal can't be read");
-                None
-            }
         }
     }
 

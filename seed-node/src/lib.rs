@@ -6,6 +6,7 @@
 //! - [`driver`]: one swarm: the engine in a task, and everything around it
 //! - [`links`]: which peer is at which link
 //! - [`rtc`]: WebRTC with every peer on one UDP port
+//! - [`sealing`]: what peers tell each other to connect, kept from those who carry it
 //! - [`signaling`]: the connection to signaling
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
@@ -23,6 +24,7 @@ pub mod node;
 pub mod payload;
 pub mod picture;
 pub mod rtc;
+pub mod sealing;
 pub mod signaling;
 pub mod source;
 

@@ -3,6 +3,8 @@
 //!
 //! Two may call each other, for each has heard of the other from a common neighbour: the one with the greater id answers.
 //!
+//! What is told to a peer that has a key for it is sealed with that, and nothing else is taken from it ([`sealing`](crate::sealing)).
+//!
 //! Bounded: early offers and their candidates have limits, and an attempt without an offer has a time limit.
 
 use std::collections::HashMap;
@@ -10,17 +12,20 @@ use std::sync::Arc;
 
 use rillcast_core::engine::{Input, LinkId};
 use rillcast_core::time::{Duration, Instant};
-use rillcast_protocol::id::PeerId;
-use rillcast_protocol::session::{Description, SessionSignal};
+use rillcast_protocol::coding::Wire;
+use rillcast_protocol::id::{PeerId, SealingKey};
+use rillcast_protocol::sealing::OFFER;
+use rillcast_protocol::session::SessionSignal;
 use tokio::sync::mpsc;
 
 use crate::payload::Media;
 use crate::rtc::link::OPEN_WITHIN;
 use crate::rtc::{Endpoint, Link, LinkEvent, Start};
+use crate::sealing::Channel;
 
 /// Most offers kept from peers whom the engine hasn't heard of yet: a relayed offer may overtake the introduction.
 pub const MAX_EARLY: usize = 64;
-/// Most candidates kept with such an offer.
+/// Most signals kept with such an offer: candidates.
 pub const MAX_EARLY_CANDIDATES: usize = 16;
 /// How long such an offer is kept.
 const EARLY: Duration = Duration::from_secs(10);
@@ -31,10 +36,28 @@ pub struct Links {
     endpoint: Arc<Endpoint>,
     events: mpsc::Sender<LinkEvent>,
     me: Option<PeerId>,
-    peers: HashMap<PeerId, Entry>,
+    peers: HashMap<PeerId, Peer>,
     by_link: HashMap<u32, PeerId>,
     early: HashMap<PeerId, Early>,
     next: u32,
+}
+
+/// Somebody with whom there is a link or an attempt at one.
+#[derive(Debug)]
+struct Peer {
+    entry: Entry,
+    way: Way,
+}
+
+/// How signals travel between us and a peer.
+#[derive(Debug)]
+enum Way {
+    /// It has no key.
+    Open,
+    /// Sealed.
+    Sealed(Box<Channel>),
+    /// Its key is none: there is no way.
+    None,
 }
 
 #[derive(Debug)]
@@ -45,12 +68,20 @@ enum Entry {
     Running { id: u32, attempt: u32, link: Link, open: bool, ours: bool },
 }
 
+/// An offer, and what came behind it.
 #[derive(Debug)]
 struct Early {
-    attempt: u32,
-    description: Description,
-    candidates: Vec<SessionSignal>,
+    said: Vec<Said>,
     at: Instant,
+}
+
+/// A signal that waits.
+#[derive(Debug)]
+enum Said {
+    /// As it came; it can be read once the engine has told the peer's key.
+    Unread(Vec<u8>),
+    /// Of an attempt before.
+    Read(SessionSignal),
 }
 
 impl Links {
@@ -73,76 +104,106 @@ impl Links {
     }
 
     /// The engine wants a link.
-    pub fn connect(&mut self, now: Instant, peer: PeerId, initiate: bool) {
+    pub fn connect(&mut self, now: Instant, peer: PeerId, initiate: bool, sealing: Option<SealingKey>) {
         if self.peers.contains_key(&peer) {
             return;
         }
-        if let Some(early) = self.early.remove(&peer) {
-            self.start(peer, Some(early));
-        } else if initiate {
-            self.start(peer, None);
-        } else {
-            self.peers.insert(peer, Entry::Awaited { since: now });
+        let way = match sealing.map(|key| self.endpoint.sealer().channel(key)) {
+            None => Way::Open,
+            Some(Some(channel)) => Way::Sealed(Box::new(channel)),
+            Some(None) => Way::None,
+        };
+        let early = self.early.remove(&peer).map_or(Vec::new(), |early| early.said);
+        let signals: Vec<_> = early.into_iter().filter_map(|said| said.read(&way)).collect();
+        let mut signals = signals.into_iter();
+        match signals.next() {
+            Some(SessionSignal::Offer { attempt, description }) => {
+                self.start(peer, way, Some((attempt, Start::Answer(description))));
+                if let Some(link) = self.running(peer) {
+                    signals.for_each(|signal| link.signal(signal));
+                }
+            }
+            _ if initiate => self.start(peer, way, None),
+            _ => {
+                self.peers.insert(peer, Peer { entry: Entry::Awaited { since: now }, way });
+            }
         }
     }
 
     /// The engine wants no link, or no longer. Nothing more is told of it.
     pub fn close(&mut self, peer: PeerId) {
         self.early.remove(&peer);
-        if let Some(Entry::Running { id, .. }) = self.peers.remove(&peer) {
+        self.take(peer);
+    }
+
+    fn take(&mut self, peer: PeerId) -> Option<Way> {
+        let Peer { entry, way } = self.peers.remove(&peer)?;
+        if let Entry::Running { id, .. } = entry {
             self.by_link.remove(&id);
         }
+        Some(way)
+    }
+
+    /// A signal of ours as it travels to a peer. `None` if we have nothing to do with it any more.
+    pub fn seal(&self, peer: PeerId, signal: &SessionSignal) -> Option<Vec<u8>> {
+        match &self.peers.get(&peer)?.way {
+            Way::Open => Some(signal.to_bytes()),
+            Way::Sealed(channel) => channel.seal(&signal.to_bytes()),
+            Way::None => None,
+        }
+    }
+
+    /// A signal of a peer that we are connecting with, if it is one.
+    pub fn read(&self, peer: PeerId, payload: &[u8]) -> Option<SessionSignal> {
+        self.peers.get(&peer)?.way.read(payload)
     }
 
     /// Something that a peer has said by way of signaling or of a common neighbour; told back: a link that ends by it.
-    pub fn signalled(&mut self, now: Instant, peer: PeerId, signal: SessionSignal) -> Option<Input<Media>> {
-        match signal {
-            SessionSignal::Offer { attempt, description } => self.offered(now, peer, attempt, description),
-            other => {
-                match self.peers.get(&peer) {
-                    Some(Entry::Running { link, .. }) => link.signal(other),
-                    _ => self.keep_early(peer, other),
-                }
-                None
+    pub fn signalled(&mut self, now: Instant, peer: PeerId, payload: &[u8]) -> Option<Input<Media>> {
+        let Some(known) = self.peers.get(&peer) else {
+            self.keep_early(now, peer, payload);
+            return None;
+        };
+        let Some(signal) = self.read(peer, payload) else {
+            tracing::debug!(%peer, "what was told in a peer's name can't be read");
+            return None;
+        };
+        match (signal, &known.entry) {
+            (SessionSignal::Offer { attempt, description }, _) => {
+                return self.offered(now, peer, SessionSignal::Offer { attempt, description });
             }
+            (signal, Entry::Running { link, .. }) => link.signal(signal),
+            _ => {}
         }
+        None
     }
 
-    fn offered(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        attempt: u32,
-        description: Description,
-    ) -> Option<Input<Media>> {
-        let early = Early { attempt, description, candidates: Vec::new(), at: now };
-        match self.peers.get(&peer) {
-            Some(Entry::Awaited { .. }) => {
-                self.peers.remove(&peer);
-                self.start(peer, Some(early));
-                None
+    fn offered(&mut self, now: Instant, peer: PeerId, offer: SessionSignal) -> Option<Input<Media>> {
+        let SessionSignal::Offer { attempt, ref description } = offer else { return None };
+        let answer = |links: &mut Self| {
+            let start = Some((attempt, Start::Answer(description.clone())));
+            if let Some(way) = links.take(peer) {
+                links.start(peer, way, start);
             }
+        };
+        match self.peers.get(&peer)?.entry {
+            Entry::Awaited { .. } => answer(self),
             // Both have called. Of two offers one has to stand, and both ends must agree on which.
-            Some(Entry::Running { ours: true, open: false, .. }) => {
+            Entry::Running { ours: true, open: false, .. } => {
                 if self.me.is_some_and(|me| me > peer) {
-                    self.close(peer);
-                    self.start(peer, Some(early));
+                    answer(self);
                 }
-                None
             }
-            Some(Entry::Running { attempt: running, ours: false, .. }) if *running == attempt => None,
+            Entry::Running { attempt: running, ours: false, .. } if running == attempt => {}
             // The peer has begun anew, so what we have of it is dead.
-            Some(Entry::Running { id, open, .. }) => {
-                let link = open.then_some(LinkId(*id));
-                self.close(peer);
-                self.insert_early(peer, early);
-                Some(Input::LinkClosed { peer, link })
-            }
-            None => {
-                self.insert_early(peer, early);
-                None
+            Entry::Running { id, open, .. } => {
+                let link = open.then_some(LinkId(id));
+                self.take(peer);
+                self.insert_early(peer, Early { said: vec![Said::Read(offer)], at: now });
+                return Some(Input::LinkClosed { peer, link });
             }
         }
+        None
     }
 
     fn insert_early(&mut self, peer: PeerId, early: Early) {
@@ -153,41 +214,35 @@ impl Links {
         self.early.insert(peer, early);
     }
 
-    fn keep_early(&mut self, peer: PeerId, signal: SessionSignal) {
-        match (self.early.get_mut(&peer), &signal) {
-            (Some(early), SessionSignal::Candidate { .. })
-                if early.candidates.len() < MAX_EARLY_CANDIDATES =>
-            {
-                early.candidates.push(signal);
+    /// Keeps what a peer says before the engine wants a link with it.
+    fn keep_early(&mut self, now: Instant, peer: PeerId, payload: &[u8]) {
+        let said = Said::Unread(payload.to_vec());
+        match self.early.get_mut(&peer) {
+            _ if payload.first() == Some(&OFFER) => {
+                self.insert_early(peer, Early { said: vec![said], at: now });
             }
-            (Some(early), SessionSignal::Abort { attempt }) if early.attempt == *attempt => {
-                self.early.remove(&peer);
-            }
+            Some(early) if early.said.len() <= MAX_EARLY_CANDIDATES => early.said.push(said),
             _ => {}
         }
     }
 
-    fn start(&mut self, peer: PeerId, offer: Option<Early>) {
+    fn start(&mut self, peer: PeerId, way: Way, answer: Option<(u32, Start)>) {
         let id = self.next;
         // Numbers are never used again; 4 billion links outlive any node.
         self.next = self.next.wrapping_add(1);
-        let ours = offer.is_none();
-        let (attempt, start, candidates) = match offer {
-            None => (id, Start::Offer, Vec::new()),
-            Some(early) => (early.attempt, Start::Answer(early.description), early.candidates),
-        };
+        let ours = answer.is_none();
+        let (attempt, start) = answer.unwrap_or((id, Start::Offer));
         let link = Link::start(&self.endpoint, id, attempt, start, self.events.clone());
-        candidates.into_iter().for_each(|c| link.signal(c));
         self.by_link.insert(id, peer);
-        self.peers.insert(peer, Entry::Running { id, attempt, link, open: false, ours });
+        self.peers.insert(peer, Peer { entry: Entry::Running { id, attempt, link, open: false, ours }, way });
     }
 
     /// Both channels are open; told back: with whom, unless the link isn't wanted any more.
     pub fn opened(&mut self, id: u32) -> Option<PeerId> {
         let peer = *self.by_link.get(&id)?;
-        match self.peers.get_mut(&peer) {
-            Some(Entry::Running { open, .. }) => *open = true,
-            _ => return None,
+        match self.peers.get_mut(&peer)?.entry {
+            Entry::Running { ref mut open, .. } => *open = true,
+            Entry::Awaited { .. } => return None,
         }
         Some(peer)
     }
@@ -195,11 +250,9 @@ impl Links {
     /// The task has ended; told back: what to tell the engine.
     pub fn ended(&mut self, id: u32) -> Option<Input<Media>> {
         let peer = self.by_link.remove(&id)?;
-        match self.peers.remove(&peer) {
-            Some(Entry::Running { open, .. }) => {
-                Some(Input::LinkClosed { peer, link: open.then_some(LinkId(id)) })
-            }
-            _ => None,
+        match self.peers.remove(&peer)?.entry {
+            Entry::Running { open, .. } => Some(Input::LinkClosed { peer, link: open.then_some(LinkId(id)) }),
+            Entry::Awaited { .. } => None,
         }
     }
 
@@ -210,7 +263,11 @@ impl Links {
 
     /// The link with that number.
     pub fn link(&self, id: u32) -> Option<&Link> {
-        match self.peers.get(self.by_link.get(&id)?)? {
+        self.running(*self.by_link.get(&id)?)
+    }
+
+    fn running(&self, peer: PeerId) -> Option<&Link> {
+        match &self.peers.get(&peer)?.entry {
             Entry::Running { link, .. } => Some(link),
             Entry::Awaited { .. } => None,
         }
@@ -220,7 +277,7 @@ impl Links {
     pub fn overdue(&mut self, now: Instant) -> Vec<Input<Media>> {
         self.early.retain(|_, early| now.since(early.at) < EARLY);
         let late =
-            |entry: &Entry| matches!(entry, Entry::Awaited { since } if now.since(*since) >= OPEN_WITHIN);
+            |peer: &Peer| matches!(peer.entry, Entry::Awaited { since } if now.since(since) >= OPEN_WITHIN);
         let overdue: Vec<PeerId> = self.peers.iter().filter(|(_, e)| late(e)).map(|(p, _)| *p).collect();
         let give_up = |peer: PeerId| {
             self.peers.remove(&peer);
@@ -247,12 +304,32 @@ impl Links {
     }
 }
 
+impl Way {
+    fn read(&self, payload: &[u8]) -> Option<SessionSignal> {
+        match self {
+            Self::Open => SessionSignal::from_bytes(payload).ok(),
+            Self::Sealed(channel) => SessionSignal::from_bytes(&channel.open(payload)?).ok(),
+            Self::None => None,
+        }
+    }
+}
+
+impl Said {
+    fn read(self, way: &Way) -> Option<SessionSignal> {
+        match self {
+            Self::Unread(payload) => way.read(&payload),
+            Self::Read(signal) => Some(signal),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rtc::EndpointConfig;
     use rillcast_protocol::coding::Text;
     use rillcast_protocol::id::Fingerprint;
+    use rillcast_protocol::session::Description;
     use std::net::SocketAddr;
 
     fn links() -> (Links, mpsc::Receiver<LinkEvent>) {
@@ -273,8 +350,8 @@ mod tests {
         }
     }
 
-    fn offer(attempt: u32) -> SessionSignal {
-        SessionSignal::Offer { attempt, description: description() }
+    fn offer(attempt: u32) -> Vec<u8> {
+        SessionSignal::Offer { attempt, description: description() }.to_bytes()
     }
 
     fn at(seconds: u64) -> Instant {
@@ -288,16 +365,16 @@ mod tests {
     #[tokio::test]
     async fn an_offer_may_come_before_the_engine_wants_the_link() {
         let (mut links, _told) = links();
-        assert!(links.signalled(at(0), peer(1), offer(5)).is_none());
+        assert!(links.signalled(at(0), peer(1), &offer(5)).is_none());
         assert_eq!(links.len(), 0, "the engine has the say");
-        links.connect(at(1), peer(1), false);
-        assert!(matches!(links.peers[&peer(1)], Entry::Running { attempt: 5, ours: false, .. }));
+        links.connect(at(1), peer(1), false, None);
+        assert!(matches!(links.peers[&peer(1)].entry, Entry::Running { attempt: 5, ours: false, .. }));
     }
 
     #[tokio::test]
     async fn an_early_offer_is_forgotten_after_a_while() {
         let (mut links, _told) = links();
-        links.signalled(at(0), peer(1), offer(5));
+        links.signalled(at(0), peer(1), &offer(5));
         links.overdue(at(9));
         assert_eq!(links.early.len(), 1);
         links.overdue(at(10));
@@ -308,22 +385,23 @@ mod tests {
     async fn early_offers_have_a_limit_of_number() {
         let (mut links, _told) = links();
         for n in 0..=MAX_EARLY as u8 {
-            links.signalled(at(u64::from(n)), peer(n), offer(1));
+            links.signalled(at(u64::from(n)), peer(n), &offer(1));
             assert_eq!(links.early.len(), (usize::from(n) + 1).min(MAX_EARLY));
         }
         assert!(!links.early.contains_key(&peer(0)), "the oldest went");
         let candidate =
-            SessionSignal::Candidate { attempt: 1, candidate: Text::new("candidate:x").expect("short") };
+            SessionSignal::Candidate { attempt: 1, candidate: Text::new("candidate:x").expect("short") }
+                .to_bytes();
         for _ in 0..=MAX_EARLY_CANDIDATES {
-            links.signalled(at(70), peer(9), candidate.clone());
+            links.signalled(at(70), peer(9), &candidate);
         }
-        assert_eq!(links.early[&peer(9)].candidates.len(), MAX_EARLY_CANDIDATES);
+        assert_eq!(links.early[&peer(9)].said.len(), 1 + MAX_EARLY_CANDIDATES);
     }
 
     #[tokio::test]
     async fn an_offer_that_never_comes_ends_the_attempt() {
         let (mut links, _told) = links();
-        links.connect(at(0), peer(1), false);
+        links.connect(at(0), peer(1), false, None);
         assert!(links.overdue(at(14)).is_empty());
         let told = links.overdue(at(15));
         assert!(matches!(told[..], [Input::LinkClosed { link: None, .. }]));
@@ -333,15 +411,15 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_begins_anew_ends_the_old_link() {
         let (mut links, _told) = links();
-        links.connect(at(0), peer(1), false);
-        links.signalled(at(0), peer(1), offer(1));
+        links.connect(at(0), peer(1), false, None);
+        links.signalled(at(0), peer(1), &offer(1));
         links.opened(1);
-        assert!(links.signalled(at(1), peer(1), offer(1)).is_none(), "the same offer again");
-        let told = links.signalled(at(2), peer(1), offer(2));
+        assert!(links.signalled(at(1), peer(1), &offer(1)).is_none(), "the same offer again");
+        let told = links.signalled(at(2), peer(1), &offer(2));
         assert!(matches!(told, Some(Input::LinkClosed { link: Some(LinkId(1)), .. })));
         assert!(links.ended(1).is_none(), "of the old one nothing more is told");
-        links.connect(at(3), peer(1), false);
-        assert!(matches!(links.peers[&peer(1)], Entry::Running { attempt: 2, .. }));
+        links.connect(at(3), peer(1), false, None);
+        assert!(matches!(links.peers[&peer(1)].entry, Entry::Running { attempt: 2, .. }));
     }
 
     #[tokio::test]
@@ -349,9 +427,10 @@ mod tests {
         for (me, yields) in [(None, false), (Some(peer(1)), false), (Some(peer(3)), true)] {
             let (mut links, _told) = links();
             me.into_iter().for_each(|me| links.joined(me));
-            links.connect(at(0), peer(2), true);
-            assert!(links.signalled(at(0), peer(2), offer(9)).is_none(), "the engine need not know");
-            let theirs = matches!(links.peers[&peer(2)], Entry::Running { attempt: 9, ours: false, .. });
+            links.connect(at(0), peer(2), true, None);
+            assert!(links.signalled(at(0), peer(2), &offer(9)).is_none(), "the engine need not know");
+            let theirs =
+                matches!(links.peers[&peer(2)].entry, Entry::Running { attempt: 9, ours: false, .. });
             assert_eq!((theirs, links.len()), (yields, 1), "{me:?}");
             assert_eq!(links.peer(1).is_none(), yields, "nothing is told of an attempt that was given up");
             assert_eq!(links.ended(1).is_none(), yields);
@@ -362,25 +441,66 @@ mod tests {
     async fn an_open_link_yields_to_nobody_but_a_peer_that_begins_anew() {
         let (mut links, _told) = links();
         links.joined(peer(1));
-        links.connect(at(0), peer(2), true);
+        links.connect(at(0), peer(2), true, None);
         links.opened(1);
-        let told = links.signalled(at(1), peer(2), offer(9));
+        let told = links.signalled(at(1), peer(2), &offer(9));
         assert!(matches!(told, Some(Input::LinkClosed { link: Some(LinkId(1)), .. })));
     }
 
     #[tokio::test]
     async fn whoever_has_called_already_is_answered_instead_of_called() {
         let (mut links, _told) = links();
-        links.signalled(at(0), peer(2), offer(9));
-        links.connect(at(1), peer(2), true);
-        assert!(matches!(links.peers[&peer(2)], Entry::Running { attempt: 9, ours: false, .. }));
+        links.signalled(at(0), peer(2), &offer(9));
+        links.connect(at(1), peer(2), true, None);
+        assert!(matches!(links.peers[&peer(2)].entry, Entry::Running { attempt: 9, ours: false, .. }));
     }
 
     #[tokio::test]
     async fn a_closed_link_is_told_of_no_more() {
         let (mut links, _told) = links();
-        links.connect(at(0), peer(1), true);
+        links.connect(at(0), peer(1), true, None);
         links.close(peer(1));
         assert!(links.opened(1).is_none() && links.ended(1).is_none() && links.link(1).is_none());
+    }
+
+    // H4
+    #[tokio::test]
+    async fn whoever_has_a_key_is_told_nothing_in_the_clear_and_heard_in_nothing_else() {
+        let ((mut near, _a), (mut far, _b)) = (links(), links());
+        let key = |links: &Links| Some(links.endpoint.sealer().key());
+        let (near_key, far_key) = (key(&near), key(&far));
+        near.connect(at(0), peer(2), true, far_key);
+        let signal = SessionSignal::Offer { attempt: 1, description: description() };
+        let sealed = near.seal(peer(2), &signal).expect("sealed");
+        assert!(SessionSignal::from_bytes(&sealed).is_err());
+        assert_eq!(near.seal(peer(3), &signal), None, "nobody we have to do with");
+        // In the clear, by somebody else, and then as it should be.
+        far.connect(at(0), peer(1), false, near_key);
+        let (mut other, _c) = links();
+        other.connect(at(0), peer(2), true, far_key);
+        let forged = other.seal(peer(2), &signal).expect("sealed");
+        for (payload, answers) in [(signal.to_bytes(), false), (forged, false), (sealed, true)] {
+            far.signalled(at(1), peer(1), &payload);
+            assert_eq!(far.running(peer(1)).is_some(), answers);
+        }
+    }
+
+    // H4
+    #[tokio::test]
+    async fn a_sealed_call_may_come_before_the_engine_wants_the_link() {
+        let ((mut near, _a), (mut far, _b)) = (links(), links());
+        near.connect(at(0), peer(2), true, Some(far.endpoint.sealer().key()));
+        let offer = SessionSignal::Offer { attempt: 5, description: description() };
+        far.signalled(at(0), peer(1), &near.seal(peer(2), &offer).expect("sealed"));
+        far.connect(at(1), peer(1), true, Some(near.endpoint.sealer().key()));
+        assert!(matches!(far.peers[&peer(1)].entry, Entry::Running { attempt: 5, ours: false, .. }));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_none_is_no_reason_to_speak_in_the_clear() {
+        let (mut links, _told) = links();
+        links.connect(at(0), peer(1), true, Some(SealingKey([0; 32])));
+        let signal = SessionSignal::Abort { attempt: 1 };
+        assert_eq!(links.seal(peer(1), &signal), None);
     }
 }

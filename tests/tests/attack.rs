@@ -39,6 +39,7 @@ tests! {
     a_false_ticket_while_signaling_is_dead
     a_ground_id
     a_call_in_an_honest_peers_name
+    a_made_up_acquaintance
     a_token_from_another_origin
     message_bombs
     a_thousand_ids_from_one_address

@@ -12,7 +12,7 @@ use rillcast_core::engine::{
 use rillcast_core::map::keep;
 use rillcast_core::time::Duration;
 use rillcast_protocol::coding::{Blob, Text};
-use rillcast_protocol::id::{Role, SegmentKey, SessionKey, TrackId, canonical_path};
+use rillcast_protocol::id::{PeerId, Role, SealingKey, SegmentKey, SessionKey, TrackId, canonical_path};
 use wasm_bindgen::prelude::*;
 
 use crate::driver::Shell;
@@ -262,6 +262,24 @@ pub fn signed(peer: u32, id: u32, signature: u32, length: u32) {
     }
 }
 
+/// A signal to a peer is sealed.
+#[wasm_bindgen(js_name = signalSealed)]
+pub fn signal_sealed(peer: u32, other: u32, id_length: u32, signal: u32, length: u32) {
+    let (other, payload) = (bytes(other, id_length), bytes(signal, length));
+    if let Ok(id) = other.try_into() {
+        to(peer, |shell| shell.input(Input::Signal { to: PeerId(id), payload }));
+    }
+}
+
+/// A signal of a peer is open.
+#[wasm_bindgen(js_name = signalOpened)]
+pub fn signal_opened(peer: u32, other: u32, id_length: u32, signal: u32, length: u32) {
+    let (other, payload) = (bytes(other, id_length), bytes(signal, length));
+    if let Ok(id) = other.try_into() {
+        to(peer, |shell| shell.links.read(shell, PeerId(id), &payload));
+    }
+}
+
 /// A connection has its local description.
 #[wasm_bindgen]
 pub fn described(peer: u32, link: u32, sdp: u32, length: u32) {
@@ -309,12 +327,24 @@ pub fn drained(peer: u32, link: u32, buffered: u32) {
 }
 
 /// The WebSocket is open. `sdp` has the fingerprint of the certificate that this visit's connections are made with, `session` the key that it signs
-/// with; it is empty where the browser has none.
+/// with, `sealing` the one that signals to us are sealed with; each is empty where the browser has none.
 #[wasm_bindgen(js_name = socketOpened)]
-pub fn socket_opened(peer: u32, sdp: u32, length: u32, session: u32, session_length: u32) {
+pub fn socket_opened(
+    peer: u32,
+    sdp: u32,
+    length: u32,
+    session: u32,
+    session_length: u32,
+    sealing: u32,
+    sealing_length: u32,
+) {
     let sdp = text(sdp, length);
     let session = bytes(session, session_length).try_into().ok().map(SessionKey);
-    to(peer, |shell| shell.signaling.opened(shell, &sdp, session));
+    let sealing = bytes(sealing, sealing_length).try_into().ok().map(SealingKey);
+    to(peer, |shell| {
+        shell.links.set_seals(sealing.is_some());
+        shell.signaling.opened(shell, &sdp, session, sealing);
+    });
 }
 
 /// A message from the server.

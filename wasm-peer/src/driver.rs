@@ -179,7 +179,7 @@ impl Shell {
 
     fn act(self: &Rc<Self>, output: Output<JsBytes>) {
         match output {
-            Output::Connect { peer, initiate } => self.links.connect(self, peer, initiate),
+            Output::Connect { peer, initiate, sealing } => self.links.connect(self, peer, initiate, sealing),
             Output::Close { peer } => self.links.close(self, peer),
             Output::Control { link, bytes } => self.links.send_control(self, link, &bytes),
             Output::Bulk { link, frame } => self.links.send_bulk(self, link, &frame),

@@ -38,6 +38,8 @@ mod raw {
             signature: *const u8,
         );
         pub(super) fn sign(peer: u32, id: u32, message: *const u8, length: usize);
+        pub(super) fn seal(peer: u32, key: *const u8, to: *const u8, signal: *const u8, length: usize);
+        pub(super) fn open(peer: u32, key: *const u8, from: *const u8, signal: *const u8, length: usize);
         pub(super) fn dial(
             peer: u32,
             link: u32,
@@ -185,6 +187,16 @@ impl Host {
     /// Signs with this visit's key; answers by `signed`, if it has one.
     pub(crate) fn sign(&self, id: u32, message: &[u8]) {
         raw::sign(self.0, id, message.as_ptr(), message.len());
+    }
+
+    /// Seals a signal with our key and this one; answers by `signal_sealed`, in order.
+    pub(crate) fn seal(&self, key: &[u8; 32], to: &[u8; 16], signal: &[u8]) {
+        raw::seal(self.0, key.as_ptr(), to.as_ptr(), signal.as_ptr(), signal.len());
+    }
+
+    /// Opens one; answers by `signal_opened`, in order, if it was sealed with these keys.
+    pub(crate) fn open(&self, key: &[u8; 32], from: &[u8; 16], signal: &[u8]) {
+        raw::open(self.0, key.as_ptr(), from.as_ptr(), signal.as_ptr(), signal.len());
     }
 
     /// Makes a connection and its offer, or its answer to the offer `sdp`. `ice`: three texts per server, a NUL after

@@ -1,7 +1,8 @@
 //! Links: who is connected to whom, by which attempt. The host holds the browser's connections, under the same numbers.
 //!
 //! Two may call each other, for each has heard of the other from a common neighbour: the one with the greater id answers.
-//! Descriptions and candidates travel through signaling or a common neighbour, each marked with the attempt it belongs to.
+//! Descriptions and candidates travel through signaling or a common neighbour, each marked with the attempt it belongs to. Between two who
+//! both have a key for it they are sealed, and nothing else is taken (`rillcast_protocol::sealing`); the host does that.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,7 +12,8 @@ use rillcast_core::map::keep;
 use rillcast_core::payload::Payload;
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Text, Wire};
-use rillcast_protocol::id::{Fingerprint, PeerId};
+use rillcast_protocol::id::{Fingerprint, PeerId, SealingKey};
+use rillcast_protocol::sealing::OFFER;
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
 use rillcast_protocol::settings::{IceServer, Settings};
 
@@ -25,7 +27,7 @@ const ATTEMPT: u32 = 15_000;
 /// The engine is told at once when no more than this waits in a bulk buffer; above, the browser speaks up when the
 /// buffer falls *to* this mark (see `wires.ts`).
 const LOW_WATER: u32 = 16 * 1024;
-/// Candidates that may wait with an offer.
+/// Signals that may wait with an offer: candidates.
 const MAX_EARLY: usize = 32;
 /// Offers that may wait for the engine to want the link.
 const MAX_OFFERS: usize = 32;
@@ -35,7 +37,9 @@ const MAX_OFFERS: usize = 32;
 pub(crate) struct Links {
     links: RefCell<Vec<Link>>,
     /// Offers that came before the engine asked for the link: at most [`MAX_OFFERS`], the oldest goes; for as long as an attempt.
-    offers: RefCell<Vec<Offer>>,
+    early: RefCell<Vec<Early>>,
+    /// We have a key of our own.
+    seals: Cell<bool>,
     ice: RefCell<Vec<IceServer>>,
     relay_only: Cell<bool>,
     /// Who we are, once the server has said so.
@@ -43,12 +47,18 @@ pub(crate) struct Links {
     last: Cell<u32>,
 }
 
-struct Offer {
+/// An offer, and what came behind it.
+struct Early {
     from: PeerId,
     at: Instant,
-    attempt: u32,
-    description: Description,
-    candidates: Vec<Text<512>>,
+    said: Vec<Said>,
+}
+
+/// A signal that waits.
+enum Said {
+    /// As it came; it can be read once the engine has told the peer's key.
+    Unread(Vec<u8>),
+    Read(SessionSignal),
 }
 
 /// A link or an attempt at one.
@@ -59,6 +69,7 @@ struct Link {
     peer: PeerId,
     /// Tells one attempt from the next, on this side and in signals. The offerer chooses it.
     attempt: u32,
+    sealing: Option<SealingKey>,
     initiate: bool,
     /// The host has a connection for it.
     dialled: bool,
@@ -82,19 +93,30 @@ impl Links {
         self.relay_only.set(settings.relay_only);
     }
 
+    /// Whether we have a key of our own to seal signals with.
+    pub(crate) fn set_seals(&self, seals: bool) {
+        self.seals.set(seals);
+    }
+
     /// The engine wants a link.
-    pub(crate) fn connect(&self, shell: &Rc<Shell>, peer: PeerId, initiate: bool) {
+    pub(crate) fn connect(
+        &self,
+        shell: &Rc<Shell>,
+        peer: PeerId,
+        initiate: bool,
+        sealing: Option<SealingKey>,
+    ) {
         self.forget(shell, |l| l.peer == peer);
         let number = self.last.get().wrapping_add(1);
         self.last.set(number);
-        let offer = self.take_offer(peer);
+        let early = self.take_early(peer);
         // Whoever has called already is answered.
-        let initiate = initiate && offer.is_none();
-        let attempt = offer.as_ref().map_or_else(js::random, |o| o.attempt);
+        let initiate = initiate && early.is_empty();
         let link = Link {
             number,
             peer,
-            attempt,
+            attempt: js::random(),
+            sealing: sealing.filter(|_| self.seals.get()),
             initiate,
             dialled: false,
             open: false,
@@ -105,10 +127,11 @@ impl Links {
         shell.set_alarm(milliseconds(ATTEMPT), Alarm::Attempt(number));
         if initiate {
             self.dial(shell, number, None);
-        } else if let Some(offer) = offer {
-            self.dial(shell, number, Some(&offer.description));
-            for candidate in &offer.candidates {
-                shell.host.add_candidate(number, candidate.as_str());
+        }
+        for said in early {
+            match said {
+                Said::Unread(payload) => self.heard(shell, peer, &payload),
+                Said::Read(signal) => self.signal(shell, peer, signal),
             }
         }
     }
@@ -118,9 +141,9 @@ impl Links {
         if let Some(link) = self.forget(shell, |l| l.peer == peer)
             && !link.open
         {
-            self.say(shell, peer, &SessionSignal::Abort { attempt: link.attempt });
+            self.say(shell, &link, &SessionSignal::Abort { attempt: link.attempt });
         }
-        self.take_offer(peer);
+        self.take_early(peer);
     }
 
     /// Ends all links at once.
@@ -128,7 +151,7 @@ impl Links {
         for link in self.links.take() {
             shell.host.hang_up(link.number);
         }
-        self.offers.take();
+        self.early.take();
     }
 
     /// Time is up for an attempt.
@@ -176,26 +199,45 @@ impl Links {
     }
 
     /// Sends to a peer by the server or by a common neighbour: the engine knows.
-    fn say(&self, shell: &Rc<Shell>, to: PeerId, signal: &SessionSignal) {
-        shell.input(Input::Signal { to, payload: signal.to_bytes() });
+    fn say(&self, shell: &Rc<Shell>, link: &Link, signal: &SessionSignal) {
+        let (to, payload) = (link.peer, signal.to_bytes());
+        match &link.sealing {
+            // It comes back by `signal_sealed`, in order.
+            Some(key) => shell.host.seal(&key.0, &to.0, &payload),
+            None => shell.input(Input::Signal { to, payload }),
+        }
     }
 
     /// A peer has sent something, by the server or by a common neighbour.
     pub(crate) fn heard(&self, shell: &Rc<Shell>, from: PeerId, payload: &[u8]) {
+        match self.with(from) {
+            // It comes back by `read`, in order.
+            Some(Link { sealing: Some(key), .. }) => shell.host.open(&key.0, &from.0, payload),
+            Some(_) => self.read(shell, from, payload),
+            None => self.keep_early(from, payload.first() == Some(&OFFER), Said::Unread(payload.to_vec())),
+        }
+    }
+
+    /// The same as it can be read.
+    pub(crate) fn read(&self, shell: &Rc<Shell>, from: PeerId, payload: &[u8]) {
         if let Ok(signal) = SessionSignal::from_bytes(payload) {
             self.signal(shell, from, signal);
         }
     }
 
     fn signal(&self, shell: &Rc<Shell>, from: PeerId, signal: SessionSignal) {
-        let link = self.links.borrow().iter().find(|l| l.peer == from).copied();
+        let link = self.with(from);
         match signal {
             SessionSignal::Offer { attempt, description } => match link {
                 // Both have called. Of two offers one has to stand, and both ends must agree on which.
                 Some(link) if link.initiate && !link.open => {
                     if self.me.get() > Some(from) {
-                        self.keep_offer(from, attempt, description);
-                        self.connect(shell, from, false);
+                        self.keep_early(
+                            from,
+                            true,
+                            Said::Read(SessionSignal::Offer { attempt, description }),
+                        );
+                        self.connect(shell, from, false, link.sealing);
                     }
                 }
                 Some(link) if !link.dialled => {
@@ -207,7 +249,7 @@ impl Links {
                     if let Some(link) = other {
                         self.lost(shell, link.number);
                     }
-                    self.keep_offer(from, attempt, description);
+                    self.keep_early(from, true, Said::Read(SessionSignal::Offer { attempt, description }));
                 }
             },
             SessionSignal::Answer { attempt, description } => {
@@ -228,16 +270,9 @@ impl Links {
                 if let Some(link) = link.filter(|l| l.dialled && l.attempt == attempt) {
                     return shell.host.add_candidate(link.number, candidate.as_str());
                 }
-                let mut offers = self.offers.borrow_mut();
-                let offer = offers.iter_mut().find(|o| o.from == from && o.attempt == attempt);
-                if let Some(offer) = offer
-                    && offer.candidates.len() < MAX_EARLY
-                {
-                    offer.candidates.push(candidate);
-                }
+                self.keep_early(from, false, Said::Read(SessionSignal::Candidate { attempt, candidate }));
             }
             SessionSignal::Abort { attempt } => {
-                keep(&mut self.offers.borrow_mut(), |o| o.from != from || o.attempt != attempt);
                 if let Some(link) = link.filter(|l| l.attempt == attempt && !l.open) {
                     self.lost(shell, link.number);
                 }
@@ -255,7 +290,7 @@ impl Links {
         } else {
             SessionSignal::Answer { attempt, description }
         };
-        self.say(shell, link.peer, &signal);
+        self.say(shell, &link, &signal);
     }
 
     /// The host has found a way by which we may be reached.
@@ -265,7 +300,7 @@ impl Links {
             && is_candidate(candidate.as_str())
         {
             let signal = SessionSignal::Candidate { attempt: link.attempt, candidate };
-            self.say(shell, link.peer, &signal);
+            self.say(shell, &link, &signal);
         }
     }
 
@@ -316,20 +351,31 @@ impl Links {
         }
     }
 
-    fn keep_offer(&self, from: PeerId, attempt: u32, description: Description) {
-        let mut offers = self.offers.borrow_mut();
-        keep(&mut offers, |o| o.from != from);
-        if offers.len() == MAX_OFFERS {
-            offers.remove(0);
-        }
-        offers.push(Offer { from, at: js::now(), attempt, description, candidates: Vec::new() });
+    fn with(&self, peer: PeerId) -> Option<Link> {
+        self.links.borrow().iter().find(|l| l.peer == peer).copied()
     }
 
-    fn take_offer(&self, from: PeerId) -> Option<Offer> {
-        let mut offers = self.offers.borrow_mut();
-        let at = offers.iter().position(|o| o.from == from)?;
-        let offer = offers.remove(at);
-        (js::now().since(offer.at) < milliseconds(ATTEMPT)).then_some(offer)
+    /// Keeps what a peer says before the engine wants a link with it: an offer, and what comes behind one.
+    fn keep_early(&self, from: PeerId, is_offer: bool, said: Said) {
+        let mut early = self.early.borrow_mut();
+        if is_offer {
+            keep(&mut early, |e| e.from != from);
+            if early.len() == MAX_OFFERS {
+                early.remove(0);
+            }
+            early.push(Early { from, at: js::now(), said: vec![said] });
+        } else if let Some(early) = early.iter_mut().find(|e| e.from == from)
+            && early.said.len() <= MAX_EARLY
+        {
+            early.said.push(said);
+        }
+    }
+
+    fn take_early(&self, from: PeerId) -> Vec<Said> {
+        let mut early = self.early.borrow_mut();
+        let Some(at) = early.iter().position(|e| e.from == from) else { return Vec::new() };
+        let early = early.remove(at);
+        if js::now().since(early.at) < milliseconds(ATTEMPT) { early.said } else { Vec::new() }
     }
 
     /// Takes the link down without a word.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
-use rillcast_protocol::id::{Delivery, PeerId, Role, SegmentKey, SessionKey};
+use rillcast_protocol::id::{Delivery, PeerId, Role, SealingKey, SegmentKey, SessionKey};
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::session::fingerprint;
 use rillcast_protocol::signal::{
@@ -155,7 +155,13 @@ impl Signaling {
     }
 
     /// The connection is open: join, the first thing to be said.
-    pub(crate) fn opened(&self, shell: &Rc<Shell>, sdp: &str, session: Option<SessionKey>) {
+    pub(crate) fn opened(
+        &self,
+        shell: &Rc<Shell>,
+        sdp: &str,
+        session: Option<SessionKey>,
+        sealing: Option<SealingKey>,
+    ) {
         let Some(fingerprint) = fingerprint(sdp) else { return self.lost(shell) };
         let join = Join {
             version: VERSION,
@@ -167,6 +173,7 @@ impl Signaling {
             publisher: None,
             fingerprint,
             session,
+            sealing,
             ticket: self.ticket.borrow().clone(),
         };
         shell.host.send_socket(&ClientMessage::Join { join }.to_bytes());

@@ -274,6 +274,28 @@ export const createPeer: PeerMaker = (options, events, request) => {
   const fetches = new Fetches(tell);
   const connection = new Socket(tell);
   const identity = newIdentity();
+  let passed: Promise<unknown> = identity;
+
+  /** Seals or opens one signal after the other, so that they stay in order. */
+  const pass = (
+    how: "seal" | "open",
+    then: (peer: Uint8Array, signal: Uint8Array) => void,
+    key: number,
+    other: number,
+    at: number,
+    length: number,
+  ) => {
+    const [their, id, signal] = [bytes(key, KEY), bytes(other, ID), bytes(at, length)].map((view) =>
+      view.slice(),
+    ) as [Uint8Array, Uint8Array, Uint8Array];
+    passed = passed
+      .then(async () => (await identity).sealer?.[how](signal, their))
+      .then(
+        (signal) => signal && then(id, signal),
+        // Whoever made it hasn't these keys.
+        () => {},
+      );
+  };
 
   // What is given by place and length is read before the function returns: the engine's memory may move.
   const host: Host = {
@@ -308,6 +330,8 @@ export const createPeer: PeerMaker = (options, events, request) => {
           () => {},
         );
     },
+    seal: (key, to, at, length) => pass("seal", told.signalSealed, key, to, at, length),
+    open: (key, from, at, length) => pass("open", told.signalOpened, key, from, at, length),
     dial: (link, ice, iceLength, at, length, relayOnly) =>
       wires.dial(link, text(ice, iceLength).split("\0"), text(at, length), !!relayOnly),
     accept: (link, at, length) => wires.accept(link, text(at, length)),
@@ -320,9 +344,9 @@ export const createPeer: PeerMaker = (options, events, request) => {
     openSocket(at, length) {
       const url = text(at, length);
       identity.then(
-        ({ certificate, sdp, session }) => {
+        ({ certificate, sdp, session, sealer }) => {
           wires.certificates = [certificate];
-          connection.open(url, sdp, session);
+          connection.open(url, sdp, session, sealer?.key ?? new Uint8Array());
         },
         (error) => events.refused(`${error}`, false),
       );

@@ -18,9 +18,9 @@ use crate::wire::message::{HaveMap, MAX_MAPS};
 use super::{Check, Engine, Event, LinkId, Output, Pending};
 
 /// What a neighbour did that shows another's ticket as its own, or what the authority hasn't signed.
-const FALSE: &str = "false ticket or list";
+pub(super) const FALSE: &str = "false ticket or list";
 
-fn check_of<P, T: Statement>(signed: &Signed<T>) -> Check<P> {
+pub(super) fn check_of<P, T: Statement>(signed: &Signed<T>) -> Check<P> {
     Check::Signature { key: signed.authority.0, message: signed.signed_bytes(), signature: signed.signature }
 }
 

@@ -65,6 +65,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             }
             Some(Pending::Ticket(ticket, link)) => self.ticket_checked(*ticket, link, ok, now),
             Some(Pending::Revocations(list, from)) => self.revocations_checked(*list, from, ok, now),
+            Some(Pending::Heard(known, link)) => self.acquaintance_checked(&known, link, ok, now),
+            Some(Pending::Call(from, link, said)) => self.call_checked(&from, link, said, ok, now),
             Some(Pending::Voucher(voucher, link)) => self.voucher_checked(*voucher, link, ok, now),
             Some(Pending::Digest(_, None) | Pending::Thanks(..)) | None => {}
         }

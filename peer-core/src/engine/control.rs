@@ -113,9 +113,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                     census.hear(&slots, now);
                 }
             }
-            Message::Shuffle { peers } => self.shuffled(link, &peers, now),
+            Message::Shuffle { peers } => self.shuffled(link, peers, now),
             Message::Relay { to, payload } => self.relay(link, to, payload, now),
-            Message::Relayed { from, payload } => self.relayed(link, &from, payload.as_slice(), now),
+            Message::Relayed { from, payload } => self.relayed(link, from, payload.as_slice().to_vec(), now),
             Message::Ping { stamp } => self.send(link, Message::Pong { stamp }),
             Message::Pong { stamp } => {
                 let sample = now.since(Instant::from_micros(stamp));

@@ -1,10 +1,12 @@
-//! How many there are, and who: told to neighbours now and then. Signals carried from neighbour to neighbour.
+//! How many there are, and who: told to neighbours now and then.
+//!
+//! Whom a neighbour tells of comes with a ticket, which is verified before that peer is known of: nobody can be made up.
 
 use std::ops::Range;
 
-use rillcast_protocol::coding::{Blob, List};
-use rillcast_protocol::id::{PeerId, Role, TrackId};
-use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
+use rillcast_protocol::coding::List;
+use rillcast_protocol::id::{Role, TrackId};
+use rillcast_protocol::ticket::SignedTicket;
 
 use crate::map::take_least;
 use crate::overlay::rank::affinity;
@@ -15,7 +17,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::Message;
 use crate::wire::message::{Acquaintance, HaveMap, MAX_ACQUAINTANCES, MAX_MAPS, Playing};
 
-use super::{Engine, LinkId, Output};
+use super::admission::{FALSE, check_of};
+use super::{Engine, LinkId, Pending};
 
 /// Neighbours are described to one of them this often.
 const SHUFFLE: Duration = Duration::from_millis(5000);
@@ -27,22 +30,14 @@ const BY_CHANCE: usize = 2;
 const SHOWN: usize = 32;
 /// More are shown when it has so many of them left.
 const SHOW_AGAIN: u64 = 8;
-/// Signals that a neighbour may have carried in one [`CARRIED_IN`].
-const MAX_CARRIED: u16 = 64;
-/// See [`MAX_CARRIED`].
-const CARRIED_IN: Duration = Duration::from_millis(10_000);
+/// Times that a neighbour may tell of others in one [`SHUFFLES_IN`]: each may cost us some verifying.
+const MAX_SHUFFLES: u16 = 16;
+/// See [`MAX_SHUFFLES`].
+const SHUFFLES_IN: Duration = Duration::from_millis(10_000);
 
 /// A neighbour, to somebody who plays these.
-fn describe(link: &Link, to: &[Playing]) -> Acquaintance {
-    let peer = PeerDescriptor {
-        id: link.name,
-        role: link.role,
-        nonce: link.nonce,
-        weight: link.weight,
-        net: link.net,
-        initiate: true,
-    };
-    Acquaintance { peer, playing: link.seen_by(to) }
+pub(super) fn describe(link: &Link, to: &[Playing]) -> Acquaintance {
+    Acquaintance { ticket: (*link.ticket).clone(), playing: link.seen_by(to) }
 }
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
@@ -132,11 +127,57 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    pub(super) fn shuffled(&mut self, link: LinkId, peers: &[Acquaintance], now: Instant) {
+    pub(super) fn shuffled(
+        &mut self,
+        link: LinkId,
+        peers: List<Acquaintance, MAX_ACQUAINTANCES>,
+        now: Instant,
+    ) {
+        let Some(l) = self.members.link_mut(link) else { return };
+        if !l.may_tell(MAX_SHUFFLES, SHUFFLES_IN, now) {
+            return;
+        }
+        let via = l.peer;
+        for known in peers.into_vec() {
+            let holder = &known.ticket.body;
+            if holder.role != Role::Viewer {
+                continue;
+            }
+            if self.members.knows(holder.peer) {
+                self.members.hear_of(&holder.describe(true), known.playing, via, now);
+            } else if self.may_hear(link, &known.ticket, now) {
+                let what = check_of(&known.ticket);
+                self.check(Pending::Heard(Box::new(known), link), what);
+            }
+        }
+    }
+
+    /// Whether a stranger's ticket, shown by a neighbour, is worth verifying.
+    pub(super) fn may_hear(&self, link: LinkId, ticket: &SignedTicket, now: Instant) -> bool {
+        let holder = &ticket.body;
+        let of_link =
+            |p: &&Pending| matches!(p, Pending::Heard(_, at) | Pending::Call(_, at, _) if *at == link);
+        self.membership.is_some_and(|m| m.peer != holder.peer)
+            && !self.members.is_banned(holder.peer)
+            && self.trust.judge(ticket, holder.peer, holder.fingerprint, now).is_ok()
+            && self.checks.values().filter(of_link).count() < MAX_ACQUAINTANCES
+    }
+
+    pub(super) fn acquaintance_checked(
+        &mut self,
+        known: &Acquaintance,
+        link: LinkId,
+        ok: bool,
+        now: Instant,
+    ) {
+        if !ok {
+            return self.expel(link, FALSE, now);
+        }
+        let holder = &known.ticket.body;
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
-        let me = self.membership.map(|m| m.peer);
-        for known in peers.iter().filter(|a| Some(a.peer.id) != me && a.peer.role == Role::Viewer) {
-            self.members.hear_of(&known.peer, known.playing, via, now);
+        // It may have been revoked meanwhile.
+        if !self.trust.is_revoked(holder.peer) {
+            self.members.hear_of(&holder.describe(true), known.playing, via, now);
         }
     }
 
@@ -203,66 +244,6 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         l.shown = shown;
         if !maps.is_empty() {
             self.send(link, Message::Have { maps: List::first(maps) });
-        }
-    }
-
-    /// The shell has something for a peer that it is connecting with.
-    pub(super) fn signal(&mut self, to: PeerId, payload: Vec<u8>) {
-        match (self.members.route(to), Blob::<MAX_RELAY>::new(payload.clone())) {
-            (Some(link), Some(payload)) => self.send(link, Message::Relay { to, payload }),
-            _ => self.outputs.push_back(Output::Signal { to, payload }),
-        }
-    }
-
-    /// A neighbour asks us to carry a signal to another.
-    pub(super) fn relay(&mut self, link: LinkId, to: PeerId, payload: Blob<MAX_RELAY>, now: Instant) {
-        let Some(l) = self.members.link_mut(link) else { return };
-        if !l.may_carry(MAX_CARRIED, CARRIED_IN, now) {
-            return;
-        }
-        // By its name now, or by the one that it had when others heard of it.
-        let other = self.members.links().find(|(_, l)| l.name == to || l.peer == to);
-        if let (Some((other, l)), Some(from)) = (other, self.members.link(link)) {
-            let from = describe(from, &l.playing);
-            self.send(other, Message::Relayed { from, payload });
-        }
-    }
-
-    /// A neighbour has carried a signal to us; an empty one says that whoever we call has no room.
-    pub(super) fn relayed(&mut self, link: LinkId, from: &Acquaintance, payload: &[u8], now: Instant) {
-        let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
-        let peer = from.peer.id;
-        if self.membership.is_none_or(|m| m.peer == peer) || !self.sharing() {
-            return;
-        }
-        // Whoever carries a call may have made it up, and a new call ends the old link. One that is dead ends by itself.
-        if self.members.link_to(peer).is_some() {
-            return;
-        }
-        if payload.is_empty() {
-            if self.members.turned_away(peer, now) {
-                self.hang_up(peer);
-                self.upkeep_at = now;
-            }
-            return;
-        }
-        let known = PeerDescriptor { initiate: false, ..from.peer };
-        let is_new = self.members.is_stranger(peer);
-        if is_new
-            && !self.members.has_room(self.max_links())
-            && let Some(worst) = self.members.replaced(&self.place, from, now)
-        {
-            self.close(worst, now);
-        }
-        let room = self.members.has_room(self.max_links());
-        if let Some(connect) = self.members.called(&known, from.playing, via, room, now) {
-            if connect {
-                self.outputs.push_back(Output::Connect { peer, initiate: false });
-            }
-            self.outputs.push_back(Output::Signaled { from: peer, payload: payload.to_vec() });
-        } else if !room {
-            // Without a word it would wait for an answer, and call again and again.
-            self.send(link, Message::Relay { to: peer, payload: Blob::default() });
         }
     }
 }

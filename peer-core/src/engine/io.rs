@@ -4,7 +4,7 @@
 //! [`poll_timeout`](super::Engine::poll_timeout).
 
 use rillcast_protocol::digest::{BlockHash, SegmentDigest};
-use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, SegmentKey, TrackId};
+use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, SealingKey, SegmentKey, TrackId};
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
@@ -340,6 +340,9 @@ pub enum Output<P> {
         peer: PeerId,
         /// We make the offer.
         initiate: bool,
+        /// What signals to it are sealed with, and those that it sends: see [`sealing`](rillcast_protocol::sealing). Until the attempt
+        /// is over, whatever can't be opened with it isn't from that peer.
+        sealing: Option<SealingKey>,
     },
     /// Close the link or the attempt at one.
     Close {

@@ -125,6 +125,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.hang_up(peer);
     }
 
+    /// Has the shell make a link.
+    pub(super) fn connect(&mut self, peer: PeerId, initiate: bool) {
+        let sealing = self.members.sealing(peer);
+        self.outputs.push_back(Output::Connect { peer, initiate, sealing });
+    }
+
     /// Has the shell end the link, or the attempt at one.
     pub(super) fn hang_up(&mut self, peer: PeerId) {
         self.gate.forget(peer);
@@ -173,9 +179,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             };
             for want in wants {
                 match want {
-                    Want::Connect(peer, initiate) => {
-                        self.outputs.push_back(Output::Connect { peer, initiate })
-                    }
+                    Want::Connect(peer, initiate) => self.connect(peer, initiate),
                     Want::Peers(count) => self.outputs.push_back(Output::WantPeers { count }),
                     Want::Close(peer) => self.close(peer, now),
                 }

@@ -4,10 +4,11 @@
 //! - [`stats`]: the picture of the moment
 //! - `admission`: who becomes a neighbour and who may stay one
 //! - `links`: opening and closing of links, upkeep
+//! - `calls`: signals carried by neighbours
 //! - `control`: what neighbours say
 //! - `blocks`: digests, verification, delivery
 //! - `fetching`: what the source says
-//! - `gossip`: how many there are, and who; signals carried by neighbours
+//! - `gossip`: how many there are, and who
 //! - `helping`: what is taken for others alone
 //! - `pump`: thinking, and sending
 //! - `receipts`: who gave how much to whom
@@ -33,10 +34,11 @@ use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::trust::{Gate, Ledger, Trust};
-use crate::wire::message::HaveMap;
+use crate::wire::message::{Acquaintance, HaveMap};
 
 mod admission;
 mod blocks;
+mod calls;
 mod control;
 mod fetching;
 mod gossip;
@@ -77,6 +79,10 @@ enum Pending {
     Digest(Box<SegmentDigest>, Option<LinkId>),
     Ticket(Box<SignedTicket>, LinkId),
     Revocations(Box<SignedRevocations>, Option<LinkId>),
+    /// Somebody that a neighbour tells of.
+    Heard(Box<Acquaintance>, LinkId),
+    /// Somebody that a neighbour carries a call of, with what it has said so far.
+    Call(Box<Acquaintance>, LinkId, Vec<Vec<u8>>),
     /// A receipt of ours that is being signed.
     Thanks(Receipt, LinkId),
     /// A neighbour's.

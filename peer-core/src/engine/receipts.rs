@@ -15,7 +15,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn had(&mut self, from: PeerId, bytes: u64, now: Instant) {
         // By the name that its ticket has: receipts are for the server, too.
         let link = self.members.link_to(from).and_then(|link| self.members.link(link));
-        if let Some(name) = link.filter(|l| l.proof.is_some()).map(|l| l.name) {
+        if let Some(name) = link.filter(|l| l.ticket.body.session.is_some()).map(|l| l.name) {
             self.ledger.had(name, bytes, now);
         }
     }
@@ -56,7 +56,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// A neighbour says what it has had from us.
     pub(super) fn receipt_shown(&mut self, link: LinkId, receipt: Receipt, signature: [u8; 64]) {
-        let Some(proof) = self.members.link(link).and_then(|l| l.proof.clone()) else { return };
+        let Some(proof) =
+            self.members.link(link).map(|l| l.ticket.clone()).filter(|t| t.body.session.is_some())
+        else {
+            return;
+        };
         let busy = self.checks.values().any(|p| matches!(p, Pending::Voucher(_, at) if *at == link));
         let ours = self.membership.is_some_and(|me| me.peer == receipt.giver && me.swarm == receipt.swarm);
         let voucher = Voucher { receipt, ticket: *proof, signature };

@@ -36,8 +36,8 @@ pub struct Link {
     pub name: PeerId,
     /// Of its certificate: one for each visit, whatever its name.
     pub fingerprint: Fingerprint,
-    /// Its ticket, where it has a key of its own to sign receipts with.
-    pub proof: Option<Box<SignedTicket>>,
+    /// Its ticket, which others are shown who are told of it.
+    pub ticket: Box<SignedTicket>,
     /// Until when its ticket counts, in milliseconds since 1970.
     pub expires_ms: u64,
     /// Since when its ticket counts no more.
@@ -92,11 +92,25 @@ pub struct Link {
     pub shown: Vec<(TrackId, core::ops::Range<u64>)>,
     claims: Vec<(SegmentKey, core::ops::Range<u16>, Instant)>,
     pauses: Vec<(SegmentKey, Instant)>,
-    carried: (Instant, u16),
+    carried: Quota,
+    told: Quota,
 }
 
-fn proof(ticket: &SignedTicket) -> Option<Box<SignedTicket>> {
-    ticket.body.session.map(|_| Box::new(ticket.clone()))
+/// How often something was done of late.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quota {
+    since: Instant,
+    times: u16,
+}
+
+impl Quota {
+    fn take(&mut self, limit: u16, time: Duration, now: Instant) -> bool {
+        if self.times == 0 || now.since(self.since) >= time {
+            *self = Self { since: now, times: 0 };
+        }
+        self.times = self.times.saturating_add(1);
+        self.times <= limit
+    }
 }
 
 impl Link {
@@ -107,7 +121,7 @@ impl Link {
             peer,
             name: holder.peer,
             fingerprint: holder.fingerprint,
-            proof: proof(ticket),
+            ticket: Box::new(ticket.clone()),
             expires_ms: holder.expires_ms,
             lapsed: None,
             role: holder.role,
@@ -136,7 +150,8 @@ impl Link {
             shown: Vec::new(),
             claims: Vec::new(),
             pauses: Vec::new(),
-            carried: (now, 0),
+            carried: Quota::default(),
+            told: Quota::default(),
         }
     }
 
@@ -162,17 +177,18 @@ impl Link {
     pub fn renew(&mut self, ticket: &SignedTicket) {
         let holder = &ticket.body;
         (self.name, self.expires_ms) = (holder.peer, holder.expires_ms);
-        self.proof = proof(ticket);
+        *self.ticket = ticket.clone();
         (self.nonce, self.weight, self.net, self.lapsed) = (holder.nonce, holder.weight, holder.net, None);
     }
 
     /// Whether one more signal may be carried for it: so many in such a time.
     pub fn may_carry(&mut self, limit: u16, time: Duration, now: Instant) -> bool {
-        if now.since(self.carried.0) >= time {
-            self.carried = (now, 0);
-        }
-        self.carried.1 += 1;
-        self.carried.1 <= limit
+        self.carried.take(limit, time, now)
+    }
+
+    /// Whether it may tell of others once more: so many times in such a time.
+    pub fn may_tell(&mut self, limit: u16, time: Duration, now: Instant) -> bool {
+        self.told.take(limit, time, now)
     }
 
     /// Whether it is going to play the segment and lacks it so far.
@@ -294,6 +310,7 @@ mod tests {
             role: Role::Viewer,
             fingerprint: Fingerprint([1; 32]),
             session: None,
+            sealing: None,
             nonce: 0,
             weight: 100,
             net: Network::default(),

@@ -5,14 +5,14 @@
 
 use crate::map::{Map, take_least};
 
-use rillcast_protocol::id::{PeerId, Role};
+use rillcast_protocol::id::{PeerId, Role, SealingKey};
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 use rillcast_protocol::ticket::SignedTicket;
 
 use crate::engine::io::LinkId;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use crate::wire::message::{Acquaintance, Playing};
+use crate::wire::message::Playing;
 
 use super::Link;
 use super::rank::{Place, affinity, is_kin};
@@ -181,6 +181,16 @@ impl Members {
         self.known.get(&peer).is_none_or(|k| k.state == State::Idle)
     }
 
+    /// What signals to a peer are sealed with.
+    pub fn sealing(&self, peer: PeerId) -> Option<SealingKey> {
+        self.known.get(&peer)?.descriptor.sealing
+    }
+
+    /// Whether nothing is to be heard of a peer any more.
+    pub fn is_banned(&self, peer: PeerId) -> bool {
+        self.banned.contains(&peer)
+    }
+
     /// Whether anything is known of a peer.
     pub fn knows(&self, peer: PeerId) -> bool {
         self.known.contains_key(&peer)
@@ -215,7 +225,8 @@ impl Members {
         known.attempts = 0;
         let holder = &ticket.body;
         let d = &mut known.descriptor;
-        (d.role, d.nonce, d.weight, d.net) = (holder.role, holder.nonce, holder.weight, holder.net);
+        *d = holder.describe(d.initiate);
+        d.id = peer;
         Some(self.links.or_insert_with(link, || Box::new(Link::new(peer, ticket, now))))
     }
 
@@ -441,13 +452,18 @@ impl Members {
     }
 
     /// Somebody calls and there is no room. The link to be given up for it, if that suits us less.
-    pub fn replaced(&mut self, own: &Place, caller: &Acquaintance, now: Instant) -> Option<PeerId> {
-        if own.settled || self.banned.contains(&caller.peer.id) || now.since(self.replaced) < EXCHANGE {
+    pub fn replaced(
+        &mut self,
+        own: &Place,
+        caller: &PeerDescriptor,
+        playing: Option<Playing>,
+        now: Instant,
+    ) -> Option<PeerId> {
+        if own.settled || self.banned.contains(&caller.id) || now.since(self.replaced) < EXCHANGE {
             return None;
         }
         let (suits, _, worst) = take_least(&mut self.dispensable(own, TRIAL, now))?;
-        let peer = &caller.peer;
-        (affinity(own, peer.role, peer.net, caller.playing) > suits).then(|| {
+        (affinity(own, caller.role, caller.net, playing) > suits).then(|| {
             self.replaced = now;
             worst
         })

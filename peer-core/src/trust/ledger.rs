@@ -108,6 +108,7 @@ mod tests {
             role: Role::Viewer,
             fingerprint: Fingerprint([0; 32]),
             session: None,
+            sealing: None,
             nonce: 0,
             weight: 0,
             net: Network::default(),

@@ -7,7 +7,7 @@ use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
 use rillcast_protocol::receipt::Receipt;
-use rillcast_protocol::signal::{MAX_RELAY, PeerDescriptor};
+use rillcast_protocol::signal::MAX_RELAY;
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
 use rillcast_protocol::{OLDEST_VERSION, wire_enum, wire_struct, wire_tags};
 
@@ -69,10 +69,10 @@ wire_struct! {
 
 wire_struct! {
     /// A peer as one of its neighbours describes it.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Acquaintance {
-        /// The peer.
-        pub peer: PeerDescriptor,
+        /// The peer's: nobody can be told of who wasn't let in.
+        pub ticket: SignedTicket,
         /// What it plays, and where it is in it.
         pub playing: Option<Playing>,
     }

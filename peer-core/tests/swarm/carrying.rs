@@ -10,6 +10,7 @@ use rillcast_core::wire::Message;
 use rillcast_core::wire::message::{Acquaintance, Playing};
 
 use crate::lab::solo::{described, profile};
+use crate::lab::tickets::acquaintance;
 use crate::lab::{MAIN, Solo, peer_id};
 
 /// A rendition that we don't play.
@@ -23,14 +24,13 @@ fn relay(to: usize, text: &[u8]) -> Message {
 }
 
 fn relayed(from: usize, text: &[u8]) -> Message {
-    let from =
-        Acquaintance { peer: described(from, Role::Viewer), playing: Some(Playing { track: MAIN, next: 9 }) };
+    let from = acquaintance(from, Role::Viewer, Some(Playing { track: MAIN, next: 9 }));
     Message::Relayed { from, payload: Blob::new(text).expect("short") }
 }
 
 fn tells_of(peer: usize) -> Message {
     let playing = Some(Playing { track: MAIN, next: 9 });
-    Message::Shuffle { peers: List::clipped([Acquaintance { peer: described(peer, Role::Viewer), playing }]) }
+    Message::Shuffle { peers: List::clipped([acquaintance(peer, Role::Viewer, playing)]) }
 }
 
 fn carried(solo: &mut Solo, link: LinkId) -> Vec<(Acquaintance, Vec<u8>)> {
@@ -49,7 +49,7 @@ fn a_signal_is_carried_to_a_neighbour_in_the_name_of_whoever_sent_it() {
     solo.hear(one, relay(2, b"offer"));
     let (from, payload) = carried(&mut solo, two).pop().expect("carried");
     assert_eq!(
-        (from.peer.id, from.playing.map(|p| p.track), payload.as_slice()),
+        (from.ticket.body.peer, from.playing.map(|p| p.track), payload.as_slice()),
         (peer_id(1), Some(MAIN), &b"offer"[..])
     );
     assert!(solo.signals.is_empty() && solo.signaled.is_empty(), "it is not for us");
@@ -154,7 +154,7 @@ fn a_caller_that_suits_better_gets_the_place_of_the_least_useful_link() {
         all.iter().for_each(|l| solo.hear(*l, profile([Playing { track: OTHER, next: 20 }])));
         solo.wait(Duration::from_secs(40));
         solo.closed.clear();
-        let from = Acquaintance { peer: described(77, Role::Viewer), playing };
+        let from = acquaintance(77, Role::Viewer, playing);
         let payload = Blob::new(*b"offer").expect("short");
         solo.hear(all[0], Message::Relayed { from, payload });
         assert_eq!(

@@ -8,7 +8,7 @@ use rillcast_core::overlay::census::{SLOTS, Slot};
 use rillcast_core::protocol::coding::{Blob, List, Wire};
 use rillcast_core::protocol::digest::SegmentDigest;
 use rillcast_core::protocol::id::{BlockIndex, Role, SegmentKey, TrackId};
-use rillcast_core::protocol::signal::{Network, PeerDescriptor};
+use rillcast_core::protocol::signal::Network;
 use rillcast_core::protocol::ticket::{SignedRevocations, SignedTicket};
 use rillcast_core::time::{Duration, Instant};
 use rillcast_core::transfer::Priority;
@@ -118,10 +118,12 @@ fn any_network() -> impl Strategy<Value = Network> {
 fn any_acquaintance() -> impl Strategy<Value = Acquaintance> {
     let track = prop_oneof![Just(None), Just(Some(MAIN)), any::<u64>().prop_map(|t| Some(TrackId(t)))];
     (0usize..12, any::<(bool, bool, u64, u16)>(), any_network(), track).prop_map(
-        |(n, (seed, initiate, nonce, weight), net, track)| {
+        |(n, (seed, holds, nonce, weight), net, track)| {
             let role = if seed { Role::Seed } else { Role::Viewer };
-            let peer = PeerDescriptor { id: peer_id(n), role, nonce, weight, net, initiate };
-            Acquaintance { peer, playing: track.map(|track| Playing { track, next: nonce }) }
+            let mut ticket = ticket(n, role, Instant::ZERO);
+            (ticket.body.nonce, ticket.body.weight, ticket.body.net) = (nonce, weight, net);
+            ticket.signature[0] ^= u8::from(!holds && n > 8);
+            Acquaintance { ticket, playing: track.map(|track| Playing { track, next: nonce }) }
         },
     )
 }

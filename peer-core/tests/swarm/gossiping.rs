@@ -8,9 +8,10 @@ use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::signal::Network;
 use rillcast_core::time::Duration;
 use rillcast_core::wire::Message;
-use rillcast_core::wire::message::{Acquaintance, Playing};
+use rillcast_core::wire::message::Playing;
 
-use crate::lab::solo::{described, profile};
+use crate::lab::solo::profile;
+use crate::lab::tickets::acquaintance;
 use crate::lab::{Buf, MAIN, Net, Setup, Solo, peer_id};
 
 fn secs(n: u64) -> Duration {
@@ -94,7 +95,8 @@ fn a_newcomer_hears_at_once_of_others_and_of_how_many_there_are() {
     solo.take_said(newcomer);
     solo.hear(newcomer, profile([Playing { track: MAIN, next: 20 }]));
     let said = solo.take_said(newcomer);
-    let told = |m: &Message| matches!(m, Message::Shuffle { peers } if peers[0].peer.id == peer_id(1));
+    let told =
+        |m: &Message| matches!(m, Message::Shuffle { peers } if peers[0].ticket.body.peer == peer_id(1));
     assert!(said.iter().any(told), "{said:?}");
     let counted = |m: &Message| matches!(m, Message::Census { of, .. } if *of == Populations::of_track(MAIN));
     assert!(said.iter().any(counted), "{said:?}");
@@ -138,10 +140,7 @@ fn neither_we_ourselves_nor_seeds_nor_those_cut_off_are_taken_from_what_neighbou
     let link = solo.neighbour(1);
     solo.connects.clear();
     let told = [(0, Role::Viewer), (2, Role::Seed), (3, Role::Viewer), (4, Role::Viewer)];
-    let peers = told.map(|(n, role)| Acquaintance {
-        peer: described(n, role),
-        playing: Some(Playing { track: MAIN, next: 9 }),
-    });
+    let peers = told.map(|(n, role)| acquaintance(n, role, Some(Playing { track: MAIN, next: 9 })));
     solo.hear(link, Message::Shuffle { peers: List::clipped(peers) });
     solo.wait(secs(2));
     assert_eq!(solo.connects, [peer_id(4)]);

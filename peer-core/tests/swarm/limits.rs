@@ -8,10 +8,11 @@ use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::PeerDescriptor;
 use rillcast_core::time::Duration;
 use rillcast_core::transfer::Priority;
-use rillcast_core::wire::message::{Acquaintance, No, Playing};
+use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
 use crate::lab::solo::{self, decline, described, grant, name, profile, request};
+use crate::lab::tickets::acquaintance;
 use crate::lab::{MAIN, Net, Setup, Solo, key};
 use crate::switches::holding;
 
@@ -231,14 +232,13 @@ fn a_flood_of_names_does_not_grow_the_engine() {
             solo.hear(link, Message::Refuse { transfer: request, why: No::Busy });
             let slots = List::clipped(vec![Slot { value: round as u32, age: 0 }; SLOTS]);
             solo.hear(link, Message::Census { of: round, slots });
-            let from = Acquaintance {
-                peer: described(10_000 + round as usize, Role::Viewer),
-                playing: Some(Playing { track: MAIN, next: 9 }),
-            };
-            solo.hear(link, Message::Shuffle { peers: List::clipped([from]) });
+            let playing = Some(Playing { track: MAIN, next: 9 });
+            let from = acquaintance(10_000 + round as usize, Role::Viewer, playing);
+            solo.hear(link, Message::Shuffle { peers: List::clipped([from.clone()]) });
             let payload = Blob::new(vec![1; 9]).expect("short");
+            let to = from.ticket.body.peer;
             solo.hear(link, Message::Relayed { from, payload: payload.clone() });
-            solo.hear(link, Message::Relay { to: from.peer.id, payload });
+            solo.hear(link, Message::Relay { to, payload });
             solo.hear(link, Message::WantDigest { keys: List::clipped([key]) });
             let digest = crate::lab::media::digest_of(key, &[round as u8; 9]);
             solo.hear(link, Message::Digest { digest });

@@ -6,6 +6,7 @@ mod carrying;
 mod choosing;
 mod fuzz;
 mod gossiping;
+mod hearsay;
 mod helping;
 mod hostile;
 mod lab;

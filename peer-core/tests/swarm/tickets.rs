@@ -10,11 +10,13 @@ use rillcast_core::trust::Refusal;
 use rillcast_core::trust::gate::{MAX_SAID, PATIENCE};
 use rillcast_core::trust::tickets::{LEEWAY, RETURN};
 use rillcast_core::wire::Message;
-use rillcast_core::wire::message::{Acquaintance, Playing};
+use rillcast_core::wire::message::Playing;
 
 use crate::hostile::refused;
-use crate::lab::solo::{described, profile};
-use crate::lab::tickets::{LIFE, certificate, hello, revocations, server_time, signed, ticket, welcome};
+use crate::lab::solo::profile;
+use crate::lab::tickets::{
+    LIFE, acquaintance, certificate, hello, revocations, server_time, signed, ticket, welcome,
+};
 use crate::lab::{MAIN, Net, Setup, Solo, peer_id};
 
 pub(crate) fn secs(n: u64) -> Duration {
@@ -184,9 +186,7 @@ fn who_shows_no_ticket_in_time_is_refused() {
 fn what_somebody_is_stands_in_its_ticket_and_not_in_what_others_say() {
     let mut solo = Solo::viewer();
     let one = solo.neighbour(1);
-    let mut peer = described(7, Role::Seed);
-    (peer.nonce, peer.weight, peer.net.site) = (1, u16::MAX, 9);
-    let from = Acquaintance { peer, playing: Some(Playing { track: MAIN, next: 9 }) };
+    let from = acquaintance(7, Role::Viewer, Some(Playing { track: MAIN, next: 9 }));
     solo.hear(one, Message::Relayed { from, payload: Blob::new(*b"offer").expect("short") });
     assert_eq!(solo.signaled.len(), 1, "it is let call");
     let link = LinkId(77);
@@ -198,7 +198,7 @@ fn what_somebody_is_stands_in_its_ticket_and_not_in_what_others_say() {
     solo.hear(link, profile([Playing { track: MAIN, next: 9 }]));
     let newcomer = solo.neighbour(2);
     let told = solo.take_said(newcomer).into_iter().find_map(|m| match m {
-        Message::Shuffle { peers } => peers.iter().find(|a| a.peer.id == peer_id(7)).map(|a| a.peer),
+        Message::Shuffle { peers } => peers.iter().map(|a| a.ticket.body).find(|t| t.peer == peer_id(7)),
         _ => None,
     });
     let told = told.expect("described to others");
@@ -476,7 +476,10 @@ fn a_neighbour_with_a_new_name_is_known_to_others_by_that_one() {
     assert_eq!(solo.take_said(one).len(), 2, "found by both");
     solo.hear(one, Message::Relay { to: peer_id(2), payload: payload() });
     let said = solo.take_said(two);
-    assert!(matches!(&said[..], [Message::Relayed { from, .. }] if from.peer.id == peer_id(11)), "{said:?}");
+    assert!(
+        matches!(&said[..], [Message::Relayed { from, .. }] if from.ticket.body.peer == peer_id(11)),
+        "{said:?}"
+    );
     // And revoked by it as well.
     solo.tell(Input::Revoked(revocations(7, [peer_id(11)]).into()));
     assert_eq!(refused(&solo, 1), Some(Refusal::Revoked));

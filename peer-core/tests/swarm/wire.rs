@@ -9,11 +9,11 @@ use rillcast_core::overlay::census::{SLOTS, Slot};
 use rillcast_core::protocol::coding::{Blob, List, Wire, Writer};
 use rillcast_core::protocol::digest::{MAX_BLOCKS, MAX_SEGMENT, SegmentDigest};
 use rillcast_core::protocol::id::{
-    AuthorityKey, BlockIndex, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId,
-    TrackId,
+    AuthorityKey, BlockIndex, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
+    SwarmId, TrackId,
 };
 use rillcast_core::protocol::receipt::Receipt;
-use rillcast_core::protocol::signal::{MAX_RELAY, Network, PeerDescriptor};
+use rillcast_core::protocol::signal::{MAX_RELAY, Network};
 use rillcast_core::protocol::ticket::{
     MAX_REVOKED, Revocations, Signed, SignedRevocations, SignedTicket, Ticket,
 };
@@ -45,10 +45,7 @@ fn small_digest() -> SegmentDigest {
 }
 
 fn acquaintance(playing: Option<Playing>) -> Acquaintance {
-    let net = Network { asn: 3320, country: 0x4445, site: 0x8000_0001 };
-    let id = PeerId([0xf6; 16]);
-    let peer = PeerDescriptor { id, role: Role::Viewer, nonce: 300, weight: 100, net, initiate: true };
-    Acquaintance { peer, playing }
+    Acquaintance { ticket: ticket(), playing }
 }
 
 fn ticket() -> SignedTicket {
@@ -58,6 +55,7 @@ fn ticket() -> SignedTicket {
         role: Role::Seed,
         fingerprint: Fingerprint([0x17; 32]),
         session: Some(SessionKey([0x18; 32])),
+        sealing: Some(SealingKey([0x1b; 32])),
         nonce: 300,
         weight: 100,
         net: Network { asn: 3320, country: 0x4445, site: 0x8000_0001 },
@@ -122,8 +120,8 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("ping", Message::Ping { stamp: 1_000_000 }),
         ("pong", Message::Pong { stamp: 1_000_000 }),
         ("census", Message::Census { of: 0x0123_4567_89ab_cdef, slots }),
-        ("shuffle", Message::Shuffle { peers: List::clipped([known, acquaintance(None)]) }),
-        ("relay", Message::Relay { to: known.peer.id, payload: payload.clone() }),
+        ("shuffle", Message::Shuffle { peers: List::clipped([known.clone(), acquaintance(None)]) }),
+        ("relay", Message::Relay { to: known.ticket.body.peer, payload: payload.clone() }),
         ("relayed", Message::Relayed { from: known, payload }),
         ("priority", Message::Priority { transfer: request, priority: Priority::URGENT }),
         ("revoked", Message::Revoked { revocations: revocations([PeerId([0x1b; 16])]) }),
@@ -199,8 +197,10 @@ fn the_longest_messages_fit_the_limit() {
         ..small_digest()
     };
     let net = Network { asn: u32::MAX, country: u16::MAX, site: u32::MAX };
-    let peer = PeerDescriptor { nonce: u64::MAX, weight: u16::MAX, net, ..acquaintance(None).peer };
-    let widest = Acquaintance { peer, playing: Some(Playing { track: key.track, next: u64::MAX }) };
+    let mut ticket = ticket();
+    let holder = &mut ticket.body;
+    (holder.nonce, holder.weight, holder.net, holder.expires_ms) = (u64::MAX, u16::MAX, net, u64::MAX);
+    let widest = Acquaintance { ticket, playing: Some(Playing { track: key.track, next: u64::MAX }) };
     let longest = [
         Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
         Message::Got { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
@@ -208,7 +208,7 @@ fn the_longest_messages_fit_the_limit() {
         Message::Digest { digest },
         Message::Offer { transfer: TransferId(u32::MAX), name, blocks: full.clone() },
         Message::Grant { transfer: TransferId(u32::MAX), name, blocks: full },
-        Message::Shuffle { peers: List::clipped(vec![widest; MAX_ACQUAINTANCES]) },
+        Message::Shuffle { peers: List::clipped(vec![widest.clone(); MAX_ACQUAINTANCES]) },
         Message::Relayed { from: widest, payload: Blob::new(vec![1; MAX_RELAY]).expect("in bounds") },
         Message::Revoked { revocations: revocations([PeerId([1; 16]); MAX_REVOKED]) },
     ];

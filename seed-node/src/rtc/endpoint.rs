@@ -14,6 +14,7 @@ use webrtc::peer_connection::{RTCCertificate, crypto};
 
 use super::mux::{Mux, MuxTasks};
 use super::{candidate, socket};
+use crate::sealing::Sealer;
 
 /// How to be reached.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ pub enum EndpointError {
     /// No certificate could be made.
     #[error("can't make a DTLS certificate: {0}")]
     Certificate(String),
+    /// No randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
 }
 
 /// One UDP port with everything that a link needs to start.
@@ -47,6 +51,7 @@ pub struct Endpoint {
     _tasks: MuxTasks,
     pub(super) certificate: RTCCertificate,
     fingerprint: Fingerprint,
+    sealer: Sealer,
     pub(super) candidates: Vec<String>,
     /// `.local` candidates can be resolved: the machine has a multicast route.
     pub(super) mdns: AtomicBool,
@@ -73,6 +78,7 @@ impl Endpoint {
             _tasks: tasks,
             certificate,
             fingerprint,
+            sealer: Sealer::new().map_err(|e| EndpointError::Random(e.to_string()))?,
             candidates: candidate::lines(&addresses),
             mdns: AtomicBool::new(true),
         }))
@@ -86,6 +92,11 @@ impl Endpoint {
     /// Of the certificate that all links are made with: what a ticket is for.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Seals what is told to others to connect; its key is named in a ticket.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// The node's own candidates.

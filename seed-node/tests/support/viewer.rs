@@ -7,9 +7,8 @@ use rillcast_core::engine::{
     SourceError,
 };
 use rillcast_core::time::{Duration, Instant};
-use rillcast_protocol::coding::{Blob, List, Text, Wire};
+use rillcast_protocol::coding::{Blob, List, Text};
 use rillcast_protocol::id::{self, PublisherKey, Role, SegmentKey};
-use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join, ServerMessage, TrackSource};
 use rillcast_publisher::track_id;
 use rillcast_seed::check;
@@ -54,6 +53,7 @@ impl Viewer {
             publisher: None,
             fingerprint: endpoint.fingerprint(),
             session: None,
+            sealing: Some(endpoint.sealer().key()),
             ticket: None,
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -97,7 +97,7 @@ impl Viewer {
     fn act(&mut self, output: Output<Media>) {
         let now = self.now();
         match output {
-            Output::Connect { peer, initiate } => self.links.connect(now, peer, initiate),
+            Output::Connect { peer, initiate, sealing } => self.links.connect(now, peer, initiate, sealing),
             Output::Close { peer } => self.links.close(peer),
             Output::Control { link, bytes } => {
                 if let Some(link) = self.links.link(link.0) {
@@ -115,9 +115,7 @@ impl Viewer {
                 }
             }
             Output::Signaled { from, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(&payload) {
-                    self.pending.extend(self.links.signalled(now, from, signal));
-                }
+                self.pending.extend(self.links.signalled(now, from, &payload));
             }
             Output::WantPeers { count } => {
                 self.signaling.send(ClientMessage::WantPeers { count });
@@ -164,8 +162,10 @@ impl Viewer {
         let link = LinkId(id);
         match what {
             Happening::Signal(signal) => {
-                if let Some(to) = self.links.peer(id) {
-                    self.input(Input::Signal { to, payload: signal.to_bytes() });
+                if let Some(to) = self.links.peer(id)
+                    && let Some(payload) = self.links.seal(to, &signal)
+                {
+                    self.input(Input::Signal { to, payload });
                 }
             }
             Happening::Open(fingerprint) => {
@@ -214,9 +214,7 @@ impl Viewer {
                 self.input(Input::Publishers(keys.into_vec()));
             }
             ServerMessage::Relayed { from, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(payload.as_slice())
-                    && let Some(input) = self.links.signalled(self.now(), from, signal)
-                {
+                if let Some(input) = self.links.signalled(self.now(), from, payload.as_slice()) {
                     self.input(input);
                 }
             }

@@ -119,6 +119,7 @@ mod tests {
             publisher,
             fingerprint: Fingerprint([1; 32]),
             session: None,
+            sealing: None,
             ticket: None,
         }
     }

@@ -128,13 +128,13 @@ impl Hub {
     /// Whoever comes back shows the ticket that it had. A ticket is no secret, but the new one will be for the same certificate, and of use to
     /// nobody else.
     fn visit(&self, join: &Join, swarm: SwarmId) -> Visit {
-        let (fingerprint, session) = (join.fingerprint, join.session);
+        let (fingerprint, session, sealing) = (join.fingerprint, join.session, join.sealing);
         let former = join.ticket.as_ref().filter(|ticket| {
             let body = &ticket.body;
-            let same = (body.swarm, body.role, body.fingerprint, body.session);
-            same == (swarm, join.role, fingerprint, session) && self.authority.has_signed(ticket)
+            let same = (body.swarm, body.role, body.fingerprint, body.session, body.sealing);
+            same == (swarm, join.role, fingerprint, session, sealing) && self.authority.has_signed(ticket)
         });
-        Visit { fingerprint, session, former: former.map(|ticket| ticket.body) }
+        Visit { fingerprint, session, sealing, former: former.map(|ticket| ticket.body) }
     }
 
     fn authorise(

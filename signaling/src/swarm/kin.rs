@@ -1,46 +1,55 @@
-//! Who plays what: members by the track that they name first, which is the picture's. Those who share it are each other's best company.
+//! Who has something in common: the track that they name first, which is the picture's, or the place where they are. Those who share it are each
+//! other's best company.
 
 use std::collections::HashMap;
 
-use rillcast_protocol::id::{PeerId, TrackId};
+use std::hash::Hash;
+
+use rillcast_protocol::id::PeerId;
 
 use crate::random::Choice;
 
-/// All who play something.
-#[derive(Debug, Default)]
-pub(super) struct Kin {
-    tracks: HashMap<TrackId, Players>,
+/// All members by what they have in common.
+#[derive(Debug)]
+pub(super) struct Kin<K> {
+    groups: HashMap<K, Group>,
 }
 
-/// Those who play one track, for drawing some of them.
+/// Those who have one thing in common, for drawing some of them.
 #[derive(Debug, Default)]
-struct Players {
+struct Group {
     order: Vec<PeerId>,
     at: HashMap<PeerId, usize>,
 }
 
-impl Kin {
-    /// What a member plays has changed.
-    pub(super) fn moved(&mut self, id: PeerId, from: Option<TrackId>, to: Option<TrackId>) {
+impl<K> Default for Kin<K> {
+    fn default() -> Self {
+        Self { groups: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Kin<K> {
+    /// A member belongs elsewhere now.
+    pub(super) fn moved(&mut self, id: PeerId, from: Option<K>, to: Option<K>) {
         if from == to {
             return;
         }
-        if let Some(track) = from
-            && let Some(players) = self.tracks.get_mut(&track)
+        if let Some(group) = from
+            && let Some(members) = self.groups.get_mut(&group)
         {
-            players.remove(id);
-            if players.order.is_empty() {
-                self.tracks.remove(&track);
+            members.remove(id);
+            if members.order.is_empty() {
+                self.groups.remove(&group);
             }
         }
-        if let Some(track) = to {
-            self.tracks.entry(track).or_default().insert(id);
+        if let Some(group) = to {
+            self.groups.entry(group).or_default().insert(id);
         }
     }
 
-    /// All who play a track where they are no more than `count`, else so many draws; some may come twice.
-    pub(super) fn sample(&self, track: TrackId, count: usize, random: &mut Choice) -> Vec<PeerId> {
-        match self.tracks.get(&track).map(|p| &p.order) {
+    /// All of a group where they are no more than `count`, else so many draws; some may come twice.
+    pub(super) fn sample(&self, group: K, count: usize, random: &mut Choice) -> Vec<PeerId> {
+        match self.groups.get(&group).map(|g| &g.order) {
             None => Vec::new(),
             Some(order) if order.len() <= count => order.clone(),
             Some(order) => (0..count).map(|_| order[random.below(order.len())]).collect(),
@@ -48,7 +57,7 @@ impl Kin {
     }
 }
 
-impl Players {
+impl Group {
     fn insert(&mut self, id: PeerId) {
         if self.at.insert(id, self.order.len()).is_none() {
             self.order.push(id);
@@ -67,6 +76,7 @@ impl Players {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rillcast_protocol::id::TrackId;
 
     const ONE: TrackId = TrackId(1);
     const TWO: TrackId = TrackId(2);
@@ -75,7 +85,7 @@ mod tests {
         PeerId([n; 16])
     }
 
-    fn players(kin: &Kin, track: TrackId) -> Vec<u8> {
+    fn players(kin: &Kin<TrackId>, track: TrackId) -> Vec<u8> {
         let mut all = kin.sample(track, 100, &mut Choice::new(1));
         all.sort_unstable();
         all.iter().map(|id| id.0[0]).collect()
@@ -92,7 +102,7 @@ mod tests {
         assert_eq!((players(&kin, ONE), players(&kin, TWO)), (vec![1, 3, 4], vec![0]));
         (0..5).for_each(|n| kin.moved(peer(n), Some(ONE), None));
         kin.moved(peer(0), Some(TWO), None);
-        assert!(kin.tracks.is_empty(), "nothing is left behind");
+        assert!(kin.groups.is_empty(), "nothing is left behind");
     }
 
     #[test]

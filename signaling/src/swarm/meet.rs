@@ -49,6 +49,7 @@ impl Swarm {
                     id: *other,
                     seed: member.is_seed(),
                     kin: asker.track().is_some() && asker.track() == member.track(),
+                    near: asker.place().is_some() && asker.place() == member.place(),
                     load: member.introduced.len() + if met.is_some() { desk.limits.introduced } else { 0 },
                 })
             };
@@ -63,6 +64,9 @@ impl Swarm {
                 }
                 if let Some(track) = asker.track() {
                     sample.extend(self.kin.sample(track, 8 * count.max(4), &mut self.random));
+                }
+                if let Some(place) = asker.place() {
+                    sample.extend(self.near.sample(place, 8 * count.max(4), &mut self.random));
                 }
                 sample
             };

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, TrackId};
+use rillcast_protocol::id::{
+    Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey, TrackId,
+};
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
@@ -24,6 +26,8 @@ pub struct Visit {
     pub fingerprint: Fingerprint,
     /// Its own key.
     pub session: Option<SessionKey>,
+    /// What signals to it are sealed with.
+    pub sealing: Option<SealingKey>,
     /// The ticket that it had before, if it shows one of ours: it keeps its name and its place.
     pub former: Option<Ticket>,
 }
@@ -109,6 +113,11 @@ impl Member {
         self.playing.first().copied()
     }
 
+    /// The home or office that it is in.
+    pub(crate) fn place(&self) -> Option<u32> {
+        Some(self.joiner.net.site).filter(|site| *site != 0)
+    }
+
     pub(crate) fn descriptor(&self, initiate: bool) -> PeerDescriptor {
         PeerDescriptor {
             id: self.joiner.id,
@@ -116,6 +125,7 @@ impl Member {
             nonce: self.nonce,
             weight: self.weight,
             net: self.joiner.net,
+            sealing: self.joiner.visit.sealing,
             initiate,
         }
     }

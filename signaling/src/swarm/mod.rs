@@ -3,7 +3,7 @@
 //!
 //! - [`member`]: one peer
 //! - `meet`: introductions and relaying
-//! - `kin`: who plays what
+//! - `kin`: who plays the same, and who is at the same place
 //! - `news`: digests, and who publishes them
 //! - `digests`: those kept for newcomers
 //! - `review`: who may stay when something has changed
@@ -92,7 +92,8 @@ pub struct Swarm {
     /// Members with digests still to be sent.
     behind: Vec<PeerId>,
     played: HashMap<TrackId, news::Played>,
-    kin: kin::Kin,
+    kin: kin::Kin<TrackId>,
+    near: kin::Kin<u32>,
     /// What the built-in publisher follows for us.
     following: HashSet<TrackId>,
     /// Keys of seeds that have left.
@@ -120,6 +121,7 @@ impl Swarm {
             behind: Vec::new(),
             played: HashMap::new(),
             kin: kin::Kin::default(),
+            near: kin::Kin::default(),
             following: HashSet::new(),
             former: VecDeque::new(),
             told_publishers: List::clipped([]),
@@ -186,6 +188,7 @@ impl Swarm {
         desk.metrics.peers.up();
         desk.metrics.joins_total.up();
         self.deserted = None;
+        self.near.moved(id, None, member.place());
         self.members.insert(id, member);
         self.tell_others_of_publisher(desk, id);
         let hosting = desk.publisher.is_some() && desk.host.is_on() && !self.site.publish.is_empty();
@@ -226,6 +229,7 @@ impl Swarm {
         self.part(id, member.introduced.keys().copied());
         self.stopped(&member.playing);
         self.kin.moved(id, member.track(), None);
+        self.near.moved(id, member.place(), None);
         desk.metrics.peers.down();
         if member.is_seed() {
             desk.metrics.seeds.down();

@@ -118,6 +118,7 @@ impl Swarm {
             role: joiner.role,
             fingerprint: joiner.visit.fingerprint,
             session: joiner.visit.session,
+            sealing: joiner.visit.sealing,
             nonce,
             weight,
             net: joiner.net,

@@ -15,7 +15,7 @@ use futures_util::{SinkExt, StreamExt};
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{
-    Delivery, Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId,
+    Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey, SwarmId, TrackId,
 };
 use rillcast_protocol::signal::{
     ClientMessage, Join, PeerDescriptor, RefusedCode, ServerMessage, TrackSource, Welcome,
@@ -76,6 +76,7 @@ pub(crate) fn join(role: Role) -> Join {
         publisher: None,
         fingerprint: random_fingerprint(),
         session: Some(SessionKey([3; 32])),
+        sealing: Some(SealingKey([4; 32])),
         ticket: None,
     }
 }

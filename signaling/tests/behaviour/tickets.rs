@@ -70,7 +70,10 @@ async fn whoever_joins_gets_a_ticket_for_its_certificate_that_holds_under_the_an
         assert!(holds(&ticket) && authorities[..] == [ticket.authority]);
         let body = ticket.body;
         assert_eq!((body.swarm, body.peer, body.role), (member.swarm, member.id, role));
-        assert_eq!((body.fingerprint, body.session), (asked.fingerprint, asked.session));
+        assert_eq!(
+            (body.fingerprint, body.session, body.sealing),
+            (asked.fingerprint, asked.session, asked.sealing)
+        );
         assert_eq!(body.expires_ms, server_time_ms + 900_000);
         assert!(server_time_ms.abs_diff(now() * 1000) < 5000);
         assert_eq!(revocations, None);

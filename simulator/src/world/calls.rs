@@ -108,7 +108,7 @@ impl World {
 
     fn output(&mut self, n: u32, output: Output<Lump>) {
         match output {
-            Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
+            Output::Connect { peer, initiate, .. } => self.connect(n, peer, initiate),
             Output::Close { peer } => self.unlink(n, peer),
             Output::Control { link, bytes } => self.send_control(n, link, bytes),
             Output::Signal { to, payload } => self.relay(n, to, payload),

@@ -112,7 +112,7 @@ impl World {
     pub(super) fn overhear(&mut self, n: u32, link: LinkId, bytes: &[u8]) {
         if let Ok(Message::Shuffle { peers }) = Message::parse(bytes) {
             let heard = self.crawl.heard.entry(n).or_default();
-            heard.extend(peers.iter().map(|a| (number_of(a.peer.id) as u32, link)));
+            heard.extend(peers.iter().map(|a| (number_of(a.ticket.body.peer) as u32, link)));
         }
     }
 

@@ -8,6 +8,7 @@ use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant, millis};
 
+use super::tickets::sealing;
 use super::{Event, World};
 use crate::media::{AUTHORITY, Media, PUBLISHER, peer_id};
 
@@ -18,6 +19,8 @@ const JOINING: Duration = Duration::from_millis(200);
 /// Peers introduced to a newcomer, and the seeds among them.
 pub(super) const INTRODUCE: usize = 8;
 const SEEDS: usize = 2;
+/// Of eight introduced at a time, so many at most are at the same place.
+const NEAR: usize = 3;
 /// Peers that the server introduces to one who asks, at once and per minute.
 pub(super) const BURST: f64 = 32.0;
 pub(super) const PER_MINUTE: f64 = 3.0;
@@ -126,6 +129,17 @@ impl World {
             for _ in 0..SEEDS.min(seeds) {
                 let seed = (first_seed + self.draw.below(seeds)) as u32;
                 self.meet(n, seed, &mut met);
+            }
+        }
+        if let Some(site) = self.nodes[n as usize].site {
+            let at_site = |m: &&u32| self.nodes[**m as usize].site == Some(site);
+            let mates: Vec<u32> = self.present.iter().filter(at_site).copied().collect();
+            for _ in 0..count * 4 {
+                if met.len() >= (count * NEAR / INTRODUCE).max(1) || mates.is_empty() {
+                    break;
+                }
+                let other = mates[self.draw.below(mates.len())];
+                self.meet(n, other, &mut met);
             }
         }
         // Half of them play what the asker plays, if it plays anything yet.
@@ -329,6 +343,7 @@ impl World {
             nonce: nonce(n),
             weight: self.weight(n),
             net: self.network(n),
+            sealing: Some(sealing(peer_id(n as usize))),
             initiate,
         }
     }

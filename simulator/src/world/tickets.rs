@@ -1,7 +1,7 @@
 //! Tickets, which the server gives and renews, and certificates, one for each visit.
 
 use rillcast_core::engine::Input;
-use rillcast_core::protocol::id::{Fingerprint, PeerId, Role};
+use rillcast_core::protocol::id::{Fingerprint, PeerId, Role, SealingKey};
 use rillcast_core::protocol::ticket::{Signed, SignedTicket, Ticket};
 use rillcast_core::time::{Duration, Instant, millis};
 
@@ -19,6 +19,11 @@ pub(super) fn certificate(peer: PeerId) -> Fingerprint {
     Fingerprint(fingerprint)
 }
 
+/// What signals to a peer would be sealed with: it has the length of one.
+pub(super) fn sealing(peer: PeerId) -> SealingKey {
+    SealingKey(certificate(peer).0)
+}
+
 impl World {
     /// A ticket, given now.
     pub(super) fn ticket(&self, n: u32) -> SignedTicket {
@@ -29,6 +34,7 @@ impl World {
             role: if self.is_viewer(n) { Role::Viewer } else { Role::Seed },
             fingerprint: certificate(peer),
             session: None,
+            sealing: Some(sealing(peer)),
             nonce: nonce(n),
             weight: self.weight(n),
             net: self.network(n),

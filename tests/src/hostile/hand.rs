@@ -9,7 +9,7 @@ use rillcast_core::wire::message::{BlockName, HaveMap, Playing};
 use rillcast_core::wire::{BulkHeader, Message, TransferId};
 use rillcast_protocol::coding::{List, Wire};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey};
+use rillcast_protocol::id::{BlockIndex, PeerId, SealingKey, SegmentKey};
 use rillcast_protocol::ticket::SignedTicket;
 use rillcast_seed::links::Links;
 use rillcast_seed::payload::Media;
@@ -35,6 +35,8 @@ pub struct Hand<'a> {
     pub neighbours: &'a [To],
     /// Digests heard of.
     pub digests: &'a BTreeMap<SegmentKey, SegmentDigest>,
+    /// What signals to those heard of are sealed with.
+    pub(super) keys: &'a BTreeMap<PeerId, Option<SealingKey>>,
     /// Our ticket.
     pub own: &'a SignedTicket,
     /// The server can't be reached, or has sent us away.
@@ -117,6 +119,7 @@ impl Hand<'_> {
     /// Calls somebody, whatever was before.
     pub fn call(&mut self, peer: PeerId) {
         self.fate(peer).attempts += 1;
-        self.links.connect(self.now, peer, true);
+        let key = self.keys.get(&peer).copied().flatten();
+        self.links.connect(self.now, peer, true, key);
     }
 }

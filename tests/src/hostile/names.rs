@@ -2,10 +2,9 @@
 
 use rillcast_core::wire::Message;
 use rillcast_core::wire::message::Acquaintance;
-use rillcast_protocol::coding::{Blob, Text, Wire};
+use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::PeerId;
 use rillcast_protocol::session::{Description, SessionSignal};
-use rillcast_protocol::signal::PeerDescriptor;
 
 use super::{Attack, Hand, To};
 
@@ -25,15 +24,7 @@ pub struct CallsAs {
 
 impl CallsAs {
     fn call(&self, hand: &mut Hand<'_>, to: To) -> Option<()> {
-        let ticket = hand.shown(self.name)?.body;
-        let peer = PeerDescriptor {
-            id: self.name,
-            role: ticket.role,
-            nonce: ticket.nonce,
-            weight: ticket.weight,
-            net: ticket.net,
-            initiate: false,
-        };
+        let ticket = hand.shown(self.name)?.clone();
         let description = Description {
             ufrag: Text::new("hostile")?,
             password: Text::new("0123456789abcdefABCDEF")?,
@@ -41,7 +32,7 @@ impl CallsAs {
         };
         let signal = SessionSignal::Offer { attempt: 7000 + self.calls, description };
         let payload = Blob::new(signal.to_bytes())?;
-        hand.say(to, &Message::Relayed { from: Acquaintance { peer, playing: None }, payload });
+        hand.say(to, &Message::Relayed { from: Acquaintance { ticket, playing: None }, payload });
         hand.lied(to);
         Some(())
     }
@@ -57,5 +48,19 @@ impl Attack for CallsAs {
         for to in victims {
             let _ = self.call(hand, to);
         }
+    }
+}
+
+/// Tells whoever lets it in of somebody who doesn't exist, in a ticket of its own making.
+#[derive(Debug, Default)]
+pub struct MakesUp;
+
+impl Attack for MakesUp {
+    fn linked(&mut self, hand: &mut Hand<'_>, to: To) {
+        let mut ticket = hand.own.clone();
+        ticket.body.peer = PeerId([0x77; 16]);
+        let peers = List::clipped([Acquaintance { ticket, playing: None }]);
+        hand.say(to, &Message::Shuffle { peers });
+        hand.lied(to);
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use rillcast_core::wire::Message;
 use rillcast_protocol::coding::{Blob, Wire};
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{PeerId, SegmentKey};
+use rillcast_protocol::id::{PeerId, SealingKey, SegmentKey};
 use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, ServerMessage};
 use rillcast_protocol::ticket::SignedTicket;
@@ -42,6 +42,8 @@ pub struct Hostile {
     digests: BTreeMap<SegmentKey, SegmentDigest>,
     /// By whom each link's signals are carried, where not by the server.
     carriers: BTreeMap<PeerId, u32>,
+    /// What signals to those heard of are sealed with.
+    keys: BTreeMap<PeerId, Option<SealingKey>>,
     away: bool,
     ticked: Instant,
     asked: Instant,
@@ -91,6 +93,7 @@ impl Hostile {
             neighbours: Vec::new(),
             digests: BTreeMap::new(),
             carriers: BTreeMap::new(),
+            keys: BTreeMap::new(),
             away: false,
             ticked: Instant::now(),
             asked: Instant::now(),
@@ -146,6 +149,7 @@ impl Hostile {
             now,
             neighbours: &self.neighbours,
             digests: &self.digests,
+            keys: &self.keys,
             own,
             away: self.away,
         };
@@ -192,16 +196,15 @@ impl Hostile {
 
     /// By the server; where that is away, by whoever will carry it.
     fn signal(&mut self, to: PeerId, signal: &SessionSignal) {
+        let Some(payload) = self.station.links.seal(to, signal) else { return };
         let carrier = self.carriers.get(&to).copied();
         let other = || self.neighbours.iter().find(|other| other.peer != to).map(|other| other.link);
         match carrier.or_else(|| self.away.then(other).flatten()) {
             None => {
-                self.station.relay(to, signal);
+                self.station.relay(to, payload);
             }
             Some(link) => {
-                if let (Some(link), Some(payload)) =
-                    (self.station.links.link(link), Blob::new(signal.to_bytes()))
-                {
+                if let (Some(link), Some(payload)) = (self.station.links.link(link), Blob::new(payload)) {
                     link.control(Message::Relay { to, payload }.to_bytes());
                 }
             }
@@ -229,10 +232,10 @@ impl Hostile {
                 self.note(|log| log.fates.entry(from.peer).or_default().refusals += 1);
             }
             Message::Relayed { from: caller, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(payload.as_slice()) {
-                    self.carriers.insert(caller.peer.id, from.link);
-                    self.signalled(caller.peer.id, signal);
-                }
+                let caller = &caller.ticket.body;
+                self.carriers.insert(caller.peer, from.link);
+                self.keys.insert(caller.peer, caller.sealing);
+                self.signalled(caller.peer, caller.sealing, payload.as_slice());
             }
             _ => {}
         }
@@ -248,17 +251,14 @@ impl Hostile {
         self.play(|attack, hand| attack.heard(hand, from, message));
     }
 
-    /// Whoever calls is answered.
-    fn signalled(&mut self, peer: PeerId, signal: SessionSignal) {
+    /// A signal has come: whoever calls is answered, and what it says of itself is noted.
+    fn signalled(&mut self, peer: PeerId, sealing: Option<SealingKey>, payload: &[u8]) {
         let now = self.station.now();
-        let calls = matches!(signal, SessionSignal::Offer { .. });
-        if let SessionSignal::Candidate { candidate, .. } = &signal {
+        self.station.links.connect(now, peer, false, sealing);
+        if let Some(SessionSignal::Candidate { candidate, .. }) = self.station.links.read(peer, payload) {
             self.note(|log| log.candidates.push((peer, candidate.as_str().to_owned())));
         }
-        self.station.links.signalled(now, peer, signal);
-        if calls {
-            self.station.links.connect(now, peer, false);
-        }
+        self.station.links.signalled(now, peer, payload);
     }
 
     fn appeared(&mut self, digest: SegmentDigest) {
@@ -276,14 +276,14 @@ impl Hostile {
                 self.note(|log| log.introduced += peers.len() as u64);
                 let now = self.station.now();
                 for peer in peers.iter() {
-                    self.station.links.connect(now, peer.id, peer.initiate);
+                    self.keys.insert(peer.id, peer.sealing);
+                    self.station.links.connect(now, peer.id, peer.initiate, peer.sealing);
                 }
             }
             ServerMessage::Relayed { from, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(payload.as_slice()) {
-                    self.carriers.remove(&from);
-                    self.signalled(from, signal);
-                }
+                self.carriers.remove(&from);
+                let sealing = self.keys.get(&from).copied().flatten();
+                self.signalled(from, sealing, payload.as_slice());
             }
             ServerMessage::Digest { digest } => self.appeared(digest),
             ServerMessage::Ticket { ticket, .. } => self.own = Some(ticket),

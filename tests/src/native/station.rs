@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rillcast_core::time::Instant;
-use rillcast_protocol::coding::{Blob, Text, Wire};
+use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Delivery, PeerId, Role};
-use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, Join};
 use rillcast_seed::links::Links;
 use rillcast_seed::rtc::{Endpoint, EndpointConfig, LinkEvent};
@@ -72,6 +71,7 @@ impl Visit {
             publisher: None,
             fingerprint: endpoint.fingerprint(),
             session: None,
+            sealing: Some(endpoint.sealer().key()),
             ticket: None,
         })
     }
@@ -122,8 +122,8 @@ impl Station {
         self.signaling.send(message)
     }
 
-    /// Has signaling bring a signal to a peer.
-    pub fn relay(&self, to: PeerId, signal: &SessionSignal) -> bool {
-        Blob::new(signal.to_bytes()).is_some_and(|payload| self.tell(ClientMessage::Relay { to, payload }))
+    /// Has signaling bring a signal, as it travels, to a peer.
+    pub fn relay(&self, to: PeerId, payload: Vec<u8>) -> bool {
+        Blob::new(payload).is_some_and(|payload| self.tell(ClientMessage::Relay { to, payload }))
     }
 }

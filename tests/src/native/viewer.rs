@@ -15,7 +15,6 @@ use rillcast_core::wire::Message;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey};
-use rillcast_protocol::session::SessionSignal;
 use rillcast_protocol::signal::{ClientMessage, ServerMessage, TrackSource};
 use rillcast_publisher::track_id;
 use rillcast_seed::check;
@@ -207,7 +206,9 @@ impl Viewer {
     fn act(&mut self, output: Output<Media>) {
         let now = self.station.now();
         match output {
-            Output::Connect { peer, initiate } => self.station.links.connect(now, peer, initiate),
+            Output::Connect { peer, initiate, sealing } => {
+                self.station.links.connect(now, peer, initiate, sealing);
+            }
             Output::Close { peer } => self.station.links.close(peer),
             Output::Control { link, bytes } => {
                 if let Some(link) = self.station.links.link(link.0) {
@@ -225,9 +226,7 @@ impl Viewer {
                 }
             }
             Output::Signaled { from, payload } => {
-                if let Ok(signal) = SessionSignal::from_bytes(&payload) {
-                    self.pending.extend(self.station.links.signalled(now, from, signal));
-                }
+                self.pending.extend(self.station.links.signalled(now, from, &payload));
             }
             Output::WantPeers { count } => {
                 self.station.tell(ClientMessage::WantPeers { count });
@@ -307,8 +306,10 @@ impl Viewer {
         let link = LinkId(id);
         match what {
             Happening::Signal(signal) => {
-                if let Some(to) = self.station.links.peer(id) {
-                    self.input(Input::Signal { to, payload: signal.to_bytes() });
+                if let Some(to) = self.station.links.peer(id)
+                    && let Some(payload) = self.station.links.seal(to, &signal)
+                {
+                    self.input(Input::Signal { to, payload });
                 }
             }
             Happening::Open(fingerprint) => {
@@ -372,8 +373,7 @@ impl Viewer {
             }
             ServerMessage::Revoked { revocations } => self.input(Input::Revoked(revocations.into())),
             ServerMessage::Relayed { from, payload } => {
-                let signal = SessionSignal::from_bytes(payload.as_slice());
-                let told = signal.ok().and_then(|s| self.station.links.signalled(self.now(), from, s));
+                let told = self.station.links.signalled(self.now(), from, payload.as_slice());
                 told.into_iter().for_each(|input| self.input(input));
             }
             ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } => {}

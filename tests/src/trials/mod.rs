@@ -55,6 +55,7 @@ trials! {
     trust::a_false_ticket_while_signaling_is_dead => "comes back without signaling, its ticket prolonged",
     trust::a_ground_id => "a place in elections of its own choice",
     trust::a_call_in_an_honest_peers_name => "calls a viewer in the seed's name",
+    trust::a_made_up_acquaintance => "tells of somebody who doesn't exist",
     trust::a_token_from_another_origin => "a token taken to another page",
     trust::message_bombs => "lengths, counts and nesting without end",
     crowd::a_thousand_ids_from_one_address => "1,000 ids from one address",

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::arena::{Arena, name, unharmed};
 use crate::hostile::bombs::{self, Bomb};
-use crate::hostile::names::{CallsAs, Quiet};
+use crate::hostile::names::{CallsAs, MakesUp, Quiet};
 use crate::hostile::tickets::{ComesBack, Shows};
 use crate::native::{Door, Viewer, Visit};
 
@@ -159,6 +159,20 @@ pub async fn a_call_in_an_honest_peers_name() -> Result<String> {
         hostile.log().lies(),
         viewer.seen.from_peers
     ))
+}
+
+/// Nobody can be told of whom the authority hasn't let in: whoever tries is cut off.
+pub async fn a_made_up_acquaintance() -> Result<String> {
+    let arena = Arena::open("").await?;
+    let mut viewer = arena.viewer()?;
+    viewer.plays(1).await?;
+    let hostile = arena.hostile(MakesUp).await?;
+    let liar = name(&hostile)?;
+    let exposed = |v: &Viewer| v.seen.liars.iter().any(|(peer, ..)| *peer == liar);
+    viewer.until("it is exposed", exposed).await?;
+    viewer.plays(2).await?;
+    unharmed(&viewer, &[liar])?;
+    Ok("cut off at the first one that it made up".to_owned())
 }
 
 /// A page's token counts on that page.

@@ -1,7 +1,9 @@
 /**
- * Who this visit is: a certificate that all of its connections are made with, and a key that it signs receipts with. New each time, so nobody
- * is known again by them.
+ * Who this visit is: a certificate that all of its connections are made with, a key that it signs receipts with, and one that what it tells
+ * others to connect is sealed with. New each time, so nobody is known again by them.
  */
+
+import { newSealer, type Sealer } from "./sealing.js";
 
 export interface Identity {
   certificate: RTCCertificate;
@@ -10,6 +12,8 @@ export interface Identity {
   /** The public key; empty where the browser can't sign (old ones, insecure contexts). */
   session: Uint8Array;
   sign(message: Uint8Array): Promise<Uint8Array>;
+  /** What is told to others to connect goes sealed, where the browser can. */
+  sealer: Sealer | undefined;
 }
 
 export async function newIdentity(): Promise<Identity> {
@@ -33,5 +37,6 @@ export async function newIdentity(): Promise<Identity> {
     new Uint8Array(
       await crypto.subtle.sign("Ed25519", (own as CryptoKeyPair).privateKey, message as BufferSource),
     );
-  return { certificate, sdp, session, sign };
+  const sealer = await newSealer().catch(() => undefined);
+  return { certificate, sdp, session, sign, sealer };
 }

@@ -2,7 +2,7 @@
 
 /** What the shell is told of it. */
 export interface SocketEvents {
-  socketOpened(sdp: string, session: Uint8Array): void;
+  socketOpened(sdp: string, session: Uint8Array, sealing: Uint8Array): void;
   socketMessage(bytes: Uint8Array): void;
   socketClosed(): void;
 }
@@ -16,7 +16,7 @@ export class Socket {
   constructor(readonly events: () => SocketEvents) {}
 
   /** Who we are comes back when it is open. */
-  open(url: string, sdp: string, session: Uint8Array): void {
+  open(url: string, ...who: Parameters<SocketEvents["socketOpened"]>): void {
     this.close();
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
@@ -24,7 +24,7 @@ export class Socket {
     const mine = (act: (event: MessageEvent) => void) => (event: Event) => {
       if (this.#socket === socket) act(event as MessageEvent);
     };
-    socket.onopen = mine(() => this.events().socketOpened(sdp, session));
+    socket.onopen = mine(() => this.events().socketOpened(...who));
     socket.onclose = mine(() => this.events().socketClosed());
     socket.onmessage = mine(({ data }) => {
       if (data instanceof ArrayBuffer) this.events().socketMessage(new Uint8Array(data));

@@ -13,6 +13,7 @@ fn peer(n: u16) -> PeerDescriptor {
         nonce: 0,
         weight: 100,
         net: Network::default(),
+        sealing: None,
         initiate: false,
     }
 }
@@ -24,6 +25,7 @@ fn ticket(peer: PeerId) -> SignedTicket {
         role: Role::Viewer,
         fingerprint: Fingerprint([1; 32]),
         session: None,
+        sealing: None,
         nonce: 0,
         weight: 100,
         net: Network::default(),

@@ -20,7 +20,7 @@ use super::media::{
 use super::player::Player;
 use super::source::{Answers, Asked, Fetching};
 use super::tape::{Answer, Tape};
-use super::tickets::{server_time, signed, ticket, welcome};
+use super::tickets::{sealing, server_time, signed, ticket, welcome};
 use super::wires::Packet;
 
 /// The stream has run for a minute when the first viewer comes.
@@ -279,7 +279,7 @@ impl Net {
 
     fn output(&mut self, n: usize, output: Output<Buf>) {
         match output {
-            Output::Connect { peer, initiate } => self.connect(n, peer, initiate),
+            Output::Connect { peer, initiate, .. } => self.connect(n, peer, initiate),
             Output::Close { peer } => self.unlink(n, peer),
             Output::Control { link, bytes } => {
                 if let Ok(Message::Census { of, slots }) = Message::parse(&bytes) {
@@ -391,7 +391,15 @@ impl Net {
 
     fn describe(&self, n: usize, initiate: bool) -> PeerDescriptor {
         let (role, net) = (self.nodes[n].role, self.setup.net);
-        PeerDescriptor { id: peer_id(n), role, nonce: nonce(n), weight: 100, net, initiate }
+        PeerDescriptor {
+            id: peer_id(n),
+            role,
+            nonce: nonce(n),
+            weight: 100,
+            net,
+            sealing: Some(sealing(n)),
+            initiate,
+        }
     }
 
     fn want_digest(&mut self, n: usize, key: SegmentKey) {

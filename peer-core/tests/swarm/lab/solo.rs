@@ -6,7 +6,7 @@ use rillcast_core::engine::{
 };
 use rillcast_core::media::Bits;
 use rillcast_core::protocol::coding::{List, Wire};
-use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SealingKey, SegmentKey, TrackId};
 use rillcast_core::protocol::receipt::Voucher;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
@@ -20,7 +20,7 @@ use rillcast_core::wire::{BulkHeader, Message, TransferId};
 use super::media::{
     Buf, MAIN, PUBLISHER, Rendition, SIGNATURE, body, digest, entry, holds, key, peer_id, video,
 };
-use super::tickets::{certificate, hello, server_time, ticket, welcome};
+use super::tickets::{certificate, hello, sealing, server_time, ticket, welcome};
 
 const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(20), whole: Duration::from_secs(120) };
 
@@ -55,6 +55,8 @@ pub struct Solo {
     pub vouchers: Vec<Voucher>,
     pub accused: Vec<(PeerId, SegmentKey)>,
     pub connects: Vec<PeerId>,
+    /// What signals to them are to be sealed with.
+    pub keys: Vec<Option<SealingKey>>,
     pub closed: Vec<PeerId>,
     pub failed: Vec<SegmentKey>,
     /// What signaling was told last that is played here.
@@ -109,6 +111,7 @@ impl Solo {
             vouchers: Vec::new(),
             accused: Vec::new(),
             connects: Vec::new(),
+            keys: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
             playing: Vec::new(),
@@ -150,7 +153,10 @@ impl Solo {
 
     fn take(&mut self, output: Output<Buf>) {
         match output {
-            Output::Connect { peer, .. } => self.connects.push(peer),
+            Output::Connect { peer, sealing, .. } => {
+                self.connects.push(peer);
+                self.keys.push(sealing);
+            }
             Output::Close { peer } => self.closed.push(peer),
             Output::Control { link, bytes } => {
                 let message = Message::parse(&bytes).expect("an engine sends what an engine can read");
@@ -349,7 +355,15 @@ impl Solo {
 /// A peer as the server describes it.
 pub fn described(n: usize, role: Role) -> PeerDescriptor {
     let net = Network::default();
-    PeerDescriptor { id: peer_id(n), role, nonce: mix(n as u64), weight: 100, net, initiate: true }
+    PeerDescriptor {
+        id: peer_id(n),
+        role,
+        nonce: mix(n as u64),
+        weight: 100,
+        net,
+        sealing: Some(sealing(n)),
+        initiate: true,
+    }
 }
 
 /// What a willing neighbour says that it plays.

@@ -1,7 +1,9 @@
 //! The authority of these tests: the time, tickets, lists of revocations, and who has which certificate.
 
 use rillcast_core::protocol::coding::{List, Text};
-use rillcast_core::protocol::id::{AuthorityKey, Fingerprint, PeerId, PublisherKey, Role, SessionKey};
+use rillcast_core::protocol::id::{
+    AuthorityKey, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SessionKey,
+};
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, Welcome};
 use rillcast_core::protocol::ticket::{
@@ -10,6 +12,7 @@ use rillcast_core::protocol::ticket::{
 use rillcast_core::rng::mix;
 use rillcast_core::time::{Duration, Instant};
 use rillcast_core::wire::Message;
+use rillcast_core::wire::message::{Acquaintance, Playing};
 
 use super::media::{SIGNATURE, SWARM, peer_id};
 
@@ -28,6 +31,11 @@ pub fn certificate(n: usize) -> Fingerprint {
     Fingerprint(fingerprint)
 }
 
+/// What signals to a node are sealed with.
+pub fn sealing(n: usize) -> SealingKey {
+    SealingKey([n as u8; 32])
+}
+
 pub fn signed<T: Statement>(body: T) -> Signed<T> {
     Signed { body, authority: AUTHORITY, signature: SIGNATURE }
 }
@@ -40,11 +48,17 @@ pub fn ticket(n: usize, role: Role, now: Instant) -> SignedTicket {
         role,
         fingerprint: certificate(n),
         session: Some(SessionKey([n as u8; 32])),
+        sealing: Some(sealing(n)),
         nonce: mix(n as u64),
         weight: 100,
         net: Network::default(),
         expires_ms: server_time(now + LIFE),
     })
+}
+
+/// Node `n`, as a neighbour tells of it.
+pub fn acquaintance(n: usize, role: Role, playing: Option<Playing>) -> Acquaintance {
+    Acquaintance { ticket: ticket(n, role, Instant::ZERO), playing }
 }
 
 /// Nobody knows of any revocations.
