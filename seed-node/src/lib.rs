@@ -3,7 +3,8 @@
 //!
 //! - [`node`]: a whole node; start here
 //! - [`config`]: what an operator can set
-//! - [`driver`]: one swarm: the engine in a task, and everything around it
+//! - [`peer`]: one visit to a swarm: the engine, and everything around it, whatever the role
+//! - [`driver`]: the seed of one swarm
 //! - [`links`]: which peer is at which link
 //! - [`rtc`]: WebRTC with every peer on one UDP port
 //! - [`signaling`]: the connection to signaling
@@ -21,6 +22,7 @@ mod manifest;
 pub mod metrics;
 pub mod node;
 pub mod payload;
+pub mod peer;
 pub mod picture;
 pub mod rtc;
 pub mod signaling;
