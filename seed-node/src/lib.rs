@@ -10,9 +10,11 @@
 //! - [`signaling`]: the connection to signaling
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
+//! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
 //! - [`picture`], [`metrics`]: what can be seen from outside, and how monitoring sees it
 
+pub mod agent;
 pub mod check;
 pub mod config;
 pub mod driver;
@@ -60,6 +62,9 @@ pub enum Error {
     /// The certificate authority.
     #[error("can't use the certificate authority in {0}: {1}")]
     Ca(PathBuf, String),
+    /// The agent's address.
+    #[error("can't serve players at {0}: {1}; choose another address with --agent")]
+    Agent(SocketAddr, std::io::Error),
     /// The metrics' address.
     #[error("can't serve metrics at {0}: {1}; choose another address with --metrics")]
     Metrics(SocketAddr, std::io::Error),
