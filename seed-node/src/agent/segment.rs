@@ -73,7 +73,7 @@ pub(super) async fn answer(
     match first {
         Some(Bit::Begins(total)) => {
             let head = Head { part: found.part.clone(), headers, length: total.map(u64::from), kind };
-            Some(head.answer(|_| streamed(reception)))
+            Some(head.answer(|_| streamed(reception, total.map(u64::from))))
         }
         Some(Bit::Rest(parts)) => {
             reception.over(Outcome::Shared);
@@ -164,36 +164,51 @@ fn whole(parts: &[Bytes], range: Range<u64>) -> Body {
     ))
 }
 
-/// The bytes as they come.
-fn streamed(reception: Reception) -> Body {
-    let state = (Some(reception), Vec::new());
-    Body::from_stream(stream::unfold(
-        state,
-        |(reception, mut rest): (Option<Reception>, Vec<Bytes>)| async move {
-            if let Some(part) = rest.pop() {
-                return Some((Ok(part), (reception, rest)));
-            }
-            let mut reception = reception?;
-            loop {
-                match reception.told.recv().await {
-                    Some(Bit::Begins(_)) => {}
-                    Some(Bit::Data(data)) => return Some((Ok(data), (Some(reception), rest))),
-                    Some(Bit::Rest(mut parts)) => {
-                        reception.over(Outcome::Shared);
-                        parts.reverse();
-                        rest = parts;
-                        let part = rest.pop()?;
-                        return Some((Ok(part), (None, rest)));
+/// A body on its way.
+struct Streaming {
+    reception: Option<Reception>,
+    /// What is to go next, the last first.
+    ready: Vec<Bytes>,
+    /// Bytes that have still to come, as far as the source has said.
+    left: Option<u64>,
+}
+
+/// The bytes as they come. The last of them wait for the engine's word that this was all: a body of a known length isn't asked for more
+/// when it has reached that, so it would seem that the player had hung up.
+fn streamed(reception: Reception, length: Option<u64>) -> Body {
+    let streaming = Streaming { reception: Some(reception), ready: Vec::new(), left: length };
+    Body::from_stream(stream::unfold(streaming, |mut s| async move {
+        if let Some(part) = s.ready.pop() {
+            return Some((Ok(part), s));
+        }
+        let mut reception = s.reception.take()?;
+        let mut last = None;
+        loop {
+            match reception.told.recv().await {
+                Some(Bit::Begins(_)) => {}
+                Some(Bit::Data(data)) => {
+                    s.left = s.left.map(|left| left.saturating_sub(data.len() as u64));
+                    if s.left == Some(0) {
+                        last = Some(data);
+                        continue;
                     }
-                    // Breaking off is all that can be said now; the player asks again.
-                    Some(Bit::Failed) | None => {
-                        reception.hangup.over = true;
-                        let broken =
-                            std::io::Error::other("the source broke off, and nobody else has the rest");
-                        return Some((Err(broken), (None, rest)));
-                    }
+                    s.reception = Some(reception);
+                    return Some((Ok(data), s));
+                }
+                Some(Bit::Rest(mut parts)) => {
+                    reception.over(Outcome::Shared);
+                    parts.reverse();
+                    parts.extend(last);
+                    s.ready = parts;
+                    return s.ready.pop().map(|part| (Ok(part), s));
+                }
+                // Breaking off is all that can be said now; the player asks again.
+                Some(Bit::Failed) | None => {
+                    reception.hangup.over = true;
+                    let broken = std::io::Error::other("the source broke off, and nobody else has the rest");
+                    return Some((Err(broken), s));
                 }
             }
-        },
-    ))
+        }
+    }))
 }

@@ -18,7 +18,7 @@ use super::Agent;
 use super::respond::respond;
 
 /// Connections at once, and so requests; more wait in the kernel's queue.
-pub const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 256;
 /// A connection without a request is closed after so long.
 const SILENT: Duration = Duration::from_secs(60);
 /// When no connection can be taken, out of file descriptors most likely, some get time to close.

@@ -224,7 +224,7 @@ impl Viewer {
                 }
                 Told::Playing(tracks) => {
                     let now = self.peer.now();
-                    tracks.into_iter().for_each(|track| drop(self.played.insert(track, now)));
+                    self.played.extend(tracks.into_iter().map(|track| (track, now)));
                     self.tell_playing();
                 }
                 Told::Coming { key, total } => self.waiting.coming(key, total),
