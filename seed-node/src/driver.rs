@@ -160,6 +160,8 @@ impl Driver {
         for digest in self.recent.clone() {
             self.peer.send(ClientMessage::Publish { digest });
         }
+        self.peer.picture().followed = self.following.len();
+        self.peer.show();
         if let Some(joined) = self.joined.take() {
             let _ = joined.try_send(Joined { manifest: self.config.manifest.clone(), swarm, peer });
         }

@@ -279,3 +279,36 @@ async fn whoever_looks_at_it_is_told_what_to_open() {
     let index = Client::connect(agent.address()).await.ask("GET", "/", &[]).await;
     assert!(index.text().contains(&agent.local(&files.url("/film/index.m3u8"))), "{}", index.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_player_that_does_not_read_holds_the_origin_back() {
+    let (files, agent) = film().await;
+    files.put("/image.iso", Entry::File("application/x-iso", vec![7; 100_000_000].into()));
+    let mut client = Client::connect(agent.address()).await;
+    client.say("GET", &path(&files.url("/image.iso")), &[]).await;
+    client.head().await;
+    let passed = || agent.running().tally.passed_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let mut before = 0;
+    while passed() == 0 || passed() > before {
+        before = passed();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(passed() < 50_000_000, "{} bytes are on their way to nobody", passed());
+    assert!(client.take(99_000_000).await.iter().all(|b| *b == 7), "and go on when it does");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_bounded_and_more_wait_their_turn() {
+    let (_files, agent) = film().await;
+    let mut clients = Vec::new();
+    for _ in 0..256 {
+        let mut client = Client::connect(agent.address()).await;
+        assert_eq!(client.ask("GET", "/", &[]).await.status, 200);
+        clients.push(client);
+    }
+    let mut one_more = Client::connect(agent.address()).await;
+    one_more.say("GET", "/", &[]).await;
+    assert!(tokio::time::timeout(Duration::from_millis(500), one_more.head()).await.is_err());
+    clients.pop();
+    assert_eq!(one_more.head().await.status, 200);
+}

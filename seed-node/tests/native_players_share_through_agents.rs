@@ -3,16 +3,14 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use rillcast_seed::agent::tally::Outcome;
 use support::agent::{Agent, Client, path, signaling};
+use support::ffmpeg::{copied, film};
 use support::files::Files;
 use support::origin::{Origin, segment};
 use support::viewer::Viewer;
-use tokio::process::Command;
 
 /// Plays a live rendition as native players do: from some segments behind the edge on, each as soon as it is listed.
 struct Player {
@@ -93,9 +91,22 @@ async fn a_viewer_without_a_source_plays_what_an_agents_player_brings() {
     let mut viewer = Viewer::start(&origin, &signal, "high");
     let shares = tokio::select! {
         shares = viewer.play(&origin, 5) => shares,
-        () = player.plays(usize::MAX) => unreachable!("it plays on"),
+        () = player.plays(9999) => unreachable!("it plays on"),
     };
     assert_eq!((shares.source, shares.peers), (0, 5 * 250_000), "{shares:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_and_a_seed_run_together() {
+    let origin = Origin::start().await;
+    let (_signaling, signal) = signaling("http://127.0.0.1:9/").await;
+    let agent = Agent::start(&origin.url("master.m3u8"), &signal, &["--seed"]).await;
+    let mut player = Player::start(&agent, &origin).await;
+    player.plays(16).await;
+    let (source, seed) = agent.brought();
+    eprintln!("with its own seed: {source} bytes from the source, {seed} from the seed");
+    assert!(seed > 0, "{source} from the source, {seed} from the seed");
+    assert_eq!(agent.node.swarms.len(), 1);
 }
 
 // R52
@@ -112,48 +123,11 @@ async fn when_signaling_goes_away_it_plays_on() {
     assert_eq!(agent.requests(Outcome::FellBack), 0);
 }
 
-/// A film of twenty seconds, in segments of two.
-async fn film(directory: &Path) {
-    let playlist = directory.join("index.m3u8");
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25", "-t", "20", "-c:v", "libx264"])
-        .args(["-preset", "ultrafast", "-b:v", "1M", "-minrate", "1M", "-maxrate", "1M", "-bufsize", "1M"])
-        .args([
-            "-x264-params",
-            "nal-hrd=cbr",
-            "-g",
-            "50",
-            "-sc_threshold",
-            "0",
-            "-f",
-            "hls",
-            "-hls_time",
-            "2",
-        ])
-        .args(["-hls_playlist_type", "vod", "-hls_segment_filename"])
-        .arg(directory.join("%d.ts"))
-        .arg(playlist)
-        .status();
-    assert!(made.await.expect("ffmpeg is installed").success());
-}
-
-/// What ffmpeg makes of it.
-async fn copied(url: &str) -> Vec<u8> {
-    let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-i", url, "-c", "copy", "-f", "mpegts", "-"])
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .expect("ffmpeg is installed");
-    assert!(output.status.success());
-    output.stdout
-}
-
 // R19 R24
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ffmpeg_plays_through_an_agent_what_it_would_play_from_the_origin() {
     let directory = tempfile::tempdir().expect("a directory");
-    film(directory.path()).await;
+    film(directory.path(), 20, &["-hls_segment_filename", "%d.ts"]).await;
     let files = Files::start().await;
     files.directory("/film/", directory.path());
     let manifest = files.url("/film/index.m3u8");
@@ -173,6 +147,52 @@ async fn ffmpeg_plays_through_an_agent_what_it_would_play_from_the_origin() {
     );
     assert!(peers > source, "{source} from the source, {peers} from the first");
     for agent in [first, second] {
+        assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
+    }
+}
+
+/// A live stream that anybody can begin at its start: the playlist of a film, of which more and more is seen.
+async fn grow(files: Files, film: String, at: &str, seen: usize) {
+    let lines: Vec<&str> = film.lines().filter(|line| !line.starts_with("#EXT-X-PLAYLIST-TYPE")).collect();
+    let segments = lines.iter().filter(|line| line.ends_with(".ts")).count();
+    for seen in seen..=segments {
+        let mut left = seen;
+        let shown = lines.iter().take_while(|line| {
+            let shown = left > 0;
+            left -= usize::from(shown && line.ends_with(".ts"));
+            shown
+        });
+        let mut text: String = shown.map(|line| format!("{line}\n")).collect();
+        if seen == segments {
+            text += "#EXT-X-ENDLIST\n";
+        }
+        files.text(at, "application/vnd.apple.mpegurl", &text);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+// R19 R24
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_ffmpegs_share_a_stream_while_it_is_live() {
+    let directory = tempfile::tempdir().expect("a directory");
+    film(directory.path(), 40, &["-hls_segment_filename", "%d.ts"]).await;
+    let files = Files::start().await;
+    files.directory("/live/", directory.path());
+    let own = copied(&files.url("/live/index.m3u8")).await;
+    let whole = String::from_utf8(files.file("/live/index.m3u8").to_vec()).expect("text");
+    let manifest = files.url("/live/now.m3u8");
+    let (_signaling, signal) = signaling(&files.url("/")).await;
+    let (one, two) =
+        (Agent::start(&manifest, &signal, &[]).await, Agent::start(&manifest, &signal, &[]).await);
+    tokio::spawn(grow(files.clone(), whole, "/live/now.m3u8", 5));
+    while one.get(&manifest, &[]).await.status != 200 {}
+    let (of_one, of_two) = (one.local(&manifest), two.local(&manifest));
+    let (a, b) = tokio::join!(copied(&of_one), copied(&of_two));
+    assert!(a == own && b == own, "bit by bit");
+    let (source, peers) = [one.brought(), two.brought()].iter().fold((0, 0), |s, b| (s.0 + b.0, s.1 + b.1));
+    eprintln!("live, by ffmpeg: {source} bytes from the source, {peers} from each other");
+    assert!(peers * 4 > source, "{source} from the source, {peers} from each other");
+    for agent in [one, two] {
         assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
     }
 }

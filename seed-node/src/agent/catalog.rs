@@ -166,8 +166,10 @@ impl Stream {
         let entries = entries(&playlist, &mut self.starts);
         let (first, last) = (playlist.segments.first()?.key.number, playlist.segments.last()?.key.number);
         // A stream that has begun anew counts from the beginning.
-        let anew = rendition.known.last().is_some_and(|s| s.key.number > last + GRACE);
-        rendition.known.retain(|s| !anew && s.key.number < first && s.key.number + GRACE >= first);
+        let anew = rendition.known.last().is_some_and(|s| s.key.number > last.saturating_add(GRACE));
+        rendition
+            .known
+            .retain(|s| !anew && s.key.number < first && s.key.number.saturating_add(GRACE) >= first);
         rendition.known.append(&mut playlist.segments);
         rendition.by_url.clear();
         for segment in &rendition.known {
@@ -198,7 +200,7 @@ fn entries(playlist: &Playlist, starts: &mut HashMap<u64, i64>) -> Vec<SegmentEn
     };
     let entries: Vec<_> = playlist.segments.iter().map(entry).collect();
     if let Some(oldest) = entries.first().map(|e| e.key.number) {
-        starts.retain(|number, _| *number + GRACE >= oldest);
+        starts.retain(|number, _| number.saturating_add(GRACE) >= oldest);
     }
     starts.extend(entries.iter().map(|e| (e.key.number, e.start_ms)));
     entries

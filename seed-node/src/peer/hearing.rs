@@ -53,7 +53,7 @@ impl Peer {
             News::Away(error) => {
                 self.picture.joined = false;
                 self.input(Input::ServerLost);
-                self.publish_picture();
+                self.show();
                 tracing::warn!(%error, signal = rillcast_publisher::origin::bare(&self.signal), "away from signaling; links go on");
             }
             News::Message(message) => match *message {
@@ -103,7 +103,7 @@ impl Peer {
         self.links.joined(peer);
         self.told.push_back(Told::Joined { swarm, peer });
         self.input(Input::Welcome(welcome.into()));
-        self.publish_picture();
+        self.show();
         tracing::info!(%swarm, %peer, "joined");
     }
 

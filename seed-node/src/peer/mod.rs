@@ -263,10 +263,11 @@ impl Peer {
         for input in self.links.overdue(now) {
             self.input(input);
         }
-        self.publish_picture();
+        self.show();
     }
 
-    fn publish_picture(&mut self) {
+    /// Renews what is seen from outside.
+    pub fn show(&mut self) {
         self.picture.stats = self.engine.stats();
         self.picture.links = self.links.len();
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.picture);

@@ -3,6 +3,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod browser;
+pub(crate) mod ffmpeg;
 pub(crate) mod files;
 pub(crate) mod origin;
 pub(crate) mod viewer;
