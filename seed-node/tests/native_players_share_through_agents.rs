@@ -15,6 +15,7 @@ use support::viewer::Viewer;
 /// Plays a live rendition as native players do: from some segments behind the edge on, each as soon as it is listed.
 struct Player {
     client: Client,
+    rendition: &'static str,
     playlist: String,
     next: Option<u64>,
     played: usize,
@@ -22,9 +23,14 @@ struct Player {
 
 impl Player {
     async fn start(agent: &Agent, origin: &Origin) -> Self {
+        Self::of("high", agent, origin).await
+    }
+
+    async fn of(rendition: &'static str, agent: &Agent, origin: &Origin) -> Self {
         let mut client = Client::connect(agent.address()).await;
         client.ask("GET", &path(&origin.url("master.m3u8")), &[]).await;
-        Self { client, playlist: path(&origin.url("high/live.m3u8")), next: None, played: 0 }
+        let playlist = path(&origin.url(&format!("{rendition}/live.m3u8")));
+        Self { client, rendition, playlist, next: None, played: 0 }
     }
 
     async fn plays(&mut self, segments: usize) {
@@ -42,7 +48,7 @@ impl Player {
                 let at = self.playlist.replace("live.m3u8", &format!("{number}.ts"));
                 let answer = self.client.ask("GET", &at, &[("range", "bytes=0-")]).await;
                 assert!(matches!(answer.status, 200 | 206), "{number}: {}", answer.status);
-                assert!(answer.body == segment("high", number), "segment {number} is the origin's");
+                assert!(answer.body == segment(self.rendition, number), "segment {number} is the origin's");
                 self.next = Some(number + 1);
                 self.played += 1;
             }
@@ -94,6 +100,20 @@ async fn a_viewer_without_a_source_plays_what_an_agents_player_brings() {
         () = player.plays(9999) => unreachable!("it plays on"),
     };
     assert_eq!((shares.source, shares.peers), (0, 5 * 250_000), "{shares:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn players_of_one_agent_may_play_different_renditions() {
+    let origin = Origin::start().await;
+    let (_signaling, signal) = signaling(&origin.url("")).await;
+    let agent = Agent::start(&origin.url("master.m3u8"), &signal, &[]).await;
+    let mut low = Player::of("low", &agent, &origin).await;
+    let mut high = Player::of("high", &agent, &origin).await;
+    let mut other = Player::of("high", &agent, &origin).await;
+    tokio::join!(low.plays(12), high.plays(12), other.plays(12));
+    assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
+    let fetched = agent.brought().0 + agent.brought().1;
+    assert!(fetched < 12 * 560_000, "{fetched}: what two of them play is fetched once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 //!
 //! A player knows it by a URL alone ([`address`]). Playlists come from the origin, with URLs mended that would lead elsewhere
 //! ([`rewrite`]); what they say is written down ([`catalog`]). A request for a segment that stands there goes to its stream's engine
-//! ([`stream`], [`segment`]); everything else, and whatever the engine can't bring, is handed through from the origin (`pass`).
+//! ([`stream`], `segment`); everything else, and whatever the engine can't bring, is handed through from the origin (`pass`).
 //!
 //! - [`address`], [`headers`], [`range`], [`rewrite`], [`reckoning`], [`waiting`]: pure
 //! - `serve`, `respond`: connections, requests
