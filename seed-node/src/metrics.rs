@@ -24,8 +24,17 @@ pub struct Watched {
     pub endpoint: Arc<Endpoint>,
     /// The swarms that are seeded, by their manifests.
     pub swarms: Vec<(String, Shared)>,
-    /// The agent's counters and its swarms.
-    pub agent: Option<(Arc<Tally>, Vec<(String, Shared)>)>,
+    /// The agent.
+    pub agent: Option<WatchedAgent>,
+}
+
+/// An agent's part of it.
+#[derive(Clone, Debug)]
+pub struct WatchedAgent {
+    /// Its counters.
+    pub tally: Arc<Tally>,
+    /// Its swarms, by their manifests.
+    pub swarms: Vec<(String, Shared)>,
 }
 
 /// Serves until dropped; told back: the address.
@@ -133,7 +142,7 @@ fn render(watched: &Watched) -> String {
             );
         }
     }
-    if let Some((tally, swarms)) = &watched.agent {
+    if let Some(WatchedAgent { tally, swarms }) = &watched.agent {
         tally.render(&mut out, escaped);
         for (name, kind, help, value) in AGENT_SERIES {
             let _ = writeln!(out, "# HELP rillcast_agent_{name} {help}\n# TYPE rillcast_agent_{name} {kind}");

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::agent;
 use crate::config::Settings;
 use crate::driver::{self, Joined, SwarmConfig};
-use crate::metrics::{self, ServeGuard, Watched};
+use crate::metrics::{self, ServeGuard, Watched, WatchedAgent};
 use crate::picture::Shared;
 use crate::rtc::{Endpoint, EndpointConfig};
 
@@ -81,7 +81,9 @@ impl Node {
         let watched = Watched {
             endpoint: Arc::clone(&endpoint),
             swarms: swarms.clone(),
-            agent: agent.as_ref().map(|a| (Arc::clone(&a.tally), a.swarms.clone())),
+            agent: agent
+                .as_ref()
+                .map(|a| WatchedAgent { tally: Arc::clone(&a.tally), swarms: a.swarms.clone() }),
         };
         let (metrics, serving) = match settings.metrics {
             None => (None, None),

@@ -63,7 +63,14 @@ struct Rendition {
     track: TrackId,
     kind: Option<MediaKind>,
     known: Vec<playlist::Segment>,
-    by_url: HashMap<Url, Vec<(Option<Range<u64>>, SegmentKey)>>,
+    by_url: HashMap<Url, Vec<Place>>,
+}
+
+/// A segment, and its bytes of the resource at a URL; `None` is all of them.
+#[derive(Debug)]
+struct Place {
+    key: SegmentKey,
+    part: Option<Range<u64>>,
 }
 
 impl Rendition {
@@ -133,7 +140,7 @@ impl Catalog {
     pub fn find(&self, url: &Url, headers: &HeaderMap) -> Option<Found> {
         let streams = self.lock();
         for (stream, s) in streams.iter().enumerate() {
-            for (part, key) in s.renditions.values().filter_map(|r| r.by_url.get(url)).flatten() {
+            for Place { key, part } in s.renditions.values().filter_map(|r| r.by_url.get(url)).flatten() {
                 if part.as_ref().is_none_or(|part| range::is_exactly(headers, part)) {
                     return Some(Found { stream, key: *key, part: part.clone() });
                 }
@@ -174,7 +181,7 @@ impl Stream {
         rendition.by_url.clear();
         for segment in &rendition.known {
             let places = rendition.by_url.entry(segment.url.clone()).or_default();
-            places.push((segment.range.clone(), segment.key));
+            places.push(Place { key: segment.key, part: segment.range.clone() });
         }
         playlist.segments.clone_from(&rendition.known);
         Some(Listing { track: rendition.track, kind, url: url.clone(), playlist: playlist.into(), entries })

@@ -6,7 +6,7 @@
 //!
 //! - [`address`], [`headers`], [`range`], [`rewrite`], [`reckoning`], [`waiting`]: pure
 //! - `serve`, `respond`: connections, requests
-//! - [`tally`]: counters
+//! - counters: [`tally`]
 
 pub mod address;
 pub mod catalog;
