@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rillcast_seed::agent::tally::Outcome;
 use support::agent::{Agent, Client, path, signaling};
 use support::ffmpeg::{copied, film};
 use support::files::Files;
-use support::origin::{Origin, segment};
+use support::origin::{Origin, SEGMENT, segment};
 use support::viewer::Viewer;
 
 /// Plays a live rendition as native players do: from some segments behind the edge on, each as soon as it is listed.
@@ -19,6 +19,9 @@ struct Player {
     playlist: String,
     next: Option<u64>,
     played: usize,
+    /// When its first segment was there, and how many came after they were to be played.
+    began: Option<Instant>,
+    late: usize,
 }
 
 impl Player {
@@ -30,7 +33,7 @@ impl Player {
         let mut client = Client::connect(agent.address()).await;
         client.ask("GET", &path(&origin.url("master.m3u8")), &[]).await;
         let playlist = path(&origin.url(&format!("{rendition}/live.m3u8")));
-        Self { client, rendition, playlist, next: None, played: 0 }
+        Self { client, rendition, playlist, next: None, played: 0, began: None, late: 0 }
     }
 
     async fn plays(&mut self, segments: usize) {
@@ -49,6 +52,8 @@ impl Player {
                 let answer = self.client.ask("GET", &at, &[("range", "bytes=0-")]).await;
                 assert!(matches!(answer.status, 200 | 206), "{number}: {}", answer.status);
                 assert!(answer.body == segment(self.rendition, number), "segment {number} is the origin's");
+                let began = *self.began.get_or_insert_with(Instant::now);
+                self.late += usize::from(self.played > 0 && began.elapsed() > SEGMENT * self.played as u32);
                 self.next = Some(number + 1);
                 self.played += 1;
             }
@@ -76,7 +81,8 @@ async fn two_agents_share_a_live_stream() {
         after.iter().map(which).sum::<u64>() - before.iter().map(which).sum::<u64>()
     };
     let (source, peers) = (sum(|b| b.0), sum(|b| b.1));
-    eprintln!("live: {source} bytes from the source, {peers} from each other");
+    let late = one.late + two.late;
+    eprintln!("live: {source} bytes from the source, {peers} from each other; {late} of 56 segments late");
     assert_eq!(source + peers, 2 * 16 * 250_000);
     // Of two copies one can come from the other.
     assert!(peers * 3 > source, "{source} from the source, {peers} from each other");
