@@ -1,11 +1,13 @@
-//! Playlists from an origin.
+//! Playlists from an origin, as publishers and agents read them.
 
 use std::time::{Duration, Instant};
 
 use rillcast_protocol::id::TrackId;
-use rillcast_publisher::Url;
 use rillcast_publisher::playlist::{MAX_SEGMENTS, Playlist, renditions};
 use rillcast_publisher::vod::{Lead, Next, Plan};
+use rillcast_publisher::{AllowList, Url};
+use rillcast_seed::agent::catalog::Catalog;
+use rillcast_seed::agent::rewrite::rewrite;
 use rillcast_seed::source::content_range;
 
 /// Reads a media playlist, a multivariant one and a Content-Range.
@@ -17,8 +19,15 @@ pub fn run(data: &[u8]) {
     if let Ok(urls) = renditions(&base, data) {
         assert!(urls.len() <= 64);
     }
+    if let Some((_, listing)) = Catalog::new(std::slice::from_ref(&base)).learn(&base, data) {
+        assert_eq!(listing.entries.len(), listing.playlist.segments.len());
+    }
     if let Ok(text) = str::from_utf8(data) {
         content_range(text);
+        let allow = AllowList::new(["https://cdn.example/live/"]).expect("a prefix");
+        let mended = rewrite(&base, &allow, text);
+        assert_eq!(mended.matches('\n').count(), text.matches('\n').count());
+        assert_eq!(rewrite(&base, &allow, &mended).matches('\n').count(), mended.matches('\n').count());
     }
 }
 

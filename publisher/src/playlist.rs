@@ -10,6 +10,8 @@ use thiserror::Error;
 
 /// Longest playlist that is read.
 pub const MAX_PLAYLIST: usize = 1024 * 1024;
+/// Most renditions of one multivariant playlist.
+pub const MAX_RENDITIONS: usize = 64;
 /// Most segments of one playlist.
 pub const MAX_SEGMENTS: usize = 20_000;
 
@@ -78,31 +80,60 @@ impl Playlist {
     }
 }
 
+/// What a rendition is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenditionKind {
+    /// Video, or all media in one.
+    Main,
+    /// Separate audio.
+    Audio,
+    /// Subtitles.
+    Text,
+}
+
+/// A media playlist that a multivariant playlist names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    /// Absolute URL.
+    pub url: Url,
+    /// What it is for.
+    pub kind: RenditionKind,
+}
+
 /// The media playlists that a multivariant playlist names: renditions and separate audio, in its order, each once.
-pub fn renditions(base: &Url, bytes: &[u8]) -> Result<Vec<Url>, PlaylistError> {
+pub fn renditions(base: &Url, bytes: &[u8]) -> Result<Vec<Rendition>, PlaylistError> {
     let text = str::from_utf8(bytes).map_err(|_| PlaylistError::NotHls)?;
     if !text.trim_start_matches('\u{feff}').starts_with("#EXTM3U") {
         return Err(PlaylistError::NotHls);
     }
-    let mut found: Vec<Url> = Vec::new();
+    let mut found: Vec<Rendition> = Vec::new();
     let mut variant = false;
     for (at, line) in text.lines().map(str::trim_end).enumerate() {
         let uri = if let Some(attributes) = line.strip_prefix("#EXT-X-MEDIA:") {
-            attributes.split_once("URI=\"").and_then(|(_, rest)| rest.split('"').next())
+            let uri = attributes.split_once("URI=\"").and_then(|(_, rest)| rest.split('"').next());
+            uri.map(|uri| (uri, kind(attributes)))
         } else if line.starts_with('#') || line.is_empty() {
             variant |= line.starts_with("#EXT-X-STREAM-INF:");
             None
         } else {
-            std::mem::take(&mut variant).then_some(line)
+            std::mem::take(&mut variant).then_some((line, RenditionKind::Main))
         };
-        if let Some(uri) = uri {
+        if let Some((uri, kind)) = uri {
             let url = base.join(uri).map_err(|_| PlaylistError::Line(at + 1))?;
-            if !found.contains(&url) && found.len() < 64 {
-                found.push(url);
+            if !found.iter().any(|r| r.url == url) && found.len() < MAX_RENDITIONS {
+                found.push(Rendition { url, kind });
             }
         }
     }
     Ok(found)
+}
+
+fn kind(attributes: &str) -> RenditionKind {
+    match attributes.split(',').find_map(|attribute| attribute.trim().strip_prefix("TYPE=")) {
+        Some("AUDIO") => RenditionKind::Audio,
+        Some("SUBTITLES" | "CLOSED-CAPTIONS") => RenditionKind::Text,
+        _ => RenditionKind::Main,
+    }
 }
 
 enum Bad {

@@ -291,7 +291,7 @@ impl Publisher {
         let document = self.shared.origin.playlist(allow, &url, &Validators::default()).await?;
         let Some(document) = document else { return Ok(Vec::new()) };
         let found = playlist::renditions(&document.url, &document.body)?;
-        Ok(if found.is_empty() { vec![url] } else { found })
+        Ok(if found.is_empty() { vec![url] } else { found.into_iter().map(|r| r.url).collect() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

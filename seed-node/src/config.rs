@@ -9,7 +9,8 @@ use rillcast_publisher::Url;
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port.
+/// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port; or lets native players take
+/// part in the same swarms.
 ///
 /// A flag goes before its environment variable, that before the file, that before the default.
 #[derive(Clone, Debug, Default, Parser, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Manifest of a stream to seed, as viewers' players load it. Repeatable.
+    /// Manifest of a stream to seed, or to play through the agent, as viewers' players load it. Repeatable.
     #[arg(long, value_name = "URL", env = "RILLCAST_SEED_MANIFEST", value_delimiter = ' ')]
     pub manifest: Vec<String>,
     /// Signaling's WebSocket, such as wss://signal.example/.
@@ -62,13 +63,19 @@ pub struct Options {
     /// Most viewers linked at a time. Default: 512.
     #[arg(long, value_name = "N", env = "RILLCAST_SEED_MAX_LINKS")]
     pub max_links: Option<usize>,
+    /// Be an agent: native players play the manifests through this address, and take part in their swarms. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_AGENT")]
+    pub agent: Option<SocketAddr>,
+    /// Seed the manifests as well, besides being an agent.
+    #[arg(long, env = "RILLCAST_SEED_SEED")]
+    pub seed: bool,
     /// Serve /metrics and /health here. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_METRICS")]
     pub metrics: Option<SocketAddr>,
     /// Trust this certificate authority (PEM) for wss, besides the system's.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CA")]
     pub ca: Option<PathBuf>,
-    /// Serve addresses other than loopback without a token, or metrics to everybody.
+    /// Serve addresses other than loopback without a token, or the agent or metrics to everybody.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
 }
@@ -152,6 +159,12 @@ pub enum ConfigError {
          --insecure-open if that is what you want"
     )]
     OpenMetrics(SocketAddr),
+    /// An agent for everybody.
+    #[error(
+        "--agent {0} can be reached by others, who could play what this machine may; use a loopback address, or add \
+         --insecure-open if that is what you want"
+    )]
+    OpenAgent(SocketAddr),
 }
 
 /// Where signaling's WebSocket is, if the URL names no path.
@@ -190,6 +203,10 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// Most links.
     pub max_links: usize,
+    /// The agent's address.
+    pub agent: Option<SocketAddr>,
+    /// The manifests are seeded.
+    pub seeds: bool,
     /// The metrics' address.
     pub metrics: Option<SocketAddr>,
     /// One more certificate authority.
@@ -232,6 +249,8 @@ impl Options {
             all_renditions: self.all_renditions,
             allow: self.allow,
             max_links: self.max_links.unwrap_or(512),
+            agent: self.agent,
+            seeds: self.seed || self.agent.is_none(),
             metrics: self.metrics,
             ca: self.ca,
         };
@@ -249,6 +268,9 @@ impl Options {
         }
         if let Some(metrics) = settings.metrics.filter(is_open) {
             return Err(ConfigError::OpenMetrics(metrics));
+        }
+        if let Some(agent) = settings.agent.filter(is_open) {
+            return Err(ConfigError::OpenAgent(agent));
         }
         Ok(settings)
     }
@@ -275,6 +297,8 @@ impl Options {
             all_renditions: self.all_renditions || file.all_renditions,
             allow: list(self.allow, file.allow),
             max_links: self.max_links.or(file.max_links),
+            agent: self.agent.or(file.agent),
+            seed: self.seed || file.seed,
             metrics: self.metrics.or(file.metrics),
             ca: self.ca.or(file.ca),
             insecure_open: self.insecure_open || file.insecure_open,
@@ -309,7 +333,7 @@ mod tests {
 
     #[test]
     fn other_addresses_need_a_word() {
-        for flag in ["--udp", "--metrics"] {
+        for flag in ["--udp", "--metrics", "--agent"] {
             for open in ["0.0.0.0:7", "[::]:7", "192.0.2.1:7"] {
                 let said = settle(&[flag, open]).expect_err("refused").to_string();
                 assert!(said.contains("--insecure-open"), "{said}");
@@ -321,6 +345,15 @@ mod tests {
         // R41: with a token it is the site that says who may be served.
         settle(&["--udp", "0.0.0.0:7", "--token-file", "t"]).expect("viewers are authorised");
         settle(&["--metrics", "0.0.0.0:7", "--token-file", "t"]).expect_err("those who read metrics aren't");
+        settle(&["--agent", "0.0.0.0:7", "--token-file", "t"])
+            .expect_err("nor are those who play through the agent");
+    }
+
+    #[test]
+    fn an_agent_seeds_only_if_told_so() {
+        let seeds = |flags: &[&str]| settle(flags).expect("enough").seeds;
+        assert!(seeds(&[]) && seeds(&["--agent", "127.0.0.1:0", "--seed"]));
+        assert!(!seeds(&["--agent", "127.0.0.1:0"]));
     }
 
     #[test]

@@ -3,16 +3,19 @@
 //!
 //! - [`node`]: a whole node; start here
 //! - [`config`]: what an operator can set
-//! - [`driver`]: one swarm: the engine in a task, and everything around it
+//! - [`peer`]: one visit to a swarm: the engine, and everything around it, whatever the role
+//! - [`driver`]: the seed of one swarm
 //! - [`links`]: which peer is at which link
 //! - [`rtc`]: WebRTC with every peer on one UDP port
 //! - [`sealing`]: what peers tell each other to connect, kept from those who carry it
 //! - [`signaling`]: the connection to signaling
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
+//! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
 //! - [`picture`], [`metrics`]: what can be seen from outside, and how monitoring sees it
 
+pub mod agent;
 pub mod check;
 pub mod config;
 pub mod driver;
@@ -22,6 +25,7 @@ mod manifest;
 pub mod metrics;
 pub mod node;
 pub mod payload;
+pub mod peer;
 pub mod picture;
 pub mod rtc;
 pub mod sealing;
@@ -60,6 +64,9 @@ pub enum Error {
     /// The certificate authority.
     #[error("can't use the certificate authority in {0}: {1}")]
     Ca(PathBuf, String),
+    /// The agent's address.
+    #[error("can't serve players at {0}: {1}; choose another address with --agent")]
+    Agent(SocketAddr, std::io::Error),
     /// The metrics' address.
     #[error("can't serve metrics at {0}: {1}; choose another address with --metrics")]
     Metrics(SocketAddr, std::io::Error),

@@ -28,6 +28,16 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut node = Node::start(settings).await?;
+    if let Some(agent) = &node.agent {
+        println!(
+            "{}",
+            json!({
+                "agent": format!("http://{}/", agent.address),
+                "udp": node.udp.to_string(),
+                "metrics": node.metrics.map(|m| m.to_string()),
+            })
+        );
+    }
     let mut all_joined = false;
     loop {
         tokio::select! {

@@ -13,6 +13,7 @@ use axum::{Router, routing::get};
 use rillcast_protocol::id::Role;
 use tokio::net::TcpListener;
 
+use crate::agent::tally::Tally;
 use crate::picture::{Picture, Shared};
 use crate::rtc::Endpoint;
 
@@ -21,7 +22,18 @@ use crate::rtc::Endpoint;
 pub struct Watched {
     /// The port.
     pub endpoint: Arc<Endpoint>,
-    /// The swarms, by their manifests.
+    /// The swarms that are seeded, by their manifests.
+    pub swarms: Vec<(String, Shared)>,
+    /// The agent.
+    pub agent: Option<WatchedAgent>,
+}
+
+/// An agent's part of it.
+#[derive(Clone, Debug)]
+pub struct WatchedAgent {
+    /// Its counters.
+    pub tally: Arc<Tally>,
+    /// Its swarms, by their manifests.
     pub swarms: Vec<(String, Shared)>,
 }
 
@@ -66,6 +78,17 @@ async fn metrics(State(watched): State<Watched>) -> impl IntoResponse {
 fn picture(shared: &Shared) -> Picture {
     shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
+
+/// Name, type, help, value of an agent's swarm.
+const AGENT_SERIES: [(&str, &str, &str, Value); 7] = [
+    ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
+    ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
+    ("stored_bytes", "gauge", "Bytes of media held.", |p| p.stats.stored_bytes),
+    ("uploaded_bytes", "gauge", "Media bytes given to others on this visit.", |p| p.stats.uploaded_bytes),
+    ("wasted_bytes", "gauge", "Media bytes received in vain on this visit.", |p| p.stats.wasted_bytes),
+    ("false_blocks", "gauge", "Blocks that failed verification on this visit.", |p| p.stats.false_blocks),
+    ("rescues", "gauge", "Times that missing bytes were fetched late on this visit.", |p| p.stats.rescues),
+];
 
 /// One value of a picture.
 type Value = fn(&Picture) -> u64;
@@ -118,6 +141,16 @@ fn render(watched: &Watched) -> String {
                 out,
                 "rillcast_seed_links_ended_total{{manifest=\"{manifest}\",cause=\"{cause}\"}} {count}"
             );
+        }
+    }
+    if let Some(WatchedAgent { tally, swarms }) = &watched.agent {
+        tally.render(&mut out, escaped);
+        for (name, kind, help, value) in AGENT_SERIES {
+            let _ = writeln!(out, "# HELP rillcast_agent_{name} {help}\n# TYPE rillcast_agent_{name} {kind}");
+            for (manifest, shared) in swarms {
+                let (manifest, value) = (escaped(manifest), value(&picture(shared)));
+                let _ = writeln!(out, "rillcast_agent_{name}{{manifest=\"{manifest}\"}} {value}");
+            }
         }
     }
     let mux = watched.endpoint.mux();

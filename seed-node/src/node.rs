@@ -1,4 +1,4 @@
-//! A whole node: the port, the key, a driver for each stream, metrics, and a graceful end.
+//! A whole node: the port, the key, a driver for each stream, the agent, metrics, and a graceful end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::Error;
+use crate::agent;
 use crate::config::Settings;
 use crate::driver::{self, Joined, SwarmConfig};
-use crate::metrics::{self, ServeGuard, Watched};
+use crate::metrics::{self, ServeGuard, Watched, WatchedAgent};
 use crate::picture::Shared;
 use crate::rtc::{Endpoint, EndpointConfig};
 
@@ -27,8 +28,10 @@ pub struct Node {
     pub metrics: Option<SocketAddr>,
     /// Whose signature its digests carry.
     pub publisher: rillcast_protocol::id::PublisherKey,
-    /// The pictures of its swarms.
+    /// The pictures of the swarms that it seeds.
     pub swarms: Vec<(String, Shared)>,
+    /// What native players play through, if they do.
+    pub agent: Option<agent::Running>,
     endpoint: Arc<Endpoint>,
     tasks: JoinSet<Result<(), Error>>,
     joined: mpsc::Receiver<Joined>,
@@ -46,30 +49,25 @@ impl Node {
             None => PublishingKey::generate()?,
         };
         let tls = Arc::new(tls(settings.ca.as_deref())?);
-        let endpoint = Endpoint::bind(&EndpointConfig {
-            udp: settings.udp,
-            advertise: settings.advertise.clone(),
-            max_links: settings.max_links,
-        })?;
+        let endpoint = bind(&settings, settings.udp)?;
         let udp = endpoint.mux().local_addr().map_err(Error::Io)?;
         let (stop, stopped) = watch::channel(false);
         let (tell_joined, joined) = mpsc::channel(settings.manifests.len());
         let mut tasks = JoinSet::new();
         let mut swarms = Vec::new();
-        for manifest in &settings.manifests {
+        let configs = configs(&settings);
+        let agent = match settings.agent {
+            None => None,
+            Some(address) => {
+                // A certificate stands for one visit to a swarm: a node that seeds it too needs another one, and so another port.
+                let other = SocketAddr::new(settings.udp.ip(), 0);
+                let own = if settings.seeds { bind(&settings, other)? } else { Arc::clone(&endpoint) };
+                Some(agent::start(address, &configs, &own, &tls, &mut tasks, &stopped).await?)
+            }
+        };
+        for config in configs.into_iter().filter(|_| settings.seeds) {
             let shared = Shared::default();
-            swarms.push((rillcast_publisher::origin::bare(manifest), Arc::clone(&shared)));
-            let config = SwarmConfig {
-                manifest: manifest.clone(),
-                content: settings.content.clone(),
-                token_file: settings.token_file.clone(),
-                signal: settings.signal.clone(),
-                site: settings.site.clone(),
-                allow: settings.allow.clone(),
-                all_renditions: settings.all_renditions,
-                store_budget: settings.memory / settings.manifests.len() as u64,
-                upload_cap: settings.upload_cap,
-            };
+            swarms.push((rillcast_publisher::origin::bare(&config.manifest), Arc::clone(&shared)));
             tasks.spawn(driver::run(
                 config,
                 key.clone(),
@@ -80,7 +78,13 @@ impl Node {
                 stopped.clone(),
             ));
         }
-        let watched = Watched { endpoint: Arc::clone(&endpoint), swarms: swarms.clone() };
+        let watched = Watched {
+            endpoint: Arc::clone(&endpoint),
+            swarms: swarms.clone(),
+            agent: agent
+                .as_ref()
+                .map(|a| WatchedAgent { tally: Arc::clone(&a.tally), swarms: a.swarms.clone() }),
+        };
         let (metrics, serving) = match settings.metrics {
             None => (None, None),
             Some(address) => {
@@ -90,7 +94,7 @@ impl Node {
             }
         };
         let publisher = key.public();
-        Ok(Self { udp, metrics, publisher, swarms, endpoint, tasks, joined, stop, _serving: serving })
+        Ok(Self { udp, metrics, publisher, swarms, agent, endpoint, tasks, joined, stop, _serving: serving })
     }
 
     /// The next stream that was joined for the first time; `None` after the last.
@@ -125,6 +129,28 @@ impl Node {
             tracing::warn!("some links didn't close in time; their viewers will find out by themselves");
         }
     }
+}
+
+fn bind(settings: &Settings, udp: SocketAddr) -> Result<Arc<Endpoint>, Error> {
+    let config = EndpointConfig { udp, advertise: settings.advertise.clone(), max_links: settings.max_links };
+    Ok(Endpoint::bind(&config)?)
+}
+
+/// Of each manifest. Memory is shared by them, in every role that they have.
+fn configs(settings: &Settings) -> Vec<SwarmConfig> {
+    let roles = if settings.seeds && settings.agent.is_some() { 2 } else { 1 };
+    let config = |manifest: &rillcast_publisher::Url| SwarmConfig {
+        manifest: manifest.clone(),
+        content: settings.content.clone(),
+        token_file: settings.token_file.clone(),
+        signal: settings.signal.clone(),
+        site: settings.site.clone(),
+        allow: settings.allow.clone(),
+        all_renditions: settings.all_renditions,
+        store_budget: settings.memory / settings.manifests.len() as u64 / roles,
+        upload_cap: settings.upload_cap,
+    };
+    settings.manifests.iter().map(config).collect()
 }
 
 fn tls(ca: Option<&std::path::Path>) -> Result<rustls::ClientConfig, Error> {

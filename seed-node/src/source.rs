@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
+use reqwest::{Client, StatusCode, Url, redirect};
 use rillcast_core::engine::{FetchId, SourceError, SourceHead};
 use rillcast_protocol::digest::MAX_SEGMENT;
 use rillcast_protocol::id::{SegmentKey, TrackId};
@@ -19,6 +19,8 @@ use tokio::task::AbortHandle;
 pub const PIECES: usize = 64;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
+/// Servers whose requests carry something.
+const ORIGINS: usize = 16;
 /// Bytes skipped at most where the source has no ranges and the segment is a part of a resource.
 const MAX_SKIPPED: u64 = 64 * 1024 * 1024;
 
@@ -53,24 +55,40 @@ pub struct Place {
     pub part: Option<Range<u64>>,
 }
 
+/// A client for sources, which follows redirects as told.
+pub fn client(redirects: redirect::Policy) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .redirect(redirects)
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENCE)
+        .user_agent(concat!("rillcast/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 /// Fetches under way, and the playlists that say where segments are.
 #[derive(Debug)]
 pub struct Sources {
     client: Client,
     playlists: HashMap<TrackId, Arc<Playlist>>,
+    /// What a player's own requests to a server carry, by the server's origin: at most [`ORIGINS`].
+    carried: HashMap<String, HeaderMap>,
     running: HashMap<FetchId, AbortHandle>,
     pieces: mpsc::Sender<Piece>,
 }
 
 impl Sources {
     /// Pieces go to `pieces`.
-    pub fn new(pieces: mpsc::Sender<Piece>) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT_WITHIN)
-            .read_timeout(SILENCE)
-            .user_agent(concat!("rillcast/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, playlists: HashMap::new(), running: HashMap::new(), pieces })
+    pub fn new(client: Client, pieces: mpsc::Sender<Piece>) -> Self {
+        let (playlists, carried, running) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { client, playlists, carried, running, pieces }
+    }
+
+    /// From now on requests to this URL's server carry these headers, as the player's own do, and no other server's do.
+    pub fn carry(&mut self, url: &Url, headers: HeaderMap) {
+        let origin = url.origin().ascii_serialization();
+        if self.carried.len() < ORIGINS || self.carried.contains_key(&origin) {
+            self.carried.insert(origin, headers);
+        }
     }
 
     /// A playlist as it is now.
@@ -92,10 +110,12 @@ impl Sources {
     /// Begins a fetch of a segment, or of a range of its bytes.
     pub fn fetch(&mut self, fetch: FetchId, place: Option<Place>, range: Option<Range<u32>>) {
         let (client, pieces) = (self.client.clone(), self.pieces.clone());
+        let origin = place.as_ref().map(|place| place.url.origin().ascii_serialization());
+        let headers = origin.and_then(|origin| self.carried.get(&origin)).cloned().unwrap_or_default();
         let task = tokio::spawn(async move {
             let what = match place {
                 None => What::Failed(SourceError::Unknown),
-                Some(place) => match run(&client, fetch, &place, range, &pieces).await {
+                Some(place) => match run(&client, headers, fetch, &place, range, &pieces).await {
                     Ok(()) => What::End,
                     Err(error) => What::Failed(error),
                 },
@@ -129,6 +149,7 @@ impl Drop for Sources {
 
 async fn run(
     client: &Client,
+    headers: HeaderMap,
     fetch: FetchId,
     place: &Place,
     range: Option<Range<u32>>,
@@ -137,7 +158,7 @@ async fn run(
     let network = |_: reqwest::Error| SourceError::Network;
     let start = place.part.as_ref().map_or(0, |p| p.start);
     let asked = asked(place.part.as_ref(), range.as_ref());
-    let mut request = client.get(place.url.clone());
+    let mut request = client.get(place.url.clone()).headers(headers);
     if let Some(asked) = &asked {
         request = request.header(RANGE, format!("bytes={}-{}", asked.start, asked.end.saturating_sub(1)));
     }

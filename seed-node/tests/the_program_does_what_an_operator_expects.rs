@@ -122,6 +122,38 @@ async fn a_site_that_asks_for_a_token_lets_it_in_with_one() {
     assert!(line.contains("joined"), "{line}");
 }
 
+// R24
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_an_agent_it_says_where_and_counts_who_brought_what() {
+    let origin = Origin::start().await;
+    let manifest = origin.url("low/live.m3u8");
+    let more = ["--signal", "ws://127.0.0.1:9/", "--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+    let args = [&["--agent", "127.0.0.1:0", "--manifest", manifest.as_str()], &more[..]].concat();
+    let mut agent = program(&args);
+    let mut out = BufReader::new(agent.stdout.take().expect("piped")).lines();
+    let line = out.next_line().await.expect("readable").expect("a line");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let text = async |url: String| reqwest::get(url).await.expect("answers").text().await.expect("text");
+    let at = said["agent"].as_str().expect("where it is");
+    let playlist = text(format!("{at}{}", manifest.replacen("://", "/", 1))).await;
+    let segment = playlist.lines().last().expect("a segment");
+    let url = format!("{at}{}", origin.url(&format!("low/{segment}")).replacen("://", "/", 1));
+    assert_eq!(reqwest::get(url).await.expect("answers").bytes().await.expect("bytes").len(), 60_000);
+    let metrics = text(format!("http://{}/metrics", said["metrics"].as_str().expect("was asked for"))).await;
+    for line in [
+        format!("rillcast_agent_bytes_total{{manifest=\"{manifest}\",by=\"source\"}} 60000"),
+        format!("rillcast_agent_bytes_total{{manifest=\"{manifest}\",by=\"peers\"}} 0"),
+        "rillcast_agent_requests_total{outcome=\"playlist\"} 1".to_owned(),
+        "rillcast_agent_requests_total{outcome=\"shared\"} 1".to_owned(),
+        format!("rillcast_agent_joined{{manifest=\"{manifest}\"}} 0"),
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}: {metrics}");
+    }
+    let pid = agent.id().expect("it runs");
+    assert!(Command::new("kill").arg(pid.to_string()).status().await.expect("kill runs").success());
+    assert!(agent.wait().await.expect("it ends").success());
+}
+
 #[tokio::test]
 async fn what_it_can_not_do_it_says_with_advice() {
     for (args, word) in [

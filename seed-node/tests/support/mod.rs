@@ -1,7 +1,10 @@
 //! What the link tests share: an endpoint on loopback and bytes that can be checked.
 #![allow(dead_code)]
 
+pub(crate) mod agent;
 pub(crate) mod browser;
+pub(crate) mod ffmpeg;
+pub(crate) mod files;
 pub(crate) mod origin;
 pub(crate) mod viewer;
 

@@ -12,7 +12,7 @@ use rillcast_core::payload::Payload;
 use rillcast_core::time::{Duration as Span, Instant};
 use rillcast_core::trust::Refusal;
 use rillcast_core::wire::Message;
-use rillcast_protocol::coding::{Blob, List, Text, Wire};
+use rillcast_protocol::coding::{Blob, List, Text};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey};
 use rillcast_protocol::signal::{ClientMessage, ServerMessage, TrackSource};

@@ -1,0 +1,168 @@
+//! Tells the engine what links, signaling and the source say.
+
+use rillcast_core::engine::{FetchId, Input, LinkId, SourceHead};
+use rillcast_protocol::id::Role;
+use rillcast_protocol::signal::{ServerMessage, Welcome};
+use rillcast_publisher::Url;
+
+use super::{Peer, Told};
+use crate::payload::Media;
+use crate::rtc::{Happening, LinkEvent};
+use crate::signaling::News;
+use crate::source::{Piece, What};
+
+impl Peer {
+    pub(super) fn link(&mut self, event: LinkEvent) {
+        let LinkEvent { link: id, what } = event;
+        let link = LinkId(id);
+        if let Happening::Closed(why) = what {
+            self.picture.link_ended(&why);
+            let peer = self.links.peer(id);
+            tracing::info!(?peer, ?why, "link ended");
+            if let Some(input) = self.links.ended(id) {
+                self.input(input);
+            }
+            return;
+        }
+        let Some(peer) = self.links.peer(id) else { return };
+        match what {
+            // By the server or by a common neighbour: the engine knows.
+            Happening::Signal(signal) => {
+                if let Some(payload) = self.links.seal(peer, &signal) {
+                    self.input(Input::Signal { to: peer, payload });
+                }
+            }
+            Happening::Open(fingerprint) => {
+                if let Some(peer) = self.links.opened(id) {
+                    tracing::info!(%peer, "link open");
+                    self.input(Input::LinkOpen { link, peer, fingerprint });
+                }
+            }
+            Happening::Control(bytes) => self.input(Input::Control { link, bytes }),
+            Happening::Bulk { header, payload } => self.input(Input::Bulk { link, header, payload }),
+            Happening::Drained => {
+                if let Some(buffered) = self.links.link(id).map(|l| l.queued()) {
+                    self.input(Input::Drained { link, buffered });
+                }
+            }
+            Happening::Closed(_) => {}
+        }
+    }
+
+    pub(super) fn news(&mut self, news: News) {
+        match news {
+            News::Joined(welcome) => self.welcome(*welcome),
+            News::Away(error) => {
+                self.picture.joined = false;
+                self.input(Input::ServerLost);
+                self.show();
+                tracing::warn!(%error, signal = rillcast_publisher::origin::bare(&self.signal), "away from signaling; links go on");
+            }
+            News::Message(message) => match *message {
+                ServerMessage::Introduce { peers } => self.input(Input::Introduced(peers.into_vec())),
+                ServerMessage::Gone { peer } => self.input(Input::Gone(peer)),
+                ServerMessage::Digest { digest } => {
+                    if self.role == Role::Seed {
+                        self.told.push_back(Told::Digest(digest.clone()));
+                    }
+                    self.input(Input::Digest(digest));
+                }
+                ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
+                ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
+                ServerMessage::Relayed { from, payload } => {
+                    let now = self.now();
+                    if let Some(input) = self.links.signalled(now, from, payload.as_slice()) {
+                        self.input(input);
+                    }
+                }
+                ServerMessage::Pong { server_time_ms, .. } => self.input(Input::ServerTime(server_time_ms)),
+                ServerMessage::Ticket { ticket, server_time_ms } => {
+                    self.input(Input::ServerTime(server_time_ms));
+                    self.input(Input::Ticket(ticket.into()));
+                }
+                ServerMessage::Revoked { revocations } => self.input(Input::Revoked(revocations.into())),
+                ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } => {}
+            },
+        }
+    }
+
+    fn welcome(&mut self, welcome: Welcome) {
+        self.picture.joined = true;
+        let (swarm, peer) = (welcome.swarm(), welcome.peer());
+        self.picture.peer = Some(peer);
+        self.picture.swarm = Some(swarm);
+        self.hosted_at = hosted_base(&self.signal, welcome.publisher_base.as_str()).map(|base| (base, swarm));
+        self.links.joined(peer);
+        self.told.push_back(Told::Joined { swarm, peer });
+        self.input(Input::Welcome(welcome.into()));
+        self.show();
+        tracing::info!(%swarm, %peer, "joined");
+    }
+
+    pub(super) fn piece(&mut self, piece: Piece) {
+        if !self.sources.counts(&piece) {
+            return;
+        }
+        let fetch = piece.fetch;
+        let whole = self.whole.get(&fetch).copied();
+        let input = match piece.what {
+            What::Head(head) => {
+                if let (Some(key), SourceHead::Whole { total }) = (whole, head) {
+                    self.told.push_back(Told::Coming { key, total });
+                }
+                Input::SourceHead { fetch, head }
+            }
+            What::Data(data) => {
+                if let Some(key) = whole {
+                    self.told.push_back(Told::Came { key, data: data.clone() });
+                }
+                Input::SourceData { fetch, data: Media(data) }
+            }
+            What::End => {
+                // Whether that was all of it, the delivery says.
+                self.whole.remove(&fetch);
+                Input::SourceEnd { fetch }
+            }
+            What::Failed(error) => {
+                self.broken(fetch);
+                Input::SourceFailed { fetch, error }
+            }
+        };
+        self.input(input);
+    }
+
+    pub(super) fn broken(&mut self, fetch: FetchId) {
+        if let Some(key) = self.whole.remove(&fetch) {
+            self.told.push_back(Told::Broken { key });
+        }
+    }
+}
+
+/// The base of hosted segments: absolute, or a path at signaling's own host.
+fn hosted_base(signal: &Url, base: &str) -> Option<Url> {
+    if base.is_empty() {
+        return None;
+    }
+    let mut own = signal.clone();
+    own.set_scheme(if signal.scheme() == "wss" { "https" } else { "http" }).ok()?;
+    own.set_query(None);
+    let mut url = own.join(base).ok()?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosted_segments_are_at_signaling_unless_it_says_otherwise() {
+        let signal = Url::parse("wss://signal.example/ws").expect("a URL");
+        let base = |b: &str| hosted_base(&signal, b).map(String::from);
+        assert_eq!(base(""), None);
+        assert_eq!(base("/segments").as_deref(), Some("https://signal.example/segments/"));
+        assert_eq!(base("http://x.example/s").as_deref(), Some("http://x.example/s/"));
+    }
+}

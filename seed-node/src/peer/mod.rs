@@ -1,0 +1,287 @@
+//! One visit to a swarm: the engine, and everything around it that it asks for or hears from, whatever the visitor's role. What a
+//! role adds is its owner's: [`crate::driver`] seeds, [`crate::agent`] plays.
+//!
+//! The one law of the engine's surface holds here: after every input its outputs are drained, then one timer is armed. The owner has
+//! a law too: after every call it drains [`Peer::told`].
+//!
+//! - `acting`: does what the engine asks for
+//! - `hearing`: tells it what links, signaling and the source say
+//!
+//! Queues that end here: links' events ([`EVENTS`]), news from signaling, pieces of fetches. All push back on who fills them.
+
+mod acting;
+mod hearing;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use rillcast_core::engine::{self, Conditions, Delivery, Engine, FetchId, Input, SourceError};
+use rillcast_core::time::Instant;
+use rillcast_protocol::coding::{Blob, Text};
+use rillcast_protocol::digest::SegmentDigest;
+use rillcast_protocol::id::{self, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId};
+use rillcast_protocol::signal::{ClientMessage, Join};
+use rillcast_publisher::Url;
+use tokio::sync::mpsc;
+use tokio::time::Interval;
+
+use crate::Error;
+use crate::links::Links;
+use crate::payload::Media;
+use crate::picture::{Picture, Shared};
+use crate::rtc::{Endpoint, LinkEvent};
+use crate::signaling::{News, Signaling};
+use crate::source::{PIECES, Piece, Sources};
+
+/// Events of all links of a swarm that wait for the engine.
+pub const EVENTS: usize = 256;
+/// How often things are looked after that have no event of their own.
+const TICK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Which swarm is visited, and as what.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Signaling's WebSocket.
+    pub signal: Url,
+    /// The site's name there.
+    pub site: String,
+    /// What the swarm is named by.
+    pub content: String,
+    /// Viewer or seed.
+    pub role: Role,
+    /// Whose digests we publish, if we do.
+    pub publisher: Option<PublisherKey>,
+    /// Where the token is that lets us in, if the site asks for one.
+    pub token_file: Option<PathBuf>,
+    /// Bytes of blocks held.
+    pub store_budget: u64,
+    /// Bytes/s given to all peers together; 0 is no cap.
+    pub upload_cap: u32,
+}
+
+/// What the owner of a visit has to know or to do.
+#[derive(Debug)]
+pub enum Told {
+    /// The server let us in, or in again.
+    Joined {
+        /// The swarm.
+        swarm: SwarmId,
+        /// Who we are in it.
+        peer: PeerId,
+    },
+    /// Somebody has published; only seeds are told.
+    Digest(SegmentDigest),
+    /// The renditions now played, by us or, of a seed, by those linked with it.
+    Playing(Vec<TrackId>),
+    /// A fetch of a whole segment has begun to bring it.
+    Coming {
+        /// Which segment.
+        key: SegmentKey,
+        /// How long it is, as far as its source says.
+        total: Option<u32>,
+    },
+    /// Its next bytes.
+    Came {
+        /// Which segment.
+        key: SegmentKey,
+        /// In order, from its first byte on.
+        data: Bytes,
+    },
+    /// The fetch has ended without bringing all of it.
+    Broken {
+        /// Which segment.
+        key: SegmentKey,
+    },
+    /// A segment that was asked for.
+    Delivered(Delivery<Media>),
+    /// A segment that was asked for can't be had.
+    Failed {
+        /// Which.
+        key: SegmentKey,
+        /// The source's last word.
+        error: SourceError,
+    },
+}
+
+/// One visit.
+#[derive(Debug)]
+pub struct Peer {
+    signal: Url,
+    role: Role,
+    engine: Engine<Media>,
+    session: SigningKey,
+    zero: std::time::Instant,
+    links: Links,
+    sources: Sources,
+    signaling: Signaling,
+    /// Where hosted segments of signaling's own publisher are, and in which swarm.
+    hosted_at: Option<(Url, SwarmId)>,
+    /// Of a viewer: fetches of whole segments from the origin, under way.
+    whole: HashMap<FetchId, SegmentKey>,
+    /// Inputs that outputs have led to.
+    pending: VecDeque<Input<Media>>,
+    told: VecDeque<Told>,
+    picture: Picture,
+    shared: Shared,
+    from_links: mpsc::Receiver<LinkEvent>,
+    news: mpsc::Receiver<News>,
+    fetched: mpsc::Receiver<Piece>,
+    tick: Interval,
+}
+
+impl Peer {
+    /// Sets out: joins as soon as signaling answers. Must be called within a tokio runtime.
+    pub fn start(
+        visit: Visit,
+        endpoint: Arc<Endpoint>,
+        tls: Arc<rustls::ClientConfig>,
+        client: reqwest::Client,
+        shared: Shared,
+    ) -> Result<Self, Error> {
+        let (pieces, fetched) = mpsc::channel(PIECES);
+        let (link_events, from_links) = mpsc::channel(EVENTS);
+        let session = session_key()?;
+        let join = Join {
+            version: rillcast_protocol::VERSION,
+            site: Text::new(visit.site.as_str()).ok_or(Error::TooLong("site"))?,
+            content: Text::new(visit.content.as_str()).ok_or(Error::TooLong("manifest"))?,
+            delivery: id::Delivery::Hls,
+            role: visit.role,
+            token: Blob::default(),
+            publisher: visit.publisher,
+            fingerprint: endpoint.fingerprint(),
+            session: Some(SessionKey(session.verifying_key().to_bytes())),
+            sealing: Some(endpoint.sealer().key()),
+            ticket: None,
+        };
+        let mut random = [0u8; 8];
+        getrandom::fill(&mut random).map_err(|e| Error::Random(e.to_string()))?;
+        let (signaling, news) = Signaling::start(visit.signal.to_string(), join, visit.token_file, tls);
+        let mut peer = Self {
+            signal: visit.signal,
+            role: visit.role,
+            engine: Engine::new(engine::Config {
+                role: visit.role,
+                seed: u64::from_le_bytes(random),
+                store_budget: visit.store_budget,
+            }),
+            session,
+            zero: std::time::Instant::now(),
+            links: Links::new(endpoint, link_events),
+            sources: Sources::new(client, pieces),
+            signaling,
+            hosted_at: None,
+            whole: HashMap::new(),
+            pending: VecDeque::new(),
+            told: VecDeque::new(),
+            picture: Picture::default(),
+            shared,
+            from_links,
+            news,
+            fetched,
+            tick: tokio::time::interval(TICK),
+        };
+        peer.input(Input::Conditions(Conditions {
+            may_upload: true,
+            may_download: true,
+            hidden: false,
+            upload_cap: visit.upload_cap,
+        }));
+        Ok(peer)
+    }
+
+    /// Waits for whatever comes next and deals with it. May be dropped at any time without harm.
+    pub async fn step(&mut self) {
+        let timer = self.next_timeout();
+        tokio::select! {
+            Some(event) = self.from_links.recv() => self.link(event),
+            Some(news) = self.news.recv() => self.news(news),
+            Some(piece) = self.fetched.recv() => self.piece(piece),
+            () = sleep(timer), if timer.is_some() => self.input(Input::Timeout),
+            _ = self.tick.tick() => self.look_after(),
+        }
+    }
+
+    /// What the owner has to know or to do next; `None` when that was all.
+    pub fn told(&mut self) -> Option<Told> {
+        self.told.pop_front()
+    }
+
+    /// Time since the visit began.
+    pub fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.zero.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Where segments are, and with what they are asked for.
+    pub fn sources(&mut self) -> &mut Sources {
+        &mut self.sources
+    }
+
+    /// What is seen of the visit; the owner may count in it.
+    pub fn picture(&mut self) -> &mut Picture {
+        &mut self.picture
+    }
+
+    /// Tells signaling, unless we are away.
+    pub fn send(&self, message: ClientMessage) {
+        // While we are away the server can't do anything about it; what matters is said again on joining.
+        if self.picture.joined && !self.signaling.send(message) {
+            tracing::warn!("signaling takes messages too slowly; one was dropped");
+        }
+    }
+
+    /// Closes all links, so that the others know at once, and leaves signaling.
+    pub async fn leave(mut self) {
+        self.links.clear();
+        // Links' tasks end by themselves; what they still tell goes nowhere.
+        drop(self.from_links);
+        drop(self.news);
+        self.signaling.leave().await;
+    }
+
+    /// Tells the engine, and does what it then asks for.
+    pub fn input(&mut self, input: Input<Media>) {
+        self.pending.push_back(input);
+        while let Some(input) = self.pending.pop_front() {
+            let now = self.now();
+            self.engine.handle(now, input);
+            while let Some(output) = self.engine.poll_output() {
+                self.act(output);
+            }
+        }
+    }
+
+    fn next_timeout(&self) -> Option<std::time::Duration> {
+        let at = self.engine.poll_timeout();
+        (at != Instant::NEVER).then(|| at.since(self.now()))
+    }
+
+    fn look_after(&mut self) {
+        let now = self.now();
+        for input in self.links.overdue(now) {
+            self.input(input);
+        }
+        self.show();
+    }
+
+    /// Renews what is seen from outside.
+    pub fn show(&mut self) {
+        self.picture.stats = self.engine.stats();
+        self.picture.links = self.links.len();
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.picture);
+    }
+}
+
+async fn sleep(duration: Option<std::time::Duration>) {
+    tokio::time::sleep(duration.unwrap_or_default()).await;
+}
+
+/// This visit's own key.
+fn session_key() -> Result<SigningKey, Error> {
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut secret).map_err(|e| Error::Random(e.to_string()))?;
+    Ok(SigningKey::from_bytes(&secret))
+}
