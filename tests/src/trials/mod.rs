@@ -1,6 +1,6 @@
 //! Attacks on real victims, one function each: it fails unless the attack is refused, and says in a line what became of the attacker.
 //!
-//! Signaling, a seed and viewers are the real ones, on loopback. The bench prints the lines, the tests in `tests/attack.rs` assert them.
+//! Signaling, a seed and viewers are the real ones, on loopback. The bench prints the lines, the tests in `tests/system/attack.rs` assert them.
 //!
 //! - [`arena`]: what each trial takes place in
 //! - [`media`]: lies about media and promises; [`trust`]: about who somebody is and what it may; [`crowd`]: many at once, and far too much

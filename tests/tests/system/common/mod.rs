@@ -1,6 +1,5 @@
 //! What the integration tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,6 @@
 //! Hostile peers attack real victims over the wire; each test prints what became of the attacker (H1, H2, H3, H6, H8, H11, R35, R41).
 //!
 //! What is tried is in `src/trials/`; a test's name is the trial's.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use rillcast_tests::trials;
 

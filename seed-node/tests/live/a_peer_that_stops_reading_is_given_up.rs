@@ -1,7 +1,7 @@
 //! The watchdog: a peer that acknowledges nothing more, and one that goes without a word, are both given up by their
 //! links, so that the engine can replace them.
 
-mod support;
+use crate::support;
 
 use rillcast_protocol::session::SessionSignal;
 use rillcast_seed::rtc::{Endpoint, Happening, Link, LinkEvent, Start, Why};

@@ -1,7 +1,6 @@
 //! A plain hls.js viewer plays the origin's stream in real browsers: everything else is measured against this.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! What viewers in real browsers have given each other is written down and can be checked by anybody (R60).
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

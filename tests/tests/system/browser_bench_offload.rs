@@ -1,5 +1,4 @@
 //! `bench offload` measures what is there: nothing saved by viewers that share nothing, something by those that do.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::Command;
 

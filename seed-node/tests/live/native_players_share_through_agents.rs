@@ -1,7 +1,7 @@
 //! R19 R24: native players behind agents take part in the swarm, live and on demand, and play what the origin has, bit by bit.
 //! Real parts: signaling with its publisher, an origin, agents, ffmpeg, and a native viewer.
 
-mod support;
+use crate::support;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Real parts: signaling, an origin, a seed node, and viewers that have no source at all, so that every byte they play
 //! came from the seed or from each other.
 
-mod support;
+use crate::support;
 
 use std::sync::PoisonError;
 use std::time::Duration;

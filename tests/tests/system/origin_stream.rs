@@ -1,7 +1,6 @@
 //! The origin's stream is one that players can rely on: endless, gapless, addressed by wall clock.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! What anybody may send to the port: malformed STUN, unknown user names, floods. All of it is dropped, nothing is kept,
 //! and a link goes on through it.
 
-mod support;
+use crate::support;
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,7 +1,6 @@
 //! Browsers do as they are told, say why when they don't, and leave nothing behind.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! R35 R41: the fingerprint that the engine is told of is the one that the other end has proved to have the key of; tickets are bound to it.
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! R1: fragmented MP4 in one file, by byte ranges, and encrypted segments, as ffmpeg packages and plays them.
 
-mod support;
+use crate::support;
 
 use rillcast_seed::agent::tally::Outcome;
 use support::agent::{Agent, NO_SIGNAL};

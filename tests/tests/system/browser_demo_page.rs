@@ -1,5 +1,4 @@
 //! `demo` prints the address of a page that plays the stream, and its windows deliver to each other.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! R1 R24 R51: what native players send through an agent reaches the origin, and its answer reaches them; for nobody else, and nowhere else.
 //! Signaling is away throughout, and nobody is the worse for it (R52).
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

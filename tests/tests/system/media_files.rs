@@ -1,7 +1,6 @@
 //! `--media`: whatever video a user has becomes a ladder, and what is no video is refused in words.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,8 +1,7 @@
 //! Where a site hides its viewers' addresses, browsers are linked through its relay alone and tell nobody where they are (R35, R36, R41, H4).
 //! The relay is coturn.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::net::IpAddr;
 

@@ -44,7 +44,7 @@ impl Page {
             "run this through `cargo xtask test`, or set RILLCAST_NODE_MODULES to a node_modules with puppeteer-core and \
              {variable} to a browser ({executable} isn't one)"
         );
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/page.mjs");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/support/page.mjs");
         let mut node = Command::new("node")
             .args([script, name, &executable])
             .stdin(Stdio::piped())

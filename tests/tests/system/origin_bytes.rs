@@ -1,7 +1,6 @@
 //! The origin's bytes: what it counts, what it hands out in part, how it fails when told to.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

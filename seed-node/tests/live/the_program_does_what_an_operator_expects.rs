@@ -1,6 +1,6 @@
 //! The program itself: its one line on stdout, its metrics, how it leaves, and what it says when it can't start.
 
-mod support;
+use crate::support;
 
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -125,6 +125,8 @@ async fn a_site_that_asks_for_a_token_lets_it_in_with_one() {
 // R24
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_an_agent_it_says_where_and_counts_who_brought_what() {
+    // Each test may be a process of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let origin = Origin::start().await;
     let manifest = origin.url("low/live.m3u8");
     let more = ["--signal", "ws://127.0.0.1:9/", "--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];

@@ -1,6 +1,6 @@
 //! Native to native over loopback: twenty peers at one port, bytes checked both ways.
 
-mod support;
+use crate::support;
 
 use rillcast_protocol::session::SessionSignal;
 use rillcast_seed::rtc::{Happening, Link, Start};

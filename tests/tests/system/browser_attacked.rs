@@ -1,5 +1,4 @@
 //! Hostile native peers among viewers in browsers (H1, H2, H6, H11): the browser part of `bench attack`, small.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::process::Command;
 

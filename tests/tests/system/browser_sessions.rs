@@ -1,8 +1,7 @@
 //! Viewers in real browsers deliver the stream to each other, and keep playing whatever happens around them. In each
 //! test all that the players are handed is byte for byte the origin's, and decodes.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Chromium and Firefox, with the offer from either side: both channels open through the shared port, and 20 MB go
 //! each way. Downwards no datagram may be lost at the browser's own socket: that is the burst that hangs browsers.
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -1,0 +1,14 @@
+//! A node's links, its programs, and what viewers and players get of it, with real parts. One module per subject; one program, for each would
+//! be linked with all of WebRTC.
+
+mod a_browser_exchanges_20_mb_with_a_seed;
+mod a_link_leads_to_the_certificate_of_its_description;
+mod a_peer_that_stops_reading_is_given_up;
+mod a_seed_brings_a_live_stream_to_its_viewers;
+mod an_agent_is_an_honest_proxy;
+mod native_players_meet_other_packagings;
+mod native_players_share_through_agents;
+mod strangers_cost_nothing;
+mod support;
+mod the_program_does_what_an_operator_expects;
+mod twenty_native_peers_share_one_port;
