@@ -59,6 +59,18 @@ test("H2: nothing of it can be changed", async () => {
   }
 });
 
+// Others would say nothing to it in the clear.
+test("a browser that can't do all of it names no key", async () => {
+  const { subtle } = crypto;
+  const before = subtle.importKey;
+  subtle.importKey = () => Promise.reject(new Error("not supported"));
+  try {
+    await fails(newSealer(), "it says so at once");
+  } finally {
+    subtle.importKey = before;
+  }
+});
+
 // The native side is held to the same bytes: seed-node/src/sealing.rs.
 test("the format is what it was", async () => {
   const golden = await readFile("../seed-node/tests/golden/sealed.txt");

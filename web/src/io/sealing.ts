@@ -48,7 +48,7 @@ export async function newSealer(own?: CryptoKeyPair): Promise<Sealer> {
     additionalData: kind as Bytes,
   });
 
-  return {
+  const sealer: Sealer = {
     key,
     async seal(signal, to) {
       const kind = signal.subarray(0, KIND);
@@ -65,4 +65,7 @@ export async function newSealer(own?: CryptoKeyPair): Promise<Sealer> {
       return new Uint8Array([...kind, ...new Uint8Array(rest)]);
     },
   };
+  // Whoever names a key has to be able to use it: others say nothing in the clear then.
+  await sealer.open(await sealer.seal(key, key), key);
+  return sealer;
 }
