@@ -1,6 +1,5 @@
 //! `--media`: whatever video a user has becomes a ladder, and what is no video is refused in words.
 
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
