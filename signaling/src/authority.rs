@@ -3,7 +3,6 @@
 //! Its keys lie in a file of their own, one to a line, the one that signs first. Whoever holds it decides who may take part, so nobody but
 //! the server's user may read it. Tickets by the others count on, so that a key can be replaced while viewers watch.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,6 +12,8 @@ use rillcast_protocol::id::AuthorityKey;
 use rillcast_protocol::ticket::{MAX_AUTHORITIES, Signed, Statement, statement_bytes};
 use rillcast_publisher::key::unhex;
 use thiserror::Error;
+
+use crate::keep;
 
 /// Why there is no authority.
 #[derive(Debug, Error)]
@@ -127,20 +128,12 @@ fn new_key() -> Result<SigningKey, AuthorityError> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-/// Writes beside the file and renames: after a power cut there are the old keys or the new ones.
 fn save(path: &Path, keys: &[SigningKey]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    for key in keys {
-        let hex: String = key.to_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        writeln!(file, "{hex}")?;
-    }
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    let line = |key: &SigningKey| {
+        key.to_bytes().iter().map(|b| format!("{b:02x}")).chain(["\n".to_owned()]).collect()
+    };
+    let lines: Vec<String> = keys.iter().map(line).collect();
+    keep::replace(path, lines.concat().as_bytes())
 }
 
 #[cfg(unix)]

@@ -50,12 +50,21 @@ impl Options {
         self.reports.clone().unwrap_or_else(usual)
     }
 
-    /// The conditions in words.
+    /// The conditions in words: those of the parts that are done.
     pub fn conditions(&self) -> String {
-        format!(
+        let browsers = format!(
             "{} viewers of a live stream at 380/700/1400 kbit/s, each in a Chromium and namespace of its own (2.1 Mbit/s up, 20 down), \
-             {} s without and {} s with 2 hostile native peers; {} peers in the simulator, a fifth of them polluters",
-            self.viewers, self.seconds, self.seconds, self.peers
-        )
+             {} s without and {} s with 2 hostile native peers",
+            self.viewers, self.seconds, self.seconds
+        );
+        let swarm = format!("{} peers in the simulator, a fifth of them polluters", self.peers);
+        let parts = [
+            (Part::Trials, "every attack over the wire, on native victims".to_owned()),
+            (Part::Browsers, browsers),
+            (Part::Outage, "viewers in browsers whose signaling dies".to_owned()),
+            (Part::Swarm, swarm),
+        ];
+        let done = parts.into_iter().filter(|(part, _)| self.has(*part)).map(|(_, words)| words);
+        done.collect::<Vec<_>>().join("; ")
     }
 }
