@@ -131,6 +131,9 @@ pub(crate) struct Links {
     pub(crate) up_kbps: Law,
     /// Downlinks in kbit/s.
     pub(crate) down_kbps: Law,
+    /// A downlink that would carry less carries this: whom the lowest rendition overtaxes watches something else.
+    #[serde(default)]
+    pub(crate) least_down_kbps: f64,
     /// Rank correlation of the two.
     #[serde(default)]
     pub(crate) correlation: f64,
@@ -260,6 +263,7 @@ impl Scenario {
         law("viewers.session_seconds", &viewers.session_seconds)?;
         law("links.up_kbps", &links.up_kbps)?;
         law("links.down_kbps", &links.down_kbps)?;
+        within("links.least_down_kbps", links.least_down_kbps, 0.0, 1e7)?;
         share("links.correlation", links.correlation)?;
         if let Some(times) = links.up_over_demand {
             within("links.up_over_demand", times, 0.001, 1000.0)?;

@@ -186,8 +186,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         map.insert(name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
         let arrives = now + self.members.link(link).map_or(Duration::ZERO, Link::takes);
-        let shunned = self.members.link(link).is_some_and(|l| l.is_shunned(now));
-        let chosen = if shunned { Err(No::Busy) } else { self.choose(link, name, arrives, now) };
+        let promised = self.downloads.promised(link);
+        let trusted = self.members.link(link).is_some_and(|l| !l.is_shunned(now) && l.may_promise(promised));
+        let chosen = if trusted { self.choose(link, name, arrives, now) } else { Err(No::Busy) };
         let why = match chosen {
             Ok(name) => {
                 let len = self.store.segment(&name.key).map_or(0, |s| s.block_len(name.block.0));

@@ -21,6 +21,11 @@ const SLOWEST: Duration = Duration::from_millis(4000);
 const LET_DOWN: Duration = Duration::from_millis(500);
 /// So often: a minute in the end.
 const MAX_LET_DOWN: u8 = 7;
+/// Blocks that may be on their way from one neighbour at a time: what honest ones offer, have in their buffers and on the wire. A promise keeps
+/// others from giving the block.
+pub const MAX_PROMISED: usize = 6;
+/// From one that owes us some.
+pub const MAX_PROMISED_AGAIN: usize = 1;
 
 /// The smallest round trip counts for twice this time at most: paths change.
 const PERIOD: Duration = Duration::from_secs(300);
@@ -166,6 +171,11 @@ impl Link {
     /// A block has come.
     pub fn kept_word(&mut self) {
         self.let_down = self.let_down.saturating_sub(1);
+    }
+
+    /// Whether it may promise one more, with so many on their way.
+    pub fn may_promise(&self, promised: usize) -> bool {
+        promised < if self.let_down > 0 { MAX_PROMISED_AGAIN } else { MAX_PROMISED }
     }
 
     /// Nothing is taken of it for now, for it has let us down.

@@ -112,7 +112,13 @@ impl<P: Payload> Downloads<P> {
 
     /// Blocks on their way over a link.
     pub fn over(&self, link: LinkId) -> usize {
-        self.by_transfer.keys().filter(|(l, _)| *l == link).count()
+        self.by_transfer.from(&(link, TransferId(0))).take_while(|((l, _), _)| *l == link).count()
+    }
+
+    /// Blocks on their way over a link that its other end offered.
+    pub fn promised(&self, link: LinkId) -> usize {
+        let over = self.by_transfer.from(&(link, TransferId::offer(0)));
+        over.take_while(|((l, transfer), _)| *l == link && !transfer.is_requested()).count()
     }
 
     /// Blocks of a track on their way.

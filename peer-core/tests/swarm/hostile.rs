@@ -2,6 +2,7 @@
 
 use rillcast_core::engine::{Event, MAX_CONTROL};
 use rillcast_core::protocol::coding::Wire;
+use rillcast_core::overlay::link::{MAX_PROMISED, MAX_PROMISED_AGAIN};
 use rillcast_core::protocol::id::{BlockIndex, Role};
 use rillcast_core::time::Duration;
 use rillcast_core::trust::Refusal;
@@ -279,6 +280,26 @@ fn whoever_does_not_keep_its_word_is_believed_more_and_more_seldom() {
     }
     assert!((2..=4).contains(&believed), "{believed} in 20 s");
     assert!(!expelled(&solo, 1), "it may be a slow one");
+}
+
+// H6 H11: what one has promised nobody else may give. Whoever promises a whole segment keeps others from giving a little of it, and once it
+// has broken its word hardly anything.
+#[test]
+fn no_neighbour_may_promise_more_than_honest_ones_have_on_their_way() {
+    let mut solo = pulling();
+    let link = solo.neighbour(1);
+    let promises = |solo: &mut Solo, from: u32| -> usize {
+        let all = (0..solo.blocks(20)).map(|block| (TransferId::offer(from + u32::from(block)), block));
+        let granted_to = |(transfer, block)| {
+            solo.hear(link, offer(transfer, name(20, block)));
+            granted(&solo.take_said(link), transfer).is_some()
+        };
+        all.map(granted_to).filter(|granted| *granted).count()
+    };
+    assert!(usize::from(solo.blocks(20)) > MAX_PROMISED, "or there is nothing to see");
+    assert_eq!(promises(&mut solo, 1), MAX_PROMISED);
+    solo.wait(Duration::from_secs(5));
+    assert_eq!(promises(&mut solo, 1000), MAX_PROMISED_AGAIN, "none of them came");
 }
 
 // H2 H11: signaling may introduce it again, and so may it itself under the same id.

@@ -70,6 +70,7 @@ fn the_base_tables_refuse_what_lies_outside_their_limits() {
     limits("viewers", "churn_per_minute", "", &["0", "10"], &["-0.1", "10.1"]);
     limits("viewers", "turn_ms", "", &["0.001", "2000"], &["0", "2001"]);
     limits("links", "correlation", "", &["0", "1"], &["-0.1", "1.1"]);
+    limits("links", "least_down_kbps", "", &["0", "1e7"], &["-1", "10000001"]);
     limits("links", "up_over_demand", "", &["0.001", "1000"], &["0", "1001"]);
     limits("site", "ratio", "", &["0", "655"], &["-1", "656"]);
     limits("source", "total_mbps", "", &["0.001", "1e9"], &["0", "2e9"]);

@@ -119,6 +119,7 @@ impl World {
 fn access(scenario: &Scenario, count: usize, draw: &mut Draw) -> Vec<(f64, f64)> {
     let links = &scenario.links;
     let mut pairs = paired(&links.up_kbps, &links.down_kbps, links.correlation, count, draw);
+    pairs.iter_mut().for_each(|(_, down)| *down = down.max(links.least_down_kbps));
     if let Some(times) = links.up_over_demand {
         let ladder = &scenario.stream.ladder_kbps;
         let audio = scenario.stream.audio_kbps.unwrap_or(0.0);
@@ -210,6 +211,18 @@ mod tests {
         visits.iter().for_each(|v| per_second[v.comes as usize] += 1);
         let empty = per_second.iter().filter(|n| **n == 0).count() as f64;
         assert!((empty / 400.0 - (-1.0f64).exp()).abs() < 0.07, "{empty} seconds without anybody");
+    }
+
+    #[test]
+    fn no_downlink_carries_less_than_the_least_and_nothing_else_changes() {
+        let mut scenario = scenario();
+        scenario.links.up_over_demand = None;
+        let before = access(&scenario, 400, &mut Draw::new(1));
+        let least = before.iter().map(|(_, down)| *down).sum::<f64>() / 400.0;
+        scenario.links.least_down_kbps = least;
+        let after = access(&scenario, 400, &mut Draw::new(1));
+        assert!(before.iter().zip(&after).all(|(b, a)| a.0 == b.0 && a.1 == b.1.max(least)));
+        assert!(before.iter().any(|(_, down)| *down < least), "there is something to raise");
     }
 
     #[test]
