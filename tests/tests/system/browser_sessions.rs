@@ -32,8 +32,8 @@ async fn two_share(plan: Plan, other: Kind) {
     let scene = scene(plan).await;
     let one = scene.viewer().await.unwrap();
     let two = scene.viewer_with(other, Link::VIEWER, "").await.unwrap();
-    one.plays(24).await.unwrap();
-    two.plays(20).await.unwrap();
+    gets_from_peers(&two).await;
+    tokio::try_join!(one.plays(20), two.plays(20)).unwrap();
     let (first, second) = (scene.intact(&one).await.unwrap(), scene.intact(&two).await.unwrap());
     let peers = first.sources.peers + second.sources.peers;
     assert!(peers > 0, "{}\n{}", first.brief(), second.brief());
@@ -70,9 +70,7 @@ async fn a_viewer_that_vanishes_in_mid_transfer_stops_nobody() {
     }
     gets_from_peers(&viewers[1]).await;
     viewers.remove(0).browser.kill();
-    for viewer in &viewers {
-        viewer.plays(16).await.unwrap();
-    }
+    tokio::try_join!(viewers[0].plays(16), viewers[1].plays(16)).unwrap();
     gets_from_peers(&viewers[1]).await;
     for viewer in &viewers {
         scene.intact(viewer).await.unwrap();
@@ -86,8 +84,7 @@ async fn exchange_goes_on_after_signaling_dies() {
     gets_from_peers(&two).await;
     scene.servers.signaling().kill().await.unwrap();
     // Past what was known when it died.
-    one.plays(30).await.unwrap();
-    two.plays(16).await.unwrap();
+    tokio::try_join!(one.plays(30), two.plays(16)).unwrap();
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
 }
@@ -96,20 +93,17 @@ async fn exchange_goes_on_after_signaling_dies() {
 async fn a_failing_origin_is_survived() {
     let scene = scene(Plan::LIVE).await;
     let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
-    one.plays(8).await.unwrap();
-    two.plays(4).await.unwrap();
+    tokio::try_join!(one.plays(8), two.plays(4)).unwrap();
     for status in [404, 500] {
         scene.origin.set_faults(Faults {
             segment_status: Some(status),
             for_ms: Some(5000),
             ..Faults::default()
         });
-        one.plays(8).await.unwrap();
-        two.plays(8).await.unwrap();
+        tokio::try_join!(one.plays(8), two.plays(8)).unwrap();
     }
     scene.origin.set_faults(Faults { latency_ms: 1500, for_ms: Some(8000), ..Faults::default() });
-    one.plays(12).await.unwrap();
-    two.plays(12).await.unwrap();
+    tokio::try_join!(one.plays(12), two.plays(12)).unwrap();
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
 }
@@ -119,8 +113,7 @@ async fn an_origin_without_range_is_enough() {
     let scene = scene(Plan::LIVE).await;
     scene.origin.set_faults(Faults { no_range: true, ..Faults::default() });
     let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
-    one.plays(20).await.unwrap();
-    two.plays(20).await.unwrap();
+    tokio::try_join!(one.plays(20), two.plays(20)).unwrap();
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
 }
@@ -194,8 +187,7 @@ async fn the_kill_switch_ends_the_exchange_and_brings_it_back() {
         viewer.page.wait_until(alone, Duration::from_secs(30)).await.unwrap();
     }
     let before = two.from_peers().await.unwrap();
-    one.plays(10).await.unwrap();
-    two.plays(10).await.unwrap();
+    tokio::try_join!(one.plays(10), two.plays(10)).unwrap();
     assert_eq!(two.from_peers().await.unwrap(), before, "nothing is exchanged");
     scene.servers.set("enabled", true.into()).await.unwrap();
     gets_from_peers(&two).await;
@@ -236,8 +228,7 @@ async fn an_altered_block_is_refused_and_its_sender_cut_off() {
     one.page.wait_until(caught, Duration::from_secs(90)).await.unwrap();
     // Whoever lied to one may go on lying to the other, until that one notices as well; the honest two share.
     gets_from_peers(&two).await;
-    one.plays(8).await.unwrap();
-    two.plays(8).await.unwrap();
+    tokio::try_join!(one.plays(8), two.plays(8)).unwrap();
     for viewer in [&one, &two] {
         let report = scene.intact(viewer).await.unwrap();
         assert!(report.stall_ms < report.played_ms * 0.05, "{}", report.brief());
@@ -248,15 +239,13 @@ async fn an_altered_block_is_refused_and_its_sender_cut_off() {
 async fn seeks_in_vod_find_their_segments() {
     let scene = scene(Plan { stream: "/vod/master.m3u8", ..Plan::LIVE }).await;
     let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
-    one.plays(6).await.unwrap();
-    two.plays(4).await.unwrap();
+    tokio::try_join!(one.plays(6), two.plays(4)).unwrap();
     for target in [120, 20, 200] {
         let seek = format!("document.querySelector('video').currentTime = {target}");
         for viewer in [&one, &two] {
             viewer.page.eval::<f64>(&seek).await.unwrap();
         }
-        one.plays(5).await.unwrap();
-        two.plays(5).await.unwrap();
+        tokio::try_join!(one.plays(5), two.plays(5)).unwrap();
     }
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
