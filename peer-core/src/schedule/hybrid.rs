@@ -204,7 +204,8 @@ impl Hybrid {
         let rate = measured.map(|rate| Rate::new(if slow { bitrate } else { rate } * 2 / 4));
         // An overloaded source is the last hope, not the first.
         let needed = if slow { 0 } else { missing_bytes };
-        let latest = self.guard.latest(want.deadline, needed, rate, view.sources.first_byte());
+        let deadline = want.deadline.minus(view.sources.in_the_way(now));
+        let latest = self.guard.latest(deadline, needed, rate, view.sources.first_byte());
         let fresh = want.live
             && view.timeline.playing(want.key.track).is_some_and(|c| want.key.place() > c.joined_at);
 
@@ -220,7 +221,7 @@ impl Hybrid {
                 absent.iter().filter(|b| !coming.contains(*b) || stuck(*b) || now >= last_call).collect();
             if !starting {
                 // No more than must be: peers may still bring the rest.
-                let can_wait = self.guard.can_wait(want.deadline, rate, view.sources.first_byte(), now);
+                let can_wait = self.guard.can_wait(deadline, rate, view.sources.first_byte(), now);
                 let outstanding = view.sources.outstanding(now);
                 // As a player alone would, one segment after the other: both at once would make the first one late.
                 let before =

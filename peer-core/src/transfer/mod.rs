@@ -2,6 +2,7 @@
 //! [`yielding`] to everything else on it, and the [`priority`] that says what does.
 
 pub mod download;
+mod meter;
 pub mod pace;
 pub mod priority;
 pub mod source;

@@ -11,11 +11,16 @@ use crate::media::{Bits, Cutter};
 use crate::payload::Payload;
 use crate::time::{Duration, Instant, Rate};
 
-/// Shorter transfers say nothing about throughput.
-const MIN_SAMPLE: u64 = 48 * 1024;
+use super::meter::{MIN_SAMPLE, Meter, Way};
 
 /// A fetch that has brought nothing for so long isn't relied on.
 const STALLED: Duration = Duration::from_millis(2500);
+
+/// Blocks that may be on a narrow way before what is asked of the source, and the time for them that is no matter.
+const BEFORE: u64 = 4;
+const NO_MATTER: Duration = Duration::from_millis(600);
+/// They are reckoned with up to here.
+const MOST_BEFORE: Duration = Duration::from_millis(2000);
 
 /// Whether the source answers Range requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,28 +67,6 @@ pub struct Sources<P> {
     ranges: Ranges,
     meter: Meter,
     way: Way,
-}
-
-/// The best second of what comes to us from everybody: our downlink carries that much at least, however slow the source is.
-#[derive(Clone, Debug, Default)]
-struct Way {
-    since: Instant,
-    bytes: u64,
-    rate: u64,
-}
-
-/// Aggregate throughput of all fetches that run at the same time.
-#[derive(Clone, Debug, Default)]
-struct Meter {
-    busy: usize,
-    since: Option<Instant>,
-    bytes: u64,
-    /// Of others, that came by the same way in the meantime.
-    beside: u64,
-    rate: Option<f64>,
-    best: Option<f64>,
-    first_byte: Option<Duration>,
-    sampled: Option<Instant>,
 }
 
 impl<P> Default for Sources<P> {
@@ -250,6 +233,13 @@ impl<P: Payload> Sources<P> {
         self.fetches.values().any(|f| f.key == *key && f.whole)
     }
 
+    /// By how much earlier the source has to be asked for something because peers' blocks are on the same narrow way: nothing
+    /// above some 1.7 Mbit/s.
+    pub fn in_the_way(&self, now: Instant) -> Duration {
+        let blocks = self.way(now).map_or(Duration::ZERO, |way| way.time_for(BEFORE * u64::from(BLOCK)));
+        blocks.saturating_sub(NO_MATTER).min(MOST_BEFORE)
+    }
+
     /// What is known about Range.
     pub fn ranges(&self) -> Ranges {
         self.ranges
@@ -281,64 +271,6 @@ impl<P: Payload> Sources<P> {
         if let (true, Some(rate), Some(best)) = (stale, self.meter.rate, self.meter.best) {
             self.meter.rate = Some((rate * 1.15).min(best));
         }
-    }
-}
-
-impl Way {
-    fn came(&mut self, bytes: u64, now: Instant) {
-        let passed = now.since(self.since);
-        if passed >= Duration::from_secs(1) {
-            let seen = Rate::of(self.bytes, passed).bytes_per_second();
-            // What isn't seen for long is forgotten.
-            self.rate = seen.max(self.rate - self.rate / 32);
-            (self.since, self.bytes) = (now, 0);
-        }
-        self.bytes += bytes;
-    }
-}
-
-impl Meter {
-    fn start(&mut self, now: Instant, first_byte: Duration) {
-        if self.busy == 0 {
-            (self.since, self.bytes, self.beside) = (Some(now), 0, 0);
-        }
-        self.busy += 1;
-        self.wait(first_byte);
-    }
-
-    fn wait(&mut self, first_byte: Duration) {
-        self.first_byte = Some(self.first_byte.map_or(first_byte, |old| (old * 3 + first_byte) / 4));
-    }
-
-    fn stop(&mut self, now: Instant) {
-        if self.busy == 0 {
-            return;
-        }
-        self.busy -= 1;
-        if self.busy > 0 {
-            return;
-        }
-        if let Some(since) = self.since.take() {
-            self.sample(self.bytes, self.beside, now.since(since), now);
-        }
-    }
-
-    /// Where peers' bytes came `beside`, the source gives at least what it gave, and at most what all of them gave: between the two
-    /// what was believed may well be right.
-    fn sample(&mut self, bytes: u64, beside: u64, time: Duration, now: Instant) {
-        if bytes < MIN_SAMPLE {
-            return;
-        }
-        // A small answer may arrive in one piece with its head; a microsecond's throughput would be a fairy tale.
-        let time = time.max(Duration::from_millis(5)).as_secs_f64();
-        let (least, most) = (bytes as f64 / time, (bytes + beside) as f64 / time);
-        let sample = self.rate.map_or(least, |old| old.clamp(least, most));
-        // The more bytes, the more a sample weighs: a whole segment replaces most of what was believed.
-        let weight = (bytes as f64 / 400_000.0).clamp(0.15, 0.7);
-        let rate = self.rate.map_or(sample, |old| old + (sample - old) * weight);
-        self.rate = Some(rate);
-        self.best = Some(self.best.map_or(rate, |b| b.max(rate)));
-        self.sampled = Some(now);
     }
 }
 
@@ -388,6 +320,17 @@ mod tests {
             arrives(&mut sources, 10_000, second * 1000);
         }
         assert!(!sources.is_overloaded(100_000, after(200_000)), "long not seen is forgotten");
+    }
+
+    #[test]
+    fn on_a_narrow_way_the_source_is_asked_earlier_and_on_others_it_is_not() {
+        let early = |bytes| {
+            let mut sources = Sources::<Vec<u8>>::default();
+            fetched(&mut sources, bytes, 0, 1000);
+            sources.in_the_way(after(1000)).as_millis()
+        };
+        assert_eq!((early(1_000_000), early(220_000)), (0, 0));
+        assert_eq!((early(131_072), early(65_536), early(50_000)), (400, 1400, 2000));
     }
 
     // H9

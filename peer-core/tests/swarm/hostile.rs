@@ -1,8 +1,8 @@
 //! Messages that no honest neighbour sends: the link is dropped or the message ignored; never a panic, never a false byte (H3).
 
 use rillcast_core::engine::{Event, MAX_CONTROL};
-use rillcast_core::protocol::coding::Wire;
 use rillcast_core::overlay::link::{MAX_PROMISED, MAX_PROMISED_AGAIN};
+use rillcast_core::protocol::coding::Wire;
 use rillcast_core::protocol::id::{BlockIndex, Role};
 use rillcast_core::time::Duration;
 use rillcast_core::trust::Refusal;
