@@ -25,6 +25,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(options: Options) -> anyhow::Result<()> {
     let settings = options.settle()?;
+    let drain = settings.drain;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut node = Node::start(settings).await?;
@@ -56,7 +57,22 @@ async fn run(options: Options) -> anyhow::Result<()> {
             _ = interrupt.recv() => break,
         }
     }
-    tracing::info!("leaving");
-    node.stop().await;
-    Ok(())
+    tracing::info!(
+        seconds = drain.as_secs(),
+        "leaving: what viewers were promised is finished; a second signal ends it at once"
+    );
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let leave = async {
+        node.drain(drain).await;
+        node.stop().await;
+    };
+    tokio::select! {
+        () = leave => Ok(()),
+        () = again => anyhow::bail!("told twice to end, so ended at once: viewers will find out by themselves"),
+    }
 }

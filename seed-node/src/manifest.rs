@@ -9,10 +9,11 @@ use crate::driver::SwarmConfig;
 
 const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Where playlists and segments may come from: the manifest's origin, and what the operator names.
+/// Where playlists and segments may come from: the manifest's origin, its mirrors, and what else the operator names.
 pub(crate) fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
     let origin = config.manifest.origin().ascii_serialization();
-    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
+    let mirrors = config.mirrors.prefixes().map(str::to_owned);
+    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned()).chain(mirrors);
     Ok(Arc::new(AllowList::new(prefixes)?))
 }
 
