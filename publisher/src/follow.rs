@@ -1,6 +1,7 @@
-//! The task behind each followed playlist: looks when [`Edge`] says so, fetches what [`Ledger`] lacks, signs, tells.
+//! The task behind each followed playlist: looks when [`Edge`](crate::edge::Edge) says so, fetches what [`Ledger`] lacks, signs, tells.
 
-use std::collections::VecDeque;
+mod view;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use tokio::task::JoinSet;
 
 use crate::allow::AllowList;
 use crate::copies::{self, Wanted};
-use crate::edge::Edge;
 use crate::key::PublishingKey;
 use crate::ledger::{Entered, Ledger, Place, Print};
 use crate::origin::{Document, Origin, OriginError, Validators, bare};
@@ -21,13 +21,10 @@ use crate::playlist::{Playlist, Segment};
 use crate::publisher::{Config, Event, Published};
 use crate::sign;
 use crate::vod::{Next, Plan};
+use view::View;
 
 /// Room for an owner's commands to one follower.
 pub const COMMANDS: usize = 64;
-/// Addresses kept for one playlist.
-const ADDRESSES: usize = 4;
-/// A mirror may be behind its origin for so long.
-const LAG: Duration = Duration::from_secs(30);
 /// Segments that wait to be fetched; beyond that the oldest are skipped.
 const PENDING: usize = 64;
 
@@ -70,45 +67,9 @@ enum How {
     Recall,
 }
 
-/// What a running follower knows.
-struct View {
-    addresses: Vec<Url>,
-    edge: Edge,
-    validators: Validators,
-    playlist: Option<Arc<Playlist>>,
-    /// Which server's that is, and since when another's is behind it.
-    from: String,
-    behind: Option<Instant>,
-    /// For a playlist that was finished when first seen.
-    plan: Option<Plan>,
-    pending: VecDeque<Segment>,
-    wanted: VecDeque<SegmentKey>,
-    recalled: VecDeque<SegmentKey>,
-    /// From when on what is pending is fetched unasked.
-    settled: Instant,
-    underway: Vec<SegmentKey>,
-    looking: bool,
-    failing: bool,
-}
-
 impl Follower {
     pub(crate) async fn run(self, address: Url, mut inbox: mpsc::Receiver<Command>) {
-        let mut view = View {
-            addresses: vec![address],
-            edge: Edge::new(self.config.pace, Instant::now()),
-            validators: Validators::default(),
-            playlist: None,
-            from: String::new(),
-            behind: None,
-            plan: None,
-            pending: VecDeque::new(),
-            wanted: VecDeque::new(),
-            recalled: VecDeque::new(),
-            settled: Instant::now() + self.config.settle,
-            underway: Vec::new(),
-            looking: false,
-            failing: false,
-        };
+        let mut view = View::new(address, &self.config);
         let mut jobs = JoinSet::new();
         loop {
             let wake = self.drive(&mut view, &mut jobs);
@@ -419,40 +380,6 @@ impl Follower {
                 );
                 Some(Event::Conflict { swarm, key: segment.key })
             }
-        }
-    }
-}
-
-impl View {
-    fn add_address(&mut self, url: Url) {
-        if !self.addresses.contains(&url) && self.addresses.len() < ADDRESSES {
-            self.addresses.push(url);
-        }
-    }
-
-    /// Whether a playlist is an older one of another server, a mirror's that comes after its origin: nothing began anew, and nothing has to be
-    /// fetched again. One that stays behind is believed in the end.
-    fn lags(&mut self, playlist: &Playlist, from: &str, at: Instant) -> bool {
-        let newest = |playlist: &Playlist| playlist.segments.last().map(|segment| segment.key);
-        let known = self.playlist.as_deref().and_then(newest);
-        let is_behind = from != self.from && newest(playlist) < known;
-        if is_behind && at.saturating_duration_since(*self.behind.get_or_insert(at)) < LAG {
-            return true;
-        }
-        self.behind = None;
-        from.clone_into(&mut self.from);
-        false
-    }
-
-    fn want(&mut self, key: SegmentKey) {
-        if !self.wanted.contains(&key) && self.wanted.len() < PENDING {
-            self.wanted.push_back(key);
-        }
-    }
-
-    fn recall(&mut self, key: SegmentKey) {
-        if !self.recalled.contains(&key) && self.recalled.len() < PENDING {
-            self.recalled.push_back(key);
         }
     }
 }

@@ -24,10 +24,10 @@ async fn caught_in_the_act(origin: &Origin, signal: &str, more: &[&str]) -> (Pro
     // The link, and the first segment in peace.
     viewer.play(origin, 1).await;
     let mut number = origin.state.newest();
-    while is_whole(viewer.from_seeds()) {
+    while is_whole(viewer.seeded()) {
         number += 1;
-        let before = viewer.from_seeds();
-        viewer.begin(origin, number, |v| v.from_seeds() > before).await;
+        let before = viewer.seeded();
+        viewer.begin(origin, number, |v| v.seeded() > before).await;
     }
     (seed, viewer)
 }
@@ -40,7 +40,7 @@ async fn a_seed_that_is_told_to_end_finishes_what_it_has_begun_and_takes_nobody_
     let (mut seed, mut viewer) = caught_in_the_act(&origin, &signal, &["--drain", "1h"]).await;
     seed.tell("-TERM").await;
     viewer.until(|v| v.links_closed > 0).await;
-    assert!(is_whole(viewer.from_seeds()), "{} bytes", viewer.from_seeds());
+    assert!(is_whole(viewer.seeded()), "{} bytes", viewer.seeded());
     assert!(seed.ended().await.success(), "and ends in order, long before its time is up");
     drop(running);
 }

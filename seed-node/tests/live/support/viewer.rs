@@ -223,7 +223,7 @@ impl Viewer {
     }
 
     /// Media bytes that came from seeds.
-    pub(crate) fn from_seeds(&self) -> u64 {
+    pub(crate) fn seeded(&self) -> u64 {
         self.engine.stats().seed_bytes
     }
 
