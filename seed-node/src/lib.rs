@@ -14,6 +14,7 @@
 //! - [`cache`]: copies on disk; [`recall`]: which of them viewers are about to need
 //! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
+//! - [`preflight`]: looks at all that a node needs before it is started
 //! - [`share`]: what all streams may give together, divided among them
 //! - [`picture`], [`metrics`]: what can be seen from outside, and how monitoring sees it
 
@@ -30,6 +31,7 @@ pub mod node;
 pub mod payload;
 pub mod peer;
 pub mod picture;
+pub mod preflight;
 pub mod recall;
 pub mod rtc;
 pub mod sealing;

@@ -2,24 +2,66 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use rillcast_seed::config::Options;
 use rillcast_seed::node::Node;
+use rillcast_seed::preflight;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(name = "rillcast-seed", version, about, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look at everything that a node with these settings needs, and say how to mend what isn't right. Status 1 if it couldn't run.
+    Check(Check),
+}
+
+#[derive(Args)]
+struct Check {
+    #[command(flatten)]
+    options: Options,
+    /// Say it as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         "info,webrtc=error,rtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error,rtc_mdns=error".into()
     });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(Options::parse()) {
+    let cli = Cli::parse();
+    if let Some(Command::Check(wanted)) = cli.command {
+        return check(wanted);
+    }
+    match run(cli.options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rillcast-seed: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main]
+async fn check(wanted: Check) -> ExitCode {
+    // As a node does; another may be installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let report = preflight::check(wanted.options).await;
+    if wanted.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.text());
+    }
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[tokio::main]

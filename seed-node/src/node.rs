@@ -214,7 +214,8 @@ fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) ->
     settings.manifests.iter().enumerate().map(config).collect()
 }
 
-fn tls(ca: Option<&std::path::Path>) -> Result<rustls::ClientConfig, Error> {
+/// What `wss://` is checked with.
+pub(crate) fn tls(ca: Option<&std::path::Path>) -> Result<rustls::ClientConfig, Error> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();

@@ -26,7 +26,12 @@ impl Files {
     /// Makes the directory if it isn't there: for this user alone, for media may be for some viewers only.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self::at(dir))
+    }
+
+    /// The directory as it is.
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
     }
 
     /// Takes the directory for this process, until the file is closed. `None`: another has it.
@@ -39,27 +44,46 @@ impl Files {
         }
     }
 
-    /// The copies that are there, with their bytes and when they were made. Removes what was being made when a node ended.
+    /// The copies that are there, with their bytes and when they were made.
     pub fn scan(&self) -> io::Result<Vec<(Name, u64, SystemTime)>> {
         let mut found = Vec::new();
+        self.each(|path, named| {
+            if let Some((swarm, key)) = named
+                && let Ok(about) = path.metadata()
+                && about.is_file()
+            {
+                found.push((Name { swarm, key }, about.len(), about.modified()?));
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Removes what was being made when a node ended.
+    pub fn tidy(&self) -> io::Result<()> {
+        self.each(|path, _| {
+            if path.to_str().is_some_and(|path| path.ends_with(PART)) {
+                let _ = fs::remove_file(path);
+            }
+            Ok(())
+        })
+    }
+
+    /// All files of swarms' directories, with what their names say.
+    fn each(
+        &self,
+        mut look: impl FnMut(&Path, Option<(SwarmId, SegmentKey)>) -> io::Result<()>,
+    ) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let Some(swarm) = entry.file_name().to_str().and_then(swarm_of) else { continue };
             for file in fs::read_dir(entry.path())? {
                 let file = file?;
-                let named = file.file_name();
-                let Some(named) = named.to_str() else { continue };
-                if named.ends_with(PART) {
-                    let _ = fs::remove_file(file.path());
-                } else if let Some(key) = key_of(named)
-                    && let Ok(about) = file.metadata()
-                    && about.is_file()
-                {
-                    found.push((Name { swarm, key }, about.len(), about.modified()?));
-                }
+                let key = file.file_name().to_str().and_then(key_of);
+                look(&file.path(), key.map(|key| (swarm, key)))?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Makes a copy: whole, or not at all.
@@ -157,6 +181,7 @@ mod tests {
         let theirs = [dir.path().join("notes.txt"), part.with_file_name("0-0-x-0.copy")];
         theirs.iter().for_each(|path| fs::write(path, "theirs").expect("written"));
         assert_eq!(files.scan().expect("readable").len(), 1);
+        files.tidy().expect("readable");
         assert!(!part.exists() && theirs.iter().all(|path| path.exists()));
     }
 

@@ -111,6 +111,7 @@ impl Cache {
         let lock = files.lock().map_err(wrong)?.ok_or_else(|| CacheError::InUse(config.dir.clone()))?;
         let limits = Limits { bytes: config.budget, copies: MAX_COPIES, keep: config.keep };
         let mut index = Index::new(limits);
+        files.tidy().map_err(wrong)?;
         let mut found = files.scan().map_err(wrong)?;
         // As if each had been used last when it was made.
         found.sort_by_key(|(_, _, made)| *made);
