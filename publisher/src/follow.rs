@@ -1,6 +1,7 @@
-//! The task behind each followed playlist: looks when [`Edge`] says so, fetches what [`Ledger`] lacks, signs, tells.
+//! The task behind each followed playlist: looks when [`Edge`](crate::edge::Edge) says so, fetches what [`Ledger`] lacks, signs, tells.
 
-use std::collections::VecDeque;
+mod view;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::allow::AllowList;
-use crate::edge::Edge;
+use crate::copies::{self, Wanted};
 use crate::key::PublishingKey;
 use crate::ledger::{Entered, Ledger, Place, Print};
 use crate::origin::{Document, Origin, OriginError, Validators, bare};
@@ -20,11 +21,10 @@ use crate::playlist::{Playlist, Segment};
 use crate::publisher::{Config, Event, Published};
 use crate::sign;
 use crate::vod::{Next, Plan};
+use view::View;
 
 /// Room for an owner's commands to one follower.
 pub const COMMANDS: usize = 64;
-/// Addresses kept for one playlist.
-const ADDRESSES: usize = 4;
 /// Segments that wait to be fetched; beyond that the oldest are skipped.
 const PENDING: usize = 64;
 
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Address(Url),
     /// Digest this first.
     Want(SegmentKey),
+    /// Read this from its copy again.
+    Recall(SegmentKey),
 }
 
 /// A follower before it runs.
@@ -53,41 +55,21 @@ pub(crate) struct Follower {
 
 enum Done {
     Looked { at: Instant, answer: Box<Result<Option<Document>, OriginError>> },
-    Fetched(SegmentKey),
+    Brought(SegmentKey),
 }
 
-/// What a running follower knows.
-struct View {
-    addresses: Vec<Url>,
-    edge: Edge,
-    validators: Validators,
-    playlist: Option<Arc<Playlist>>,
-    /// For a playlist that was finished when first seen.
-    plan: Option<Plan>,
-    pending: VecDeque<Segment>,
-    wanted: VecDeque<SegmentKey>,
-    /// From when on what is pending is fetched unasked.
-    settled: Instant,
-    underway: Vec<SegmentKey>,
-    looking: bool,
-    failing: bool,
+/// Where a segment is to come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// From its copy, or from the origin, to be signed.
+    Sign,
+    /// From its copy alone: it was signed before.
+    Recall,
 }
 
 impl Follower {
     pub(crate) async fn run(self, address: Url, mut inbox: mpsc::Receiver<Command>) {
-        let mut view = View {
-            addresses: vec![address],
-            edge: Edge::new(self.config.pace, Instant::now()),
-            validators: Validators::default(),
-            playlist: None,
-            plan: None,
-            pending: VecDeque::new(),
-            wanted: VecDeque::new(),
-            settled: Instant::now() + self.config.settle,
-            underway: Vec::new(),
-            looking: false,
-            failing: false,
-        };
+        let mut view = View::new(address, &self.config);
         let mut jobs = JoinSet::new();
         loop {
             let wake = self.drive(&mut view, &mut jobs);
@@ -95,11 +77,12 @@ impl Follower {
                 command = inbox.recv() => match command {
                     Some(Command::Address(url)) => view.add_address(url),
                     Some(Command::Want(key)) => view.want(key),
+                    Some(Command::Recall(key)) => view.recall(key),
                     None => return,
                 },
                 Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
                     Ok(Done::Looked { at, answer }) => self.looked(&mut view, at, *answer).await,
-                    Ok(Done::Fetched(key)) => view.underway.retain(|k| *k != key),
+                    Ok(Done::Brought(key)) => view.underway.retain(|k| *k != key),
                     // A job that panicked has freed its place; its segment stays without a digest.
                     Err(error) => {
                         tracing::error!(%error, "a publisher's job failed");
@@ -118,9 +101,13 @@ impl Follower {
         let mut wake = None;
         while view.underway.len() < self.config.max_fetches_per_track {
             match self.next_segment(view, now) {
-                Ok(segment) => {
+                Ok((segment, how)) => {
                     view.underway.push(segment.key);
-                    jobs.spawn(self.clone().fetch(segment));
+                    let oldest = view.playlist.as_ref().and_then(|playlist| {
+                        let index = playlist.segments.iter().position(|s| s.key == segment.key)?;
+                        copies::oldest(playlist, index)
+                    });
+                    jobs.spawn(self.clone().bring(segment, how, oldest));
                 }
                 Err(at) => {
                     wake = at;
@@ -140,9 +127,24 @@ impl Follower {
         wake
     }
 
-    /// The next segment to fetch, or when there may be one.
-    fn next_segment(&self, view: &mut View, now: Instant) -> Result<Segment, Option<Instant>> {
+    /// The next segment to bring, or when there may be one.
+    fn next_segment(&self, view: &mut View, now: Instant) -> Result<(Segment, How), Option<Instant>> {
         let Some(playlist) = view.playlist.clone() else { return Err(None) };
+        while let Some(key) = view.recalled.pop_front() {
+            if let Some(segment) = playlist.find(key).filter(|_| !view.underway.contains(&key)) {
+                return Ok((segment.clone(), How::Recall));
+            }
+        }
+        self.next_unsigned(view, &playlist, now).map(|segment| (segment, How::Sign))
+    }
+
+    /// The next segment that has still to be signed, or when there may be one.
+    fn next_unsigned(
+        &self,
+        view: &mut View,
+        playlist: &Playlist,
+        now: Instant,
+    ) -> Result<Segment, Option<Instant>> {
         let lacks = |view: &View, segment: &Segment| {
             !view.underway.contains(&segment.key) && lock(&self.ledger).lacks(segment.key, place(segment))
         };
@@ -195,13 +197,17 @@ impl Follower {
                 return view.edge.unchanged(at);
             }
             Ok(Some(document)) => Playlist::parse(self.track, &document.url, &document.body)
-                .map(|playlist| (playlist, document.validators))
+                .map(|playlist| (playlist, document.from, document.validators))
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match parsed {
-            Ok((playlist, validators)) => {
+            Ok((playlist, from, validators)) => {
                 view.failing = false;
+                if view.lags(&playlist, &from, at) {
+                    view.validators = Validators::default();
+                    return view.edge.unchanged(at);
+                }
                 view.validators = validators;
                 self.compare(view, at, playlist).await;
             }
@@ -239,7 +245,9 @@ impl Follower {
                 }
                 _ => {
                     let from = playlist.segments.len().saturating_sub(self.config.backlog);
-                    playlist.segments[from..].iter().collect()
+                    let (older, backlog) = playlist.segments.split_at(from);
+                    // What there are copies of costs the origin nothing.
+                    older.iter().filter(|s| self.has_copy(s.key)).chain(backlog).collect()
                 }
             };
             for segment in fresh {
@@ -261,18 +269,51 @@ impl Follower {
         }
     }
 
-    async fn fetch(self, segment: Segment) -> Done {
-        let event = match self.attempt(&segment).await {
-            Ok(body) => self.enter(&segment, body).await,
-            Err(why) => {
-                tracing::warn!(url = bare(&segment.url), %why, "a segment gets no digest");
-                Some(Event::Skipped { swarm: self.swarm, key: segment.key, why })
-            }
+    async fn bring(self, segment: Segment, how: How, oldest: Option<Duration>) -> Done {
+        let key = segment.key;
+        let event = match how {
+            How::Recall => self.copy(&segment, oldest).await,
+            How::Sign => self.sign(&segment, oldest).await,
         };
         if let Some(event) = event {
             let _ = self.events.send(event).await;
         }
-        Done::Fetched(segment.key)
+        Done::Brought(key)
+    }
+
+    async fn sign(&self, segment: &Segment, oldest: Option<Duration>) -> Option<Event> {
+        // Of a name that has been heard of something has changed, or it is to be checked: then it is the origin's word that counts.
+        let is_new = lock(&self.ledger).is_new(segment.key);
+        if is_new && let Some(event) = self.copy(segment, oldest).await {
+            return Some(event);
+        }
+        match self.attempt(segment).await {
+            Ok(body) => self.enter(segment, body).await,
+            Err(why) => {
+                tracing::warn!(url = bare(&segment.url), %why, "a segment gets no digest");
+                Some(Event::Skipped { swarm: self.swarm, key: segment.key, why })
+            }
+        }
+    }
+
+    fn has_copy(&self, key: SegmentKey) -> bool {
+        self.config.copies.as_ref().is_some_and(|copies| copies.length(self.swarm, key).is_some())
+    }
+
+    /// A segment's copy, if there is a true one.
+    async fn copy(&self, segment: &Segment, oldest: Option<Duration>) -> Option<Event> {
+        let copies = self.config.copies.clone().filter(|_| self.has_copy(segment.key))?;
+        let (swarm, key, duration_ms) = (self.swarm, segment.key, segment.duration_ms);
+        let wanted = Wanted { swarm, key, place: place(segment), duration_ms, oldest };
+        let (digest, body) =
+            tokio::task::spawn_blocking(move || copies.read(&wanted)).await.ok().flatten()?;
+        match lock(&self.ledger).enter(key, place(segment), Print::of(&digest)) {
+            Entered::New | Entered::Same => {}
+            Entered::Disputed(publisher) => disputed(key, publisher),
+            Entered::Conflict => return None,
+        }
+        let (url, range) = (segment.url.clone(), segment.range.clone());
+        Some(Event::Published(Box::new(Published { digest, body, url, range, copy: true })))
     }
 
     /// Fetches, and tries again with growing pauses where that may help.
@@ -315,12 +356,20 @@ impl Follower {
         if let Entered::Disputed(publisher) = entered {
             disputed(segment.key, publisher);
         }
+        if let Some(copies) = &self.config.copies {
+            match entered {
+                Entered::New | Entered::Disputed(_) => copies.keep(place(segment), &digest, &body),
+                Entered::Same => {}
+                Entered::Conflict => copies.forget(swarm, segment.key),
+            }
+        }
         match entered {
             Entered::New | Entered::Disputed(_) => Some(Event::Published(Box::new(Published {
                 digest,
                 body,
                 url: segment.url.clone(),
                 range: segment.range.clone(),
+                copy: false,
             }))),
             Entered::Same => None,
             Entered::Conflict => {
@@ -331,20 +380,6 @@ impl Follower {
                 );
                 Some(Event::Conflict { swarm, key: segment.key })
             }
-        }
-    }
-}
-
-impl View {
-    fn add_address(&mut self, url: Url) {
-        if !self.addresses.contains(&url) && self.addresses.len() < ADDRESSES {
-            self.addresses.push(url);
-        }
-    }
-
-    fn want(&mut self, key: SegmentKey) {
-        if !self.wanted.contains(&key) && self.wanted.len() < PENDING {
-            self.wanted.push_back(key);
         }
     }
 }

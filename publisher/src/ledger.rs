@@ -77,6 +77,11 @@ impl Ledger {
         }
     }
 
+    /// Whether nothing was ever heard of the key's bytes.
+    pub fn is_new(&self, key: SegmentKey) -> bool {
+        !self.entries.contains_key(&key)
+    }
+
     /// The playlist's numbers went backwards: keys that come again have to be looked at again.
     pub fn restarted(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
@@ -159,9 +164,9 @@ mod tests {
     #[test]
     fn a_key_is_fetched_once_while_it_stays_where_it_is() {
         let mut ledger = Ledger::default();
-        assert!(ledger.lacks(key(1), A));
+        assert!(ledger.lacks(key(1), A) && ledger.is_new(key(1)));
         assert_eq!(ledger.enter(key(1), A, Print([1; 32])), Entered::New);
-        assert!(!ledger.lacks(key(1), A));
+        assert!(!ledger.lacks(key(1), A) && !ledger.is_new(key(1)));
     }
 
     #[test]

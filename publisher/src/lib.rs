@@ -10,16 +10,20 @@
 //! - [`edge`]: when to look at a live playlist again; pure
 //! - [`vod`]: what to digest next of a finished playlist; pure
 //! - [`ledger`]: what was signed already, so that no key gets two meanings; pure
+//! - [`copies`]: copies that outlast the program, where the owner keeps some
 //! - [`origin`]: bounded HTTP
+//! - [`mirrors`]: other places of the same, for when an origin fails
 //! - [`sign`]: block hashes and the signature, and its check
 //! - [`follow`]: the task behind each followed playlist
 //! - [`publisher`]: the handle
 
 pub mod allow;
+pub mod copies;
 pub mod edge;
 pub mod follow;
 pub mod key;
 pub mod ledger;
+pub mod mirrors;
 pub mod origin;
 pub mod playlist;
 pub mod publisher;
@@ -28,7 +32,9 @@ pub mod track;
 pub mod vod;
 
 pub use allow::AllowList;
+pub use copies::Copies;
 pub use key::PublishingKey;
+pub use mirrors::Mirrors;
 pub use publisher::{Config, Event, FollowError, Published, Publisher};
 pub use reqwest::Url;
 pub use track::track_id;

@@ -1,7 +1,8 @@
 //! HTTP to the origin, bounded in size and time, and kept inside the allow-list through every redirect.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
@@ -13,6 +14,7 @@ use rillcast_protocol::digest::MAX_SEGMENT;
 use thiserror::Error;
 
 use crate::allow::AllowList;
+use crate::mirrors::Mirrors;
 use crate::playlist::MAX_PLAYLIST;
 
 /// Redirects followed for one request.
@@ -46,6 +48,22 @@ pub enum OriginError {
     Network(String),
 }
 
+impl OriginError {
+    /// The server is down, overloaded, or out of order: other requests would fare no better.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Network(_) => true,
+            Self::Status(status) => *status >= 500 || *status == 429,
+            Self::NotAllowed(_) | Self::Redirects | Self::TooLarge(_) | Self::WrongRange => false,
+        }
+    }
+
+    /// Another place of the same may have a better answer. That something is too large or not allowed is so everywhere.
+    fn may_differ(&self) -> bool {
+        !matches!(self, Self::NotAllowed(_) | Self::TooLarge(_))
+    }
+}
+
 /// How long the origin may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
@@ -76,6 +94,8 @@ pub struct Validators(HeaderMap);
 pub struct Document {
     /// Where it was found in the end: relative URLs in it start here.
     pub url: Url,
+    /// The server that was asked: the origin's, or a mirror's.
+    pub from: String,
     /// The text.
     pub body: Bytes,
     /// For the next look.
@@ -87,6 +107,7 @@ pub struct Document {
 pub struct Origin {
     client: Client,
     timeouts: Timeouts,
+    mirrors: Arc<Mirrors>,
 }
 
 impl Origin {
@@ -106,11 +127,46 @@ impl Origin {
             tracing::warn!(%error, "no certificate authorities found on this machine: only http origins can be followed; install ca-certificates for https");
             builder().tls_certs_only([]).build()
         });
-        Ok(Self { client: client.map_err(network)?, timeouts })
+        Ok(Self { client: client.map_err(network)?, timeouts, mirrors: Arc::default() })
+    }
+
+    /// Asks the mirrors of an origin too if it fails.
+    #[must_use]
+    pub fn with_mirrors(mut self, mirrors: Arc<Mirrors>) -> Self {
+        self.mirrors = mirrors;
+        self
     }
 
     /// A playlist of at most [`MAX_PLAYLIST`] bytes; `None` if it hasn't changed.
     pub async fn playlist(
+        &self,
+        allow: &AllowList,
+        url: &Url,
+        known: &Validators,
+    ) -> Result<Option<Document>, OriginError> {
+        let mut search = Search::new(&self.mirrors, url);
+        while let Some(place) = search.next() {
+            search.answered(&place, self.playlist_at(allow, &place, known).await);
+        }
+        let document = search.outcome()?;
+        Ok(document.map(|document| Document { url: self.mirrors.home(&document.url), ..document }))
+    }
+
+    /// A segment of at most [`MAX_SEGMENT`] bytes.
+    pub async fn segment(
+        &self,
+        allow: &AllowList,
+        url: &Url,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, OriginError> {
+        let mut search = Search::new(&self.mirrors, url);
+        while let Some(place) = search.next() {
+            search.answered(&place, self.segment_at(allow, &place, range.clone()).await);
+        }
+        search.outcome()
+    }
+
+    async fn playlist_at(
         &self,
         allow: &AllowList,
         url: &Url,
@@ -133,15 +189,15 @@ impl Origin {
             if validators.contains_key(IF_NONE_MATCH) {
                 validators.remove(IF_MODIFIED_SINCE);
             }
+            let from = url.origin().ascii_serialization();
             let url = response.url().clone();
             let body = read(response, 0, MAX_PLAYLIST as u64, None).await?;
-            Ok(Some(Document { url, body, validators: Validators(validators) }))
+            Ok(Some(Document { url, from, body, validators: Validators(validators) }))
         };
         tokio::time::timeout(self.timeouts.playlist, work).await.unwrap_or(Err(OriginError::Timeout))
     }
 
-    /// A segment of at most [`MAX_SEGMENT`] bytes.
-    pub async fn segment(
+    async fn segment_at(
         &self,
         allow: &AllowList,
         url: &Url,
@@ -193,6 +249,41 @@ impl Origin {
             url = target.and_then(|t| url.join(t).ok()).ok_or(OriginError::Redirects)?;
         }
         Err(OriginError::Redirects)
+    }
+}
+
+/// Asks one place after the other until one has it.
+struct Search<'a, T> {
+    mirrors: &'a Mirrors,
+    places: std::vec::IntoIter<Url>,
+    /// What counts so far: an answer, or what the first place said.
+    outcome: Option<Result<T, OriginError>>,
+    over: bool,
+}
+
+impl<'a, T> Search<'a, T> {
+    fn new(mirrors: &'a Mirrors, url: &Url) -> Self {
+        let places = mirrors.places(url, Instant::now()).into_iter();
+        Self { mirrors, places, outcome: None, over: false }
+    }
+
+    fn next(&mut self) -> Option<Url> {
+        self.places.next().filter(|_| !self.over)
+    }
+
+    fn answered(&mut self, place: &Url, answer: Result<T, OriginError>) {
+        match &answer {
+            Err(error) if error.is_failure() => self.mirrors.failed(place, Instant::now()),
+            _ => self.mirrors.answered(place),
+        }
+        self.over = !matches!(&answer, Err(error) if error.may_differ());
+        if self.over || self.outcome.is_none() {
+            self.outcome = Some(answer);
+        }
+    }
+
+    fn outcome(self) -> Result<T, OriginError> {
+        self.outcome.unwrap_or(Err(OriginError::Timeout))
     }
 }
 

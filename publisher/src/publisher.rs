@@ -14,10 +14,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::allow::AllowList;
+use crate::copies::Copies;
 use crate::edge::Pace;
 use crate::follow::{self, Command, Follower};
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
+use crate::mirrors::Mirrors;
 use crate::origin::{Origin, OriginError, Timeouts, Validators};
 use crate::playlist::{self, Playlist};
 use crate::track::track_id;
@@ -50,6 +52,10 @@ pub struct Config {
     pub audit: u8,
     /// Tell of every change of a playlist ([`Event::Playlist`]).
     pub playlists: bool,
+    /// Where copies of what was signed lie.
+    pub copies: Option<Arc<dyn Copies>>,
+    /// Where else to ask when an origin fails.
+    pub mirrors: Arc<Mirrors>,
 }
 
 impl Default for Config {
@@ -66,6 +72,8 @@ impl Default for Config {
             attempts: 6,
             audit: 8,
             playlists: false,
+            copies: None,
+            mirrors: Arc::default(),
         }
     }
 }
@@ -84,6 +92,8 @@ pub struct Published {
     pub url: Url,
     /// Which bytes of that; `None` is all.
     pub range: Option<Range<u64>>,
+    /// They are a copy: this time the origin gave nothing.
+    pub copy: bool,
 }
 
 /// What a publisher has to tell.
@@ -178,7 +188,7 @@ impl Publisher {
         let (events, news) = mpsc::channel(EVENTS);
         let shared = Shared {
             key: Arc::new(key),
-            origin: Origin::new(config.timeouts)?,
+            origin: Origin::new(config.timeouts)?.with_mirrors(config.mirrors.clone()),
             fetches: Arc::new(Semaphore::new(config.max_fetches)),
             config: Arc::new(config),
             events,
@@ -264,8 +274,21 @@ impl Publisher {
         }
     }
 
+    /// Reads a segment that was signed before, from its copy, and tells of it as of a new one. Without a copy nothing comes: the origin
+    /// isn't asked.
+    pub fn recall(&self, swarm: SwarmId, key: SegmentKey) {
+        if let Some(followed) = self.state().followed.get(&(swarm, key.track)) {
+            // Dropped where the queue is full: whoever lacks the segment will be seen to lack it.
+            let _ = followed.commands.try_send(Command::Recall(key));
+        }
+    }
+
     /// Another publisher digested this segment: it needn't be fetched here, unless it is one of those by which others are checked.
     pub fn note(&self, digest: &SegmentDigest) {
+        // Our own, from before a restart: the bytes aren't here, and nobody else can be relied on to have them.
+        if digest.publisher == self.key() {
+            return;
+        }
         let mut state = self.state();
         let of = (digest.swarm, digest.key.track);
         // Two bounds: as many tracks as are followed may be noted besides those followed.

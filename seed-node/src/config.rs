@@ -1,13 +1,21 @@
 //! What an operator can set: flags, environment, a TOML file. README.md has the table; a test holds it to this.
 
+pub mod amount;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
-use rillcast_publisher::Url;
+use rillcast_publisher::mirrors::MirrorError;
+use rillcast_publisher::{Mirrors, Url};
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use amount::{Amount, Span};
+
+use crate::cache::CacheConfig;
 
 /// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port; or lets native players take
 /// part in the same swarms.
@@ -50,9 +58,25 @@ pub struct Options {
     /// Memory for media, shared by all streams. Default: 512M.
     #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_MEMORY")]
     pub memory: Option<Amount>,
+    /// Keep copies of what was fetched and signed in this directory, so that a restart needn't fetch it again; needs --key. Default:
+    /// nowhere.
+    #[arg(long, value_name = "DIR", env = "RILLCAST_SEED_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes on disk for copies, of all streams together. Default: 10G.
+    #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_CACHE_SIZE")]
+    pub cache_size: Option<Amount>,
+    /// How long a copy is kept, such as 12h. Default: 7d.
+    #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_CACHE_KEEP")]
+    pub cache_keep: Option<Span>,
     /// Bytes per second given to viewers of one stream together; 0 is no cap. Default: 0.
     #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_UPLOAD_CAP")]
     pub upload_cap: Option<Amount>,
+    /// Bytes per second given to the viewers of all streams together; 0 is no cap. Default: 0.
+    #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_SITE_CAP")]
+    pub site_cap: Option<Amount>,
+    /// When told to end, take up to so long to finish what viewers were promised; 0s ends at once. Default: 10s.
+    #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_DRAIN")]
+    pub drain: Option<Span>,
     /// Follow every rendition of the manifests, not only those that linked viewers play.
     #[arg(long, env = "RILLCAST_SEED_ALL_RENDITIONS")]
     pub all_renditions: bool,
@@ -60,6 +84,10 @@ pub struct Options {
     /// Repeatable.
     #[arg(long, value_name = "URL-PREFIX", env = "RILLCAST_SEED_ALLOW", value_delimiter = ' ')]
     pub allow: Vec<String>,
+    /// When what lies under the first prefix can't be had, fetch it from under the second one. Repeatable, at most 16; tried in their
+    /// order.
+    #[arg(long, value_name = "PREFIX=PREFIX", env = "RILLCAST_SEED_FALLBACK", value_delimiter = ' ')]
+    pub fallback: Vec<String>,
     /// Most viewers linked at a time. Default: 512.
     #[arg(long, value_name = "N", env = "RILLCAST_SEED_MAX_LINKS")]
     pub max_links: Option<usize>,
@@ -78,43 +106,6 @@ pub struct Options {
     /// Serve addresses other than loopback without a token, or the agent or metrics to everybody.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
-}
-
-/// A number of bytes: digits, then K, M or G for powers of 1024.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "AmountText")]
-pub struct Amount(pub u64);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AmountText {
-    Number(u64),
-    Text(String),
-}
-
-impl TryFrom<AmountText> for Amount {
-    type Error = ConfigError;
-    fn try_from(text: AmountText) -> Result<Self, ConfigError> {
-        match text {
-            AmountText::Number(n) => Ok(Self(n)),
-            AmountText::Text(t) => t.parse(),
-        }
-    }
-}
-
-impl FromStr for Amount {
-    type Err = ConfigError;
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::Amount(text.to_owned());
-        let (digits, shift) = match text.as_bytes().last() {
-            Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-            Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-            Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-            _ => (text, 0),
-        };
-        let n: u64 = digits.parse().map_err(|_| wrong())?;
-        n.checked_mul(1 << shift).map(Self).ok_or_else(wrong)
-    }
 }
 
 /// Something is set wrongly.
@@ -144,9 +135,29 @@ pub enum ConfigError {
     /// Not an amount.
     #[error("{0:?} isn't a number of bytes; write 536870912 or 512M")]
     Amount(String),
+    /// Not a mirror.
+    #[error("--fallback: {0}")]
+    Mirror(#[from] MirrorError),
+    /// Not a length of time.
+    #[error("{0:?} isn't a length of time of up to ten years; write 90s, 12h or 7d")]
+    Span(String),
     /// Out of bounds.
     #[error("--{0} must be at least {1}")]
     TooLittle(&'static str, u64),
+    /// Too short a time.
+    #[error("--{0} must be at least {1}")]
+    TooShort(&'static str, &'static str),
+    /// Too long a time.
+    #[error("--{0} must be at most {1}")]
+    TooLong(&'static str, &'static str),
+    /// Copies that nobody could tell from others after a restart.
+    #[error(
+        "--cache-dir needs --key: copies are known to be true by this node's signature, and without --key it changes with each start"
+    )]
+    CacheKey,
+    /// Settings of a cache that there is none of.
+    #[error("--{0} says how copies are kept, but not where; give --cache-dir too")]
+    NoCache(&'static str),
     /// Viewers of a site without keys.
     #[error(
         "--udp {0} can be reached by others, and without --token-file the site asks nobody for a token: whoever likes could be \
@@ -173,6 +184,17 @@ const WEBSOCKET: &str = "/ws";
 pub const MAX_MANIFESTS: usize = 16;
 /// Least memory: a few segments of every rendition.
 pub const MIN_MEMORY: u64 = 16 * 1024 * 1024;
+/// Least disk: two of the longest segments, with their digests.
+pub const MIN_CACHE: u64 = 64 * 1024 * 1024;
+/// Least time that copies are kept for.
+pub const MIN_KEEP: Duration = Duration::from_secs(1);
+/// Least bytes/s of all streams: less is no use to any of them.
+pub const MIN_SITE_CAP: u32 = 64 * 1024;
+/// Longest time to leave in.
+pub const MAX_DRAIN: Duration = Duration::from_secs(3600);
+const DRAIN: Duration = Duration::from_secs(10);
+const CACHE_SIZE: u64 = 10 << 30;
+const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Settings with everything decided.
 #[derive(Clone, Debug)]
@@ -195,12 +217,20 @@ pub struct Settings {
     pub key: Option<PathBuf>,
     /// Bytes for media.
     pub memory: u64,
+    /// Where copies are kept.
+    pub cache: Option<CacheConfig>,
     /// Bytes/s; 0 is no cap.
     pub upload_cap: u32,
+    /// Bytes/s of all streams together; 0 is no cap.
+    pub site_cap: u32,
+    /// How long it may take to leave.
+    pub drain: Duration,
     /// Every rendition.
     pub all_renditions: bool,
     /// More URL prefixes.
     pub allow: Vec<String>,
+    /// Other places of what origins serve.
+    pub mirrors: Arc<Mirrors>,
     /// Most links.
     pub max_links: usize,
     /// The agent's address.
@@ -235,6 +265,7 @@ impl Options {
         if signal.path() == "/" {
             signal.set_path(WEBSOCKET);
         }
+        let cache = self.cache()?;
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
             signal,
@@ -245,9 +276,13 @@ impl Options {
             advertise: self.advertise,
             key: self.key,
             memory: self.memory.map_or(512 << 20, |a| a.0),
+            cache,
             upload_cap: self.upload_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(0)),
+            site_cap: self.site_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(u32::MAX)),
+            drain: self.drain.map_or(DRAIN, |drain| drain.0),
             all_renditions: self.all_renditions,
             allow: self.allow,
+            mirrors: Arc::new(Mirrors::new(&self.fallback)?),
             max_links: self.max_links.unwrap_or(512),
             agent: self.agent,
             seeds: self.seed || self.agent.is_none(),
@@ -259,6 +294,12 @@ impl Options {
         }
         if settings.max_links == 0 {
             return Err(ConfigError::TooLittle("max-links", 1));
+        }
+        if (1..MIN_SITE_CAP).contains(&settings.site_cap) {
+            return Err(ConfigError::TooLittle("site-cap", MIN_SITE_CAP.into()));
+        }
+        if settings.drain > MAX_DRAIN {
+            return Err(ConfigError::TooLong("drain", "1h"));
         }
         let is_open =
             |address: &SocketAddr| !address.ip().to_canonical().is_loopback() && !self.insecure_open;
@@ -273,6 +314,27 @@ impl Options {
             return Err(ConfigError::OpenAgent(agent));
         }
         Ok(settings)
+    }
+
+    fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
+        let Some(dir) = self.cache_dir.clone() else {
+            let size = self.cache_size.map(|_| "cache-size");
+            return size
+                .or(self.cache_keep.map(|_| "cache-keep"))
+                .map_or(Ok(None), |f| Err(ConfigError::NoCache(f)));
+        };
+        if self.key.is_none() {
+            return Err(ConfigError::CacheKey);
+        }
+        let budget = self.cache_size.map_or(CACHE_SIZE, |size| size.0);
+        let keep = self.cache_keep.map_or(CACHE_KEEP, |keep| keep.0);
+        if budget < MIN_CACHE {
+            return Err(ConfigError::TooLittle("cache-size", MIN_CACHE));
+        }
+        if keep < MIN_KEEP {
+            return Err(ConfigError::TooShort("cache-keep", "1s"));
+        }
+        Ok(Some(CacheConfig { dir, budget, keep }))
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -293,9 +355,15 @@ impl Options {
             advertise: if self.advertise.is_empty() { file.advertise } else { self.advertise },
             key: self.key.or(file.key),
             memory: self.memory.or(file.memory),
+            cache_dir: self.cache_dir.or(file.cache_dir),
+            cache_size: self.cache_size.or(file.cache_size),
+            cache_keep: self.cache_keep.or(file.cache_keep),
             upload_cap: self.upload_cap.or(file.upload_cap),
+            site_cap: self.site_cap.or(file.site_cap),
+            drain: self.drain.or(file.drain),
             all_renditions: self.all_renditions || file.all_renditions,
             allow: list(self.allow, file.allow),
+            fallback: list(self.fallback, file.fallback),
             max_links: self.max_links.or(file.max_links),
             agent: self.agent.or(file.agent),
             seed: self.seed || file.seed,
@@ -313,114 +381,4 @@ fn url(flag: &'static str, text: &str, schemes: [&str; 2], start: &'static str) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    const BASE: [&str; 5] =
-        ["rillcast-seed", "--manifest", "http://o.example/m.m3u8", "--signal", "ws://s.example/"];
-
-    fn settle(extra: &[&str]) -> Result<Settings, ConfigError> {
-        Options::try_parse_from(BASE.iter().chain(extra)).expect("flags that exist").settle()
-    }
-
-    #[test]
-    fn the_defaults_listen_on_loopback_alone() {
-        let settings = settle(&[]).expect("enough");
-        assert!(settings.udp.ip().is_loopback());
-        assert_eq!((settings.memory, settings.upload_cap, settings.max_links), (512 << 20, 0, 512));
-    }
-
-    #[test]
-    fn other_addresses_need_a_word() {
-        for flag in ["--udp", "--metrics", "--agent"] {
-            for open in ["0.0.0.0:7", "[::]:7", "192.0.2.1:7"] {
-                let said = settle(&[flag, open]).expect_err("refused").to_string();
-                assert!(said.contains("--insecure-open"), "{said}");
-                settle(&[flag, open, "--insecure-open"]).expect("the operator wants it");
-            }
-            settle(&[flag, "127.0.0.2:7"]).expect("loopback");
-            settle(&[flag, "[::1]:7"]).expect("loopback");
-        }
-        // R41: with a token it is the site that says who may be served.
-        settle(&["--udp", "0.0.0.0:7", "--token-file", "t"]).expect("viewers are authorised");
-        settle(&["--metrics", "0.0.0.0:7", "--token-file", "t"]).expect_err("those who read metrics aren't");
-        settle(&["--agent", "0.0.0.0:7", "--token-file", "t"])
-            .expect_err("nor are those who play through the agent");
-    }
-
-    #[test]
-    fn an_agent_seeds_only_if_told_so() {
-        let seeds = |flags: &[&str]| settle(flags).expect("enough").seeds;
-        assert!(seeds(&[]) && seeds(&["--agent", "127.0.0.1:0", "--seed"]));
-        assert!(!seeds(&["--agent", "127.0.0.1:0"]));
-    }
-
-    #[test]
-    fn amounts_are_read_with_their_unit() {
-        for (text, bytes) in [("0", 0), ("1023", 1023), ("2K", 2048), ("512M", 512 << 20), ("3g", 3 << 30)] {
-            assert_eq!(text.parse::<Amount>().expect(text), Amount(bytes));
-        }
-        for wrong in ["", "K", "-1", "1.5M", "9T", "99999999999999999999", "99999999999G"] {
-            wrong.parse::<Amount>().expect_err(wrong);
-        }
-    }
-
-    #[test]
-    fn each_limit_holds_at_under_and_over() {
-        settle(&["--memory", "16M"]).expect("at");
-        settle(&["--memory", "17M"]).expect("over");
-        settle(&["--memory", "15M"]).expect_err("under");
-        settle(&["--max-links", "1"]).expect("at");
-        settle(&["--max-links", "0"]).expect_err("under");
-        let manifests = |n: usize| {
-            let options = Options {
-                manifest: vec!["http://o.example/m".to_owned(); n],
-                signal: Some("ws://s.example/".to_owned()),
-                ..Options::default()
-            };
-            options.settle()
-        };
-        manifests(MAX_MANIFESTS).expect("at");
-        manifests(MAX_MANIFESTS + 1).expect_err("over");
-        assert!(matches!(manifests(0), Err(ConfigError::NoManifest)));
-    }
-
-    #[test]
-    fn urls_are_of_the_right_kind() {
-        for (flag, wrong) in
-            [("--signal", "http://s.example/"), ("--manifest", "file:///m"), ("--signal", "nonsense")]
-        {
-            let mut flags = BASE.to_vec();
-            let at = flags.iter().position(|f| *f == flag).expect("there");
-            flags[at + 1] = wrong;
-            Options::try_parse_from(flags).expect("flags that exist").settle().expect_err(wrong);
-        }
-    }
-
-    #[test]
-    fn flags_go_before_the_file() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("seed.toml");
-        std::fs::write(&path, "site = \"file\"\nmemory = \"64M\"\nmax-links = 9\nall-renditions = true\n")
-            .expect("written");
-        let path = path.to_str().expect("UTF-8").to_owned();
-        let settings = settle(&["--config", &path, "--site", "flag"]).expect("enough");
-        assert_eq!((settings.site.as_str(), settings.memory, settings.max_links), ("flag", 64 << 20, 9));
-        assert!(settings.all_renditions);
-        std::fs::write(&path, "sites = 1\n").expect("written");
-        let said = settle(&["--config", &path]).expect_err("a key that isn't there").to_string();
-        assert!(said.contains("sites"), "{said}");
-    }
-
-    #[test]
-    fn the_readme_has_every_setting() {
-        let readme = include_str!("../README.md");
-        for arg in Options::command().get_arguments() {
-            let Some(flag) = arg.get_long().filter(|l| !["help", "version"].contains(l)) else { continue };
-            assert!(readme.contains(&format!("| `--{flag}`")), "README.md lacks --{flag}");
-            let variable = arg.get_env().and_then(|e| e.to_str()).expect("each has a variable");
-            assert!(readme.contains(&format!("`{variable}`")), "README.md lacks {variable}");
-        }
-    }
-}
+mod tests;

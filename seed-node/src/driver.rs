@@ -10,7 +10,7 @@ use rillcast_core::engine::Input;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::ClientMessage;
-use rillcast_publisher::{Publisher, PublishingKey, Url};
+use rillcast_publisher::{Copies, Mirrors, Publisher, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
 
 use crate::Error;
@@ -19,7 +19,9 @@ use crate::manifest::{allow_list, read_manifest};
 use crate::payload::Media;
 use crate::peer::{Peer, Told, Visit};
 use crate::picture::Shared;
+use crate::recall::{self, Recall};
 use crate::rtc::Endpoint;
+use crate::share::Share;
 use crate::source;
 
 /// Newest digests that are told again to a server that we come back to: it may have started anew.
@@ -48,6 +50,12 @@ pub struct SwarmConfig {
     pub store_budget: u64,
     /// Bytes/s given to all peers together; 0 is no cap.
     pub upload_cap: u32,
+    /// The share of what all streams may give together, if that is capped.
+    pub share: Option<Share>,
+    /// Other places of what origins serve.
+    pub mirrors: Arc<Mirrors>,
+    /// Where copies of what was signed lie.
+    pub copies: Option<Arc<dyn Copies>>,
 }
 
 impl SwarmConfig {
@@ -62,6 +70,7 @@ impl SwarmConfig {
             token_file: self.token_file.clone(),
             store_budget: self.store_budget,
             upload_cap: self.upload_cap,
+            share: self.share.clone(),
         }
     }
 }
@@ -77,7 +86,19 @@ pub struct Joined {
     pub peer: PeerId,
 }
 
-/// Takes part in a swarm until told to stop.
+/// How far a node is from its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// It takes part.
+    #[default]
+    Serving,
+    /// It finishes what it has promised, and ends then.
+    Leaving,
+    /// It ends.
+    Ending,
+}
+
+/// Takes part in a swarm until told to leave or to end.
 pub async fn run(
     config: SwarmConfig,
     key: PublishingKey,
@@ -85,10 +106,16 @@ pub async fn run(
     tls: Arc<rustls::ClientConfig>,
     shared: Shared,
     joined: mpsc::Sender<Joined>,
-    mut stop: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
 ) -> Result<(), Error> {
     let allow = allow_list(&config)?;
-    let publisher_config = rillcast_publisher::Config { playlists: true, backlog: 1, ..Default::default() };
+    let publisher_config = rillcast_publisher::Config {
+        playlists: true,
+        backlog: 1,
+        copies: config.copies.clone(),
+        mirrors: Arc::clone(&config.mirrors),
+        ..Default::default()
+    };
     let (publisher, mut published) = Publisher::new(key, publisher_config)?;
     let visit = Visit { publisher: Some(publisher.key()), ..config.visit(Role::Seed) };
     let client = source::client(reqwest::redirect::Policy::default())?;
@@ -97,6 +124,7 @@ pub async fn run(
         following: Following::new(publisher.clone(), Arc::clone(&allow), config.all_renditions),
         publisher,
         recent: VecDeque::new(),
+        recall: Recall::new(config.store_budget),
         joined: Some(joined),
         config,
     };
@@ -104,17 +132,21 @@ pub async fn run(
     let manifest = read_manifest(driver.publisher.clone(), driver.config.manifest.clone(), allow);
     tokio::pin!(manifest);
     let mut know_manifest = false;
-    while !*stop.borrow() {
+    let mut now = Stage::Serving;
+    while now == Stage::Serving || now == Stage::Leaving && !driver.is_done() {
         tokio::select! {
-            _ = stop.changed() => break,
+            changed = stage.changed() => {
+                now = if changed.is_ok() { *stage.borrow_and_update() } else { Stage::Ending };
+                driver.staged(now);
+            }
             () = driver.peer.step() => {}
-            Some(event) = published.recv() => driver.published(event),
+            Some(event) = published.recv(), if now == Stage::Serving => driver.published(event),
             urls = &mut manifest, if !know_manifest => {
                 know_manifest = true;
                 let now = driver.peer.now();
                 driver.following.renditions(now, urls);
             }
-            _ = tick.tick() => driver.tick(),
+            _ = tick.tick(), if now == Stage::Serving => driver.tick(),
         }
         driver.heed();
     }
@@ -128,6 +160,7 @@ struct Driver {
     following: Following,
     publisher: Publisher,
     recent: VecDeque<SegmentDigest>,
+    recall: Recall,
     joined: Option<mpsc::Sender<Joined>>,
 }
 
@@ -150,6 +183,19 @@ impl Driver {
             }
         }
         self.peer.picture().followed = self.following.len();
+    }
+
+    fn staged(&mut self, stage: Stage) {
+        if stage == Stage::Leaving {
+            // What comes from now on would be for nobody.
+            self.following.end();
+            self.peer.set_out();
+        }
+    }
+
+    /// Whether all that was promised has been given.
+    fn is_done(&self) -> bool {
+        !self.peer.is_giving()
     }
 
     fn joined(&mut self, swarm: SwarmId, peer: PeerId) {
@@ -175,8 +221,17 @@ impl Driver {
                 if Some(digest.swarm) != picture.swarm {
                     return;
                 }
+                let bytes = published.body.len() as u64;
+                if published.copy {
+                    picture.recalled_bytes += bytes;
+                    // What we call back has been told of. What lay there at our start, the server may have forgotten.
+                    if !self.recall.has_asked(&digest.key) {
+                        self.peer.send(ClientMessage::Publish { digest: digest.clone() });
+                    }
+                    return self.peer.input(Input::Recalled { digest, body: Media(published.body) });
+                }
                 picture.published += 1;
-                picture.published_bytes += published.body.len() as u64;
+                picture.published_bytes += bytes;
                 if self.recent.len() == RECENT {
                     self.recent.pop_front();
                 }
@@ -196,6 +251,17 @@ impl Driver {
     fn tick(&mut self) {
         for track in self.following.decide(self.peer.now()) {
             self.peer.sources().forget(track);
+        }
+        self.recall();
+    }
+
+    /// Has copies read that linked viewers are about to need and that memory has no more.
+    fn recall(&mut self) {
+        let (Some(copies), Some(swarm)) = (&self.config.copies, self.peer.picture().swarm) else { return };
+        let lacking = self.peer.lacking(recall::AHEAD);
+        let length = |key| copies.length(swarm, key);
+        for key in self.recall.choose(self.peer.now(), lacking, length) {
+            self.publisher.recall(swarm, key);
         }
     }
 }

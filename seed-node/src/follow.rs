@@ -63,6 +63,14 @@ impl Following {
         gone
     }
 
+    /// Follows nothing any more.
+    pub fn end(&mut self) {
+        self.followed.clear();
+        if let Some(swarm) = self.swarm.take() {
+            self.publisher.forget(swarm);
+        }
+    }
+
     /// The renditions that linked viewers play now.
     pub fn playing(&mut self, now: Instant, tracks: Vec<TrackId>) -> Vec<TrackId> {
         self.playing = tracks;

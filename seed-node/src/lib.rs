@@ -11,11 +11,15 @@
 //! - [`signaling`]: the connection to signaling
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
+//! - [`cache`]: copies on disk; [`recall`]: which of them viewers are about to need
 //! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
+//! - [`preflight`]: looks at all that a node needs before it is started
+//! - [`share`]: what all streams may give together, divided among them
 //! - [`picture`], [`metrics`]: what can be seen from outside, and how monitoring sees it
 
 pub mod agent;
+pub mod cache;
 pub mod check;
 pub mod config;
 pub mod driver;
@@ -27,8 +31,11 @@ pub mod node;
 pub mod payload;
 pub mod peer;
 pub mod picture;
+pub mod preflight;
+pub mod recall;
 pub mod rtc;
 pub mod sealing;
+pub mod share;
 pub mod signaling;
 pub mod source;
 
@@ -46,6 +53,9 @@ pub enum Error {
     /// The signing key.
     #[error(transparent)]
     Key(#[from] rillcast_publisher::key::KeyError),
+    /// The copies on disk.
+    #[error(transparent)]
+    Cache(#[from] cache::CacheError),
     /// The publisher.
     #[error(transparent)]
     Publisher(#[from] rillcast_publisher::origin::OriginError),

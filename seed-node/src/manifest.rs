@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use rillcast_publisher::{AllowList, Publisher, Url};
+use rillcast_publisher::allow::PrefixError;
+use rillcast_publisher::{AllowList, Mirrors, Publisher, Url};
 
 use crate::Error;
 use crate::driver::SwarmConfig;
 
 const MANIFEST_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Where playlists and segments may come from: the manifest's origin, and what the operator names.
+/// Where playlists and segments may come from: the manifest's origin, its mirrors, and what else the operator names.
+pub(crate) fn allowed(manifest: &Url, more: &[String], mirrors: &Mirrors) -> Result<AllowList, PrefixError> {
+    let origin = manifest.origin().ascii_serialization();
+    let mirrors = mirrors.prefixes().map(str::to_owned);
+    AllowList::new(std::iter::once(origin).chain(more.iter().cloned()).chain(mirrors))
+}
+
+/// See [`allowed`].
 pub(crate) fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
-    let origin = config.manifest.origin().ascii_serialization();
-    let prefixes = std::iter::once(origin).chain(config.allow.iter().cloned());
-    Ok(Arc::new(AllowList::new(prefixes)?))
+    Ok(Arc::new(allowed(&config.manifest, &config.allow, &config.mirrors)?))
 }
 
 /// Reads the manifest, again and again until it can be had.

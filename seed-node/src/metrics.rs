@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,9 +12,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::{Router, routing::get};
 use rillcast_protocol::id::Role;
+use rillcast_publisher::Mirrors;
+use rillcast_publisher::mirrors::ServerStats;
 use tokio::net::TcpListener;
 
 use crate::agent::tally::Tally;
+use crate::cache::Cache;
 use crate::picture::{Picture, Shared};
 use crate::rtc::Endpoint;
 
@@ -24,6 +28,10 @@ pub struct Watched {
     pub endpoint: Arc<Endpoint>,
     /// The swarms that are seeded, by their manifests.
     pub swarms: Vec<(String, Shared)>,
+    /// Where else origins' bytes may be had.
+    pub mirrors: Arc<Mirrors>,
+    /// The copies on disk.
+    pub cache: Option<Arc<Cache>>,
     /// The agent.
     pub agent: Option<WatchedAgent>,
 }
@@ -94,7 +102,7 @@ const AGENT_SERIES: [(&str, &str, &str, Value); 7] = [
 type Value = fn(&Picture) -> u64;
 
 /// Name, type, help, value.
-const SERIES: [(&str, &str, &str, Value); 20] = [
+const SERIES: [(&str, &str, &str, Value); 21] = [
     ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
     ("links", "gauge", "Open links and attempts.", |p| p.links as u64),
     ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
@@ -105,6 +113,7 @@ const SERIES: [(&str, &str, &str, Value); 20] = [
     ("stored_bytes", "gauge", "Bytes of media held.", |p| p.stats.stored_bytes),
     ("published_total", "counter", "Segments signed.", |p| p.published),
     ("published_bytes_total", "counter", "Media bytes fetched for signing.", |p| p.published_bytes),
+    ("recalled_bytes_total", "counter", "Media bytes that came from copies on disk.", |p| p.recalled_bytes),
     ("conflicts_total", "counter", "Segments that came again with other bytes.", |p| p.conflicts),
     ("disputes_total", "counter", "Segments of which another publisher says something else.", |p| p.disputes),
     ("skipped_total", "counter", "Segments that got no digest.", |p| p.skipped),
@@ -153,35 +162,91 @@ fn render(watched: &Watched) -> String {
             }
         }
     }
+    origins(&mut out, &watched.mirrors);
+    if let Some(cache) = &watched.cache {
+        let stats = cache.stats();
+        single(
+            &mut out,
+            [
+                ("cache_copies", "gauge", "Copies on disk.", stats.copies),
+                ("cache_bytes", "gauge", "Bytes of disk that they take up.", stats.bytes),
+                ("cache_written_bytes_total", "counter", "Media bytes written to disk.", stats.written),
+                (
+                    "cache_read_bytes_total",
+                    "counter",
+                    "Media bytes read from disk and found true.",
+                    stats.read,
+                ),
+                (
+                    "cache_damaged_total",
+                    "counter",
+                    "Copies removed because they weren't true.",
+                    stats.damaged,
+                ),
+                ("cache_lost_total", "counter", "Copies not kept, the disk being slow or full.", stats.lost),
+            ],
+        );
+    }
     let mux = watched.endpoint.mux();
     let (links, addresses) = mux.routes();
     let stats = &mux.stats;
-    for (name, kind, help, value) in [
-        ("udp_links", "gauge", "Links at the UDP port.", links as u64),
-        ("udp_addresses", "gauge", "Addresses known of them.", addresses as u64),
-        ("udp_received_total", "counter", "Datagrams for links.", stats.received.load(Relaxed)),
-        ("udp_received_bytes_total", "counter", "Their bytes.", stats.received_bytes.load(Relaxed)),
-        ("udp_unknown_total", "counter", "Datagrams for no link, dropped.", stats.unknown.load(Relaxed)),
-        (
-            "udp_overflowed_total",
-            "counter",
-            "Datagrams dropped, link too busy.",
-            stats.overflowed.load(Relaxed),
-        ),
-        ("udp_sent_bytes_total", "counter", "Bytes sent.", stats.sent_bytes.load(Relaxed)),
-        (
-            "udp_send_errors_total",
-            "counter",
-            "Sends that the kernel refused.",
-            stats.send_errors.load(Relaxed),
-        ),
-    ] {
+    single(
+        &mut out,
+        [
+            ("udp_links", "gauge", "Links at the UDP port.", links as u64),
+            ("udp_addresses", "gauge", "Addresses known of them.", addresses as u64),
+            ("udp_received_total", "counter", "Datagrams for links.", stats.received.load(Relaxed)),
+            ("udp_received_bytes_total", "counter", "Their bytes.", stats.received_bytes.load(Relaxed)),
+            ("udp_unknown_total", "counter", "Datagrams for no link, dropped.", stats.unknown.load(Relaxed)),
+            (
+                "udp_overflowed_total",
+                "counter",
+                "Datagrams dropped, link too busy.",
+                stats.overflowed.load(Relaxed),
+            ),
+            ("udp_sent_bytes_total", "counter", "Bytes sent.", stats.sent_bytes.load(Relaxed)),
+            (
+                "udp_send_errors_total",
+                "counter",
+                "Sends that the kernel refused.",
+                stats.send_errors.load(Relaxed),
+            ),
+        ],
+    );
+    out
+}
+
+/// Of origins that have mirrors, and of those.
+fn origins(out: &mut String, mirrors: &Mirrors) {
+    type Value = fn(&ServerStats) -> u64;
+    let stats = mirrors.stats(Instant::now());
+    if stats.is_empty() {
+        return;
+    }
+    let series: [(&str, &str, &str, Value); 3] = [
+        ("origin_answered_total", "counter", "Requests that an origin or mirror answered.", |s| s.answered),
+        ("origin_failed_total", "counter", "Requests at which it failed.", |s| s.failed),
+        ("origin_rests", "gauge", "1 while others are asked before it, for it has failed.", |s| {
+            s.rests.into()
+        }),
+    ];
+    for (name, kind, help, value) in series {
+        let _ = writeln!(out, "# HELP rillcast_seed_{name} {help}\n# TYPE rillcast_seed_{name} {kind}");
+        for (server, stats) in &stats {
+            let _ = writeln!(out, "rillcast_seed_{name}{{server=\"{}\"}} {}", escaped(server), value(stats));
+        }
+    }
+}
+
+/// Series of the whole node: name, type, help, value.
+fn single<const N: usize>(out: &mut String, series: [(&str, &str, &str, u64); N]) {
+    for (name, kind, help, value) in series {
+        // Writing to a String can't fail.
         let _ = writeln!(
             out,
             "# HELP rillcast_seed_{name} {help}\n# TYPE rillcast_seed_{name} {kind}\nrillcast_seed_{name} {value}"
         );
     }
-    out
 }
 
 fn escaped(label: &str) -> String {

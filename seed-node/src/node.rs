@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rillcast_publisher::PublishingKey;
+use rillcast_publisher::{Copies, PublishingKey};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::agent;
+use crate::cache::Cache;
 use crate::config::Settings;
-use crate::driver::{self, Joined, SwarmConfig};
+use crate::driver::{self, Joined, Stage, SwarmConfig};
 use crate::metrics::{self, ServeGuard, Watched, WatchedAgent};
 use crate::picture::Shared;
 use crate::rtc::{Endpoint, EndpointConfig};
+use crate::share::{self, Share};
 
 /// How long links may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -33,8 +35,10 @@ pub struct Node {
     /// What native players play through, if they do.
     pub agent: Option<agent::Running>,
     endpoint: Arc<Endpoint>,
-    tasks: JoinSet<Result<(), Error>>,
+    seeds: JoinSet<Result<(), Error>>,
+    agents: JoinSet<Result<(), Error>>,
     joined: mpsc::Receiver<Joined>,
+    stage: watch::Sender<Stage>,
     stop: watch::Sender<bool>,
     _serving: Option<ServeGuard>,
 }
@@ -48,39 +52,49 @@ impl Node {
             Some(path) => PublishingKey::load_or_create(path)?,
             None => PublishingKey::generate()?,
         };
+        let cache = match &settings.cache {
+            Some(config) => Some(Arc::new(Cache::open(config, key.public())?)),
+            None => None,
+        };
         let tls = Arc::new(tls(settings.ca.as_deref())?);
         let endpoint = bind(&settings, settings.udp)?;
         let udp = endpoint.mux().local_addr().map_err(Error::Io)?;
         let (stop, stopped) = watch::channel(false);
         let (tell_joined, joined) = mpsc::channel(settings.manifests.len());
-        let mut tasks = JoinSet::new();
+        let (stage, staged) = watch::channel(Stage::Serving);
+        let (mut seeds, mut agents) = (JoinSet::new(), JoinSet::new());
         let mut swarms = Vec::new();
-        let configs = configs(&settings);
+        let shares = shares(&settings);
+        let seeded = configs(&settings, cache.as_ref(), &shares);
+        // The last shares, where each manifest has two roles.
+        let played = configs(&settings, None, &shares[shares.len().saturating_sub(seeded.len())..]);
         let agent = match settings.agent {
             None => None,
             Some(address) => {
                 // A certificate stands for one visit to a swarm: a node that seeds it too needs another one, and so another port.
                 let other = SocketAddr::new(settings.udp.ip(), 0);
                 let own = if settings.seeds { bind(&settings, other)? } else { Arc::clone(&endpoint) };
-                Some(agent::start(address, &configs, &own, &tls, &mut tasks, &stopped).await?)
+                Some(agent::start(address, &played, &own, &tls, &mut agents, &stopped).await?)
             }
         };
-        for config in configs.into_iter().filter(|_| settings.seeds) {
+        for config in seeded.into_iter().filter(|_| settings.seeds) {
             let shared = Shared::default();
             swarms.push((rillcast_publisher::origin::bare(&config.manifest), Arc::clone(&shared)));
-            tasks.spawn(driver::run(
+            seeds.spawn(driver::run(
                 config,
                 key.clone(),
                 Arc::clone(&endpoint),
                 Arc::clone(&tls),
                 shared,
                 tell_joined.clone(),
-                stopped.clone(),
+                staged.clone(),
             ));
         }
         let watched = Watched {
             endpoint: Arc::clone(&endpoint),
             swarms: swarms.clone(),
+            mirrors: Arc::clone(&settings.mirrors),
+            cache,
             agent: agent
                 .as_ref()
                 .map(|a| WatchedAgent { tally: Arc::clone(&a.tally), swarms: a.swarms.clone() }),
@@ -94,7 +108,20 @@ impl Node {
             }
         };
         let publisher = key.public();
-        Ok(Self { udp, metrics, publisher, swarms, agent, endpoint, tasks, joined, stop, _serving: serving })
+        Ok(Self {
+            udp,
+            metrics,
+            publisher,
+            swarms,
+            agent,
+            endpoint,
+            seeds,
+            agents,
+            joined,
+            stage,
+            stop,
+            _serving: serving,
+        })
     }
 
     /// The next stream that was joined for the first time; `None` after the last.
@@ -104,10 +131,15 @@ impl Node {
 
     /// Waits for a driver to end of itself, which it does only by an error.
     pub async fn failed(&mut self) -> Error {
-        match self.tasks.join_next().await {
-            Some(Ok(Err(error))) => error,
-            Some(Ok(Ok(()))) | None => std::future::pending().await,
-            Some(Err(panic)) => Error::Driver(panic.to_string()),
+        let ended = tokio::select! {
+            Some(ended) = self.seeds.join_next() => ended,
+            Some(ended) = self.agents.join_next() => ended,
+            else => return std::future::pending().await,
+        };
+        match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) => std::future::pending().await,
+            Err(panic) => Error::Driver(panic.to_string()),
         }
     }
 
@@ -116,11 +148,25 @@ impl Node {
         &self.endpoint
     }
 
+    /// Sets out to leave: signaling sends nobody here any more, viewers ask for nothing more, and what they were promised is finished.
+    /// Waits until it is, but no longer than this; then [`stop`](Self::stop) is due. May be dropped, to stop at once.
+    pub async fn drain(&mut self, within: Duration) {
+        self.stage.send_replace(Stage::Leaving);
+        let given = async { while self.seeds.join_next().await.is_some() {} };
+        if tokio::time::timeout(within, given).await.is_err() {
+            tracing::warn!(
+                "not all that viewers were promised could be given in time; they get it elsewhere"
+            );
+        }
+    }
+
     /// Closes all links, so that viewers know at once, leaves signaling, and ends.
     pub async fn stop(mut self) {
+        self.stage.send_replace(Stage::Ending);
         self.stop.send_replace(true);
         let goodbye = async {
-            while self.tasks.join_next().await.is_some() {}
+            while self.seeds.join_next().await.is_some() {}
+            while self.agents.join_next().await.is_some() {}
             while self.endpoint.mux().routes().0 > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -136,10 +182,22 @@ fn bind(settings: &Settings, udp: SocketAddr) -> Result<Arc<Endpoint>, Error> {
     Ok(Endpoint::bind(&config)?)
 }
 
+/// How many visits each manifest's swarm gets.
+fn roles(settings: &Settings) -> usize {
+    if settings.seeds && settings.agent.is_some() { 2 } else { 1 }
+}
+
+/// Of what all streams may give together, one for each manifest in each role; none without a cap.
+fn shares(settings: &Settings) -> Vec<Share> {
+    match settings.site_cap {
+        0 => Vec::new(),
+        cap => share::divide(cap, settings.manifests.len() * roles(settings)),
+    }
+}
+
 /// Of each manifest. Memory is shared by them, in every role that they have.
-fn configs(settings: &Settings) -> Vec<SwarmConfig> {
-    let roles = if settings.seeds && settings.agent.is_some() { 2 } else { 1 };
-    let config = |manifest: &rillcast_publisher::Url| SwarmConfig {
+fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) -> Vec<SwarmConfig> {
+    let config = |(at, manifest): (usize, &rillcast_publisher::Url)| SwarmConfig {
         manifest: manifest.clone(),
         content: settings.content.clone(),
         token_file: settings.token_file.clone(),
@@ -147,13 +205,17 @@ fn configs(settings: &Settings) -> Vec<SwarmConfig> {
         site: settings.site.clone(),
         allow: settings.allow.clone(),
         all_renditions: settings.all_renditions,
-        store_budget: settings.memory / settings.manifests.len() as u64 / roles,
+        store_budget: settings.memory / settings.manifests.len() as u64 / roles(settings) as u64,
         upload_cap: settings.upload_cap,
+        share: shares.get(at).cloned(),
+        mirrors: Arc::clone(&settings.mirrors),
+        copies: cache.map(|cache| Arc::clone(cache) as Arc<dyn Copies>),
     };
-    settings.manifests.iter().map(config).collect()
+    settings.manifests.iter().enumerate().map(config).collect()
 }
 
-fn tls(ca: Option<&std::path::Path>) -> Result<rustls::ClientConfig, Error> {
+/// What `wss://` is checked with.
+pub(crate) fn tls(ca: Option<&std::path::Path>) -> Result<rustls::ClientConfig, Error> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();

@@ -33,6 +33,8 @@ pub struct Picture {
     pub skipped: u64,
     /// Media bytes fetched for publishing.
     pub published_bytes: u64,
+    /// Media bytes that came from copies on disk.
+    pub recalled_bytes: u64,
     /// Links ended, by cause.
     pub ended: BTreeMap<&'static str, u64>,
     /// Peers that lied.

@@ -107,6 +107,12 @@ impl Sources {
         Some(Place { url: segment.url.clone(), part: segment.range.clone() })
     }
 
+    /// The next segments of a track from a number on, as far as known.
+    pub fn upcoming(&self, track: TrackId, number: u64, count: usize) -> impl Iterator<Item = SegmentKey> {
+        let all = self.playlists.get(&track).into_iter().flat_map(|playlist| &playlist.segments);
+        all.map(|segment| segment.key).skip_while(move |key| key.number < number).take(count)
+    }
+
     /// Begins a fetch of a segment, or of a range of its bytes.
     pub fn fetch(&mut self, fetch: FetchId, place: Option<Place>, range: Option<Range<u32>>) {
         let (client, pieces) = (self.client.clone(), self.pieces.clone());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rillcast_protocol::coding::List;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Role, SegmentKey};
 
@@ -222,8 +223,22 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// A whole segment that this node signed for itself.
     pub(super) fn published(&mut self, digest: SegmentDigest, body: P, now: Instant) {
-        let key = digest.key;
         self.counters.source_bytes += body.len() as u64;
+        self.put_own(digest, body, now);
+    }
+
+    /// One that it signed before. Neighbours may think that it is still here, or know that it isn't.
+    pub(super) fn recalled(&mut self, digest: SegmentDigest, body: P, now: Instant) {
+        let key = digest.key;
+        self.put_own(digest, body, now);
+        if let Some(segment) = self.store.segment(&key) {
+            let map = HaveMap { key, blocks: segment.held().clone() };
+            self.tell_some(&Message::Have { maps: List::first(vec![map]) }, |l| l.plays(key.track));
+        }
+    }
+
+    fn put_own(&mut self, digest: SegmentDigest, body: P, now: Instant) {
+        let key = digest.key;
         let known = self.store.segment(&key).is_some_and(|s| s.says(&digest));
         if !known && !self.is_undisputed(&digest, now) {
             return;

@@ -100,12 +100,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let caller = from.ticket.body.describe(false);
         let peer = caller.id;
         if self.members.is_stranger(peer)
+            && !self.leaving
             && !self.members.has_room(self.max_links())
             && let Some(worst) = self.members.replaced(&self.place, &caller, from.playing, now)
         {
             self.close(worst, now);
         }
-        let room = self.members.has_room(self.max_links());
+        let room = !self.leaving && self.members.has_room(self.max_links());
         if let Some(connect) = self.members.called(&caller, from.playing, via, room, now) {
             if connect {
                 self.connect(peer, false);

@@ -366,7 +366,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     ) {
         let len = self.store.segment(&name.key).and_then(|s| s.block(name.block.0)).map(Payload::len);
         let Some(len) = len else { return self.send(link, Message::Refuse { transfer, why: No::NotHeld }) };
-        if !self.may_upload() {
+        // What was offered is as good as promised.
+        let may = if transfer.is_requested() { self.may_upload() } else { self.may_give() };
+        if !may {
             return self.send(link, Message::Refuse { transfer, why: No::Busy });
         }
         let promise = Promise { link, transfer, name, len: len as u32, due, priority: self.grants(priority) };

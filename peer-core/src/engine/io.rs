@@ -266,6 +266,15 @@ pub enum Input<P> {
         /// Its bytes.
         body: P,
     },
+    /// A whole segment that this node signed before, and has read from its disk: nothing was fetched for it.
+    Recalled {
+        /// Its digest.
+        digest: SegmentDigest,
+        /// Its bytes, which match it.
+        body: P,
+    },
+    /// This node is about to end: it finishes what it has promised, and neither promises anything more nor takes new neighbours. For good.
+    Leaving,
     /// What is allowed now.
     Conditions(Conditions),
     /// Nothing but time has passed.

@@ -78,7 +78,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     /// The lower of the site's cap and the viewer's.
-    fn limit_upload(&mut self) {
+    pub(super) fn limit_upload(&mut self) {
         let caps = [self.settings.upload_cap, self.conditions.upload_cap];
         let cap = caps.into_iter().filter(|c| *c > 0).min();
         self.pacer.set_cap(cap.map(|c| Rate::new(u64::from(c))));
@@ -172,7 +172,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if self.membership.is_some() {
             self.check_tickets(now);
             self.settle_accounts(now);
-            let wants = if self.trust.may_link(now) {
+            let wants = if self.trust.may_link(now) && !self.leaving {
                 self.members.maintain(&self.place, max, &mut self.rng, now)
             } else {
                 self.members.silent(now)

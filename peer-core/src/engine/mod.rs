@@ -101,6 +101,8 @@ pub struct Engine<P> {
     membership: Option<Membership>,
     settings: Settings,
     conditions: Conditions,
+    /// See [`Input::Leaving`].
+    leaving: bool,
     publishers: Vec<PublisherKey>,
     timeline: Timeline,
     store: Store<P>,
@@ -169,6 +171,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             membership: None,
             settings: Settings::default(),
             conditions: Conditions { may_upload: true, may_download: true, hidden: false, upload_cap: 0 },
+            leaving: false,
             publishers: Vec::new(),
             timeline: Timeline::default(),
             store: Store::new(config.store_budget),
@@ -270,7 +273,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::Verdict { check, ok } => self.verdict(check, ok, now),
             Input::Signed { check, signature } => self.signed(check, signature),
             Input::Published { digest, body } => self.published(digest, body, now),
-            Input::Conditions(conditions) => self.conditions = conditions,
+            Input::Recalled { digest, body } => self.recalled(digest, body, now),
+            Input::Leaving => self.leaving = true,
+            Input::Conditions(conditions) => {
+                self.conditions = conditions;
+                self.limit_upload();
+            }
             Input::Timeout => {}
         }
         if self.upkeep_at == Instant::NEVER {
@@ -348,6 +356,16 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
+    /// Whether all of a segment is here and verified.
+    pub fn holds(&self, key: &SegmentKey) -> bool {
+        self.store.segment(key).is_some_and(crate::media::Segment::is_complete)
+    }
+
+    /// Whether something that was offered or promised is still to be sent, or to be reported as arrived.
+    pub fn is_giving(&self) -> bool {
+        !self.uploads.is_settled()
+    }
+
     fn sharing(&self) -> bool {
         self.settings.enabled && !self.settings.holdout
     }
@@ -361,8 +379,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         self.sharing() && self.conditions.may_upload && !self.conditions.hidden
     }
 
-    /// Within the site's and the viewer's limits. A ratio binds only above a first few megabytes, or nobody could begin.
+    /// What isn't promised yet may be.
     fn may_upload(&self) -> bool {
+        !self.leaving && self.may_give()
+    }
+
+    /// Within the site's and the viewer's limits. A ratio binds only above a first few megabytes, or nobody could begin.
+    fn may_give(&self) -> bool {
         const FREE: u64 = 8 * 1024 * 1024;
         let c = &self.counters;
         let taken = c.source_bytes + c.publisher_bytes + c.peer_bytes + c.seed_bytes;

@@ -293,7 +293,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     /// Refuses what was promised and may no longer be given.
     fn withdraw(&mut self, now: Instant) {
-        let refused = match (self.may_upload(), self.is_willing()) {
+        let refused = match (self.may_give(), self.is_willing()) {
             (true, _) => return,
             // Past the ratio: the block that has begun is finished, for half a block is of no use to anybody.
             (false, true) => self.uploads.give_up_waiting(),

@@ -112,6 +112,11 @@ impl Uploads {
         self.queue.is_empty() && self.offers.is_empty()
     }
 
+    /// Whether, besides, all that was sent has been reported.
+    pub fn is_settled(&self) -> bool {
+        self.is_idle() && self.unreported.is_empty()
+    }
+
     /// Bytes that the uplink is going to send of what we offered: what is granted, and of open offers as much as is to be expected.
     /// Requests don't count: they give way.
     pub fn committed(&self) -> u64 {

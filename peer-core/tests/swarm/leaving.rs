@@ -1,11 +1,14 @@
 //! Relays that leave, links that hang, servers that are gone.
 
-use rillcast_core::engine::Input;
+use rillcast_core::engine::{Input, LinkId};
+use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::time::Duration;
-use rillcast_core::wire::Message;
+use rillcast_core::wire::{Message, TransferId};
 
-use crate::lab::{Net, Setup, Solo, peer_id};
+use crate::lab::media::Buf;
+use crate::lab::solo::{name, request};
+use crate::lab::{Net, Setup, Solo, digest, key, peer_id};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -172,4 +175,71 @@ fn whoever_is_to_be_relayed_from_now_on_makes_its_links_anew() {
     solo.tell(Input::Settings(settings));
     solo.tell(Input::Settings(Settings::default()));
     assert!(!solo.is_closed(3));
+}
+
+/// A seed that holds segment 20, and one neighbour.
+fn seed(settings: Settings) -> (Solo, LinkId) {
+    let mut solo = Solo::with(Role::Seed, 64 << 20, settings);
+    let viewer = solo.neighbour(1);
+    let body = Buf(solo.body(20));
+    solo.tell(Input::Published { digest: digest(&solo.rendition, 20, false), body });
+    (solo, viewer)
+}
+
+// R43
+#[test]
+fn who_is_about_to_leave_finishes_what_it_promised_and_promises_nothing_more() {
+    let (mut solo, viewer) = seed(Settings { upload_cap: 200_000, ..Settings::default() });
+    let transfer = |n: u16| TransferId::request(u32::from(n));
+    let ask = |solo: &mut Solo, n| solo.hear(viewer, request(transfer(n), name(20, n), 3000));
+    (0..3).for_each(|n| ask(&mut solo, n));
+    assert!(solo.engine.is_giving());
+    solo.take_said(viewer);
+    solo.tell(Input::Leaving);
+    ask(&mut solo, 3);
+    let refused = |solo: &mut Solo| {
+        let said = solo.take_said(viewer);
+        let refused = |m: &Message| match m {
+            Message::Refuse { transfer, .. } => Some(*transfer),
+            _ => None,
+        };
+        said.iter().filter_map(refused).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&mut solo), [transfer(3)]);
+    solo.wait(secs(3));
+    assert_eq!(refused(&mut solo), []);
+    for n in 0..3 {
+        let pieces = solo.bulk.iter().filter(|(_, header, _)| header.transfer == transfer(n));
+        let bytes: usize = pieces.map(|(_, _, piece)| piece.0.len()).sum();
+        assert_eq!(bytes, solo.block(20, n).len(), "block {n}");
+        assert!(solo.engine.is_giving(), "what is sent may still be on its way");
+        solo.hear(viewer, Message::Arrived { transfer: transfer(n) });
+    }
+    assert!(!solo.engine.is_giving());
+}
+
+#[test]
+fn who_is_about_to_leave_takes_no_new_neighbours_and_keeps_the_old() {
+    let (mut solo, _) = seed(Settings::default());
+    solo.introduce(2, Role::Viewer);
+    assert!(solo.connects.contains(&peer_id(2)));
+    solo.tell(Input::Leaving);
+    solo.introduce(3, Role::Viewer);
+    solo.wait(secs(3));
+    assert!(!solo.connects.contains(&peer_id(3)) && !solo.is_closed(1));
+}
+
+// R31
+#[test]
+fn what_comes_from_disk_is_told_to_those_who_play_it_and_costs_the_source_nothing() {
+    let (mut solo, viewer) = seed(Settings::default());
+    let source = solo.engine.stats().source_bytes;
+    solo.take_said(viewer);
+    let body = Buf(solo.body(22));
+    assert!(!solo.engine.holds(&key(22)));
+    solo.tell(Input::Recalled { digest: digest(&solo.rendition, 22, false), body });
+    assert!(solo.engine.holds(&key(22)));
+    let tells = |m: &Message| matches!(m, Message::Have { maps } if maps.iter().any(|m| m.key == key(22)));
+    assert!(solo.take_said(viewer).iter().any(tells));
+    assert_eq!(solo.engine.stats().source_bytes, source);
 }

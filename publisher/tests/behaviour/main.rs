@@ -1,8 +1,10 @@
 //! The publisher against an origin that behaves, and against one that doesn't.
 
+mod copies;
 mod edge;
 mod kit;
 mod limits;
+mod mirrors;
 mod origin;
 mod playlist;
 mod vod;

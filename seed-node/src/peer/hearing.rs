@@ -50,6 +50,10 @@ impl Peer {
     }
 
     pub(super) fn news(&mut self, news: News) {
+        // Who is about to leave has told the server so; what still comes is from before.
+        if self.signaling.is_none() {
+            return;
+        }
         match news {
             News::Joined(welcome) => self.welcome(*welcome),
             News::Away(error) => {

@@ -33,6 +33,7 @@ use crate::links::Links;
 use crate::payload::Media;
 use crate::picture::{Picture, Shared};
 use crate::rtc::{Endpoint, LinkEvent};
+use crate::share::Share;
 use crate::signaling::{News, Signaling};
 use crate::source::{PIECES, Piece, Sources};
 
@@ -60,6 +61,8 @@ pub struct Visit {
     pub store_budget: u64,
     /// Bytes/s given to all peers together; 0 is no cap.
     pub upload_cap: u32,
+    /// The share of what all visits may give together, if that is capped.
+    pub share: Option<Share>,
 }
 
 /// What the owner of a visit has to know or to do.
@@ -116,7 +119,11 @@ pub struct Peer {
     zero: std::time::Instant,
     links: Links,
     sources: Sources,
-    signaling: Signaling,
+    /// The visit's own cap, and its share of all visits'.
+    upload_cap: u32,
+    share: Option<Share>,
+    /// `None` once we are about to leave.
+    signaling: Option<Signaling>,
     /// Where hosted segments of signaling's own publisher are, and in which swarm.
     hosted_at: Option<(Url, SwarmId)>,
     /// Of a viewer: fetches of whole segments from the origin, under way.
@@ -172,7 +179,9 @@ impl Peer {
             zero: std::time::Instant::now(),
             links: Links::new(endpoint, link_events),
             sources: Sources::new(client, pieces),
-            signaling,
+            upload_cap: visit.upload_cap,
+            share: visit.share,
+            signaling: Some(signaling),
             hosted_at: None,
             whole: HashMap::new(),
             pending: VecDeque::new(),
@@ -184,13 +193,19 @@ impl Peer {
             fetched,
             tick: tokio::time::interval(TICK),
         };
-        peer.input(Input::Conditions(Conditions {
+        peer.set_conditions();
+        Ok(peer)
+    }
+
+    /// A node's conditions never change, but for its share of the uplink.
+    fn set_conditions(&mut self) {
+        let caps = [Some(self.upload_cap).filter(|cap| *cap > 0), self.share.as_ref().map(Share::granted)];
+        self.input(Input::Conditions(Conditions {
             may_upload: true,
             may_download: true,
             hidden: false,
-            upload_cap: visit.upload_cap,
+            upload_cap: caps.into_iter().flatten().min().unwrap_or(0),
         }));
-        Ok(peer)
     }
 
     /// Waits for whatever comes next and deals with it. May be dropped at any time without harm.
@@ -225,12 +240,41 @@ impl Peer {
         &mut self.picture
     }
 
+    /// For each linked viewer, of the next few segments that it lacks those that aren't here whole.
+    pub fn lacking(&self, ahead: usize) -> Vec<SegmentKey> {
+        let mut lacking = Vec::new();
+        for link in self.engine.stats().links.iter().filter(|link| link.role == Role::Viewer) {
+            let Some((track, number)) = link.playing else { continue };
+            let next = self.sources.upcoming(TrackId(track), number, ahead);
+            lacking.extend(next.filter(|key| !self.engine.holds(key)));
+        }
+        lacking
+    }
+
     /// Tells signaling, unless we are away.
     pub fn send(&self, message: ClientMessage) {
         // While we are away the server can't do anything about it; what matters is said again on joining.
-        if self.picture.joined && !self.signaling.send(message) {
+        if !self.picture.joined {
+            return;
+        }
+        if self.signaling.as_ref().is_some_and(|signaling| !signaling.send(message)) {
             tracing::warn!("signaling takes messages too slowly; one was dropped");
         }
+    }
+
+    /// Sets out to leave: signaling is told, so that nobody is sent here any more; what was promised is finished, and nothing more promised.
+    pub fn set_out(&mut self) {
+        self.picture.joined = false;
+        self.input(Input::Leaving);
+        if let Some(signaling) = self.signaling.take() {
+            tokio::spawn(signaling.leave());
+        }
+        self.show();
+    }
+
+    /// Whether something is still to be given to others.
+    pub fn is_giving(&self) -> bool {
+        self.engine.is_giving()
     }
 
     /// Closes all links, so that the others know at once, and leaves signaling.
@@ -239,7 +283,9 @@ impl Peer {
         // Links' tasks end by themselves; what they still tell goes nowhere.
         drop(self.from_links);
         drop(self.news);
-        self.signaling.leave().await;
+        if let Some(signaling) = self.signaling {
+            signaling.leave().await;
+        }
     }
 
     /// Tells the engine, and does what it then asks for.
@@ -263,6 +309,11 @@ impl Peer {
         let now = self.now();
         for input in self.links.overdue(now) {
             self.input(input);
+        }
+        if let Some(share) = &self.share
+            && share.report(self.engine.stats().uploaded_bytes, TICK, std::time::Instant::now())
+        {
+            self.set_conditions();
         }
         self.show();
     }

@@ -2,9 +2,12 @@
 //! be linked with all of WebRTC.
 
 mod a_browser_exchanges_20_mb_with_a_seed;
+mod a_check_says_what_would_go_wrong;
+mod a_killed_seed_serves_from_its_disk;
 mod a_link_leads_to_the_certificate_of_its_description;
 mod a_peer_that_stops_reading_is_given_up;
 mod a_seed_brings_a_live_stream_to_its_viewers;
+mod a_seed_that_is_told_to_end_keeps_its_word;
 mod an_agent_is_an_honest_proxy;
 mod native_players_meet_other_packagings;
 mod native_players_share_through_agents;

@@ -1,8 +1,9 @@
 //! A small live HLS origin: two renditions of pseudo-random segments, one second each.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
@@ -22,12 +23,34 @@ pub(crate) struct Origin {
 pub(crate) struct OriginState {
     started: Instant,
     pub(crate) segments_served: AtomicU64,
+    /// How often each was asked for, by rendition and number.
+    served: Mutex<HashMap<(String, u64), usize>>,
+    /// The newest segment, once the stream stands still; 0 before.
+    still: AtomicU64,
 }
 
 impl OriginState {
     /// The newest segment's number.
     pub(crate) fn newest(&self) -> u64 {
-        10 + self.started.elapsed().as_secs() / SEGMENT.as_secs()
+        match self.still.load(Relaxed) {
+            0 => 10 + self.started.elapsed().as_secs() / SEGMENT.as_secs(),
+            still => still,
+        }
+    }
+
+    /// No more segments come.
+    pub(crate) fn stand_still(&self) {
+        self.still.store(self.newest(), Relaxed);
+    }
+
+    pub(crate) fn stands_still(&self) -> bool {
+        self.still.load(Relaxed) > 0
+    }
+
+    /// How often a segment was fetched.
+    pub(crate) fn served(&self, rendition: &str, number: u64) -> usize {
+        let served = self.served.lock().expect("no panic");
+        served.get(&(rendition.to_owned(), number)).copied().unwrap_or(0)
     }
 }
 
@@ -43,7 +66,12 @@ pub(crate) fn segment(rendition: &str, number: u64) -> Vec<u8> {
 
 impl Origin {
     pub(crate) async fn start() -> Self {
-        let state = Arc::new(OriginState { started: Instant::now(), segments_served: AtomicU64::new(0) });
+        let state = Arc::new(OriginState {
+            started: Instant::now(),
+            segments_served: AtomicU64::new(0),
+            served: Mutex::default(),
+            still: AtomicU64::new(0),
+        });
         let router = Router::new()
             .route("/master.m3u8", get(master))
             .route("/{rendition}/{file}", get(file))
@@ -84,5 +112,6 @@ async fn file(
         return Err(StatusCode::NOT_FOUND);
     }
     state.segments_served.fetch_add(1, Relaxed);
+    *state.served.lock().expect("no panic").entry((rendition.clone(), number)).or_default() += 1;
     Ok(segment(&rendition, number))
 }

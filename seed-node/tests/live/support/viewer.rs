@@ -222,6 +222,28 @@ impl Viewer {
         }
     }
 
+    /// Media bytes that came from seeds.
+    pub(crate) fn seeded(&self) -> u64 {
+        self.engine.stats().seed_bytes
+    }
+
+    /// Asks for a segment as play comes to it, and takes what comes until something holds.
+    pub(crate) async fn begin(&mut self, origin: &Origin, number: u64, holds: impl Fn(&Self) -> bool) {
+        let key = SegmentKey { track: track_id(&self.playlist), number, discontinuity: 0, part: 0 };
+        while origin.state.newest() < number {
+            self.step().await;
+        }
+        self.sees(origin, number);
+        self.input(Input::Demand { key, patience: PATIENCE });
+        while !holds(self) {
+            self.step().await;
+            if std::mem::take(&mut self.failed) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                self.input(Input::Demand { key, patience: PATIENCE });
+            }
+        }
+    }
+
     /// Waits until something holds.
     pub(crate) async fn until(&mut self, what: impl Fn(&Self) -> bool) {
         while !what(self) {
@@ -231,33 +253,19 @@ impl Viewer {
 
     /// Plays segments from the newest on, each when it has been delivered; told back: who brought them.
     pub(crate) async fn play(&mut self, origin: &Origin, segments: usize) -> Share {
+        self.play_from(origin, origin.state.newest(), segments).await
+    }
+
+    /// The same from a given one on.
+    pub(crate) async fn play_from(&mut self, origin: &Origin, first: u64, segments: usize) -> Share {
         let track = track_id(&self.playlist);
-        let first = origin.state.newest();
         let start = self.delivered.len();
         let mut number = first;
         let mut shares = Share::default();
         let key = |number| SegmentKey { track, number, discontinuity: 0, part: 0 };
         while self.delivered.len() < start + segments {
             let newest = origin.state.newest();
-            let ms = SEGMENT.as_millis() as i64;
-            let entry = |n: u64| SegmentEntry {
-                key: key(n),
-                start_ms: n as i64 * ms,
-                duration_ms: SEGMENT.as_millis() as u32,
-            };
-            self.input(Input::Timeline {
-                track,
-                kind: MediaKind::Main,
-                segments: (newest.saturating_sub(5)..=newest).map(entry).collect(),
-                live: true,
-            });
-            let position_ms = (number as i64 - 3) * ms;
-            self.input(Input::Playhead(Playhead {
-                position_ms,
-                rate_percent: 100,
-                buffered_ms: number as i64 * ms,
-                starving: false,
-            }));
+            self.sees(origin, number);
             if number <= newest {
                 // What is held already is delivered at once.
                 let wanted = self.delivered.len() + 1;
@@ -281,5 +289,26 @@ impl Viewer {
             }
         }
         shares
+    }
+
+    /// The playlist as it is now, with play coming to a segment.
+    fn sees(&mut self, origin: &Origin, number: u64) {
+        let track = track_id(&self.playlist);
+        let (newest, ms) = (origin.state.newest(), SEGMENT.as_millis() as i64);
+        let entry = |n: u64| SegmentEntry {
+            key: SegmentKey { track, number: n, discontinuity: 0, part: 0 },
+            start_ms: n as i64 * ms,
+            duration_ms: SEGMENT.as_millis() as u32,
+        };
+        let segments = (newest.saturating_sub(5)..=newest).map(entry).collect();
+        // Of a stream that stands still nothing is in a hurry: it is played as a film is, with much in the player's buffer.
+        let live = !origin.state.stands_still();
+        self.input(Input::Timeline { track, kind: MediaKind::Main, segments, live });
+        self.input(Input::Playhead(Playhead {
+            position_ms: (number as i64 - if live { 3 } else { 30 }) * ms,
+            rate_percent: 100,
+            buffered_ms: number as i64 * ms,
+            starving: false,
+        }));
     }
 }

@@ -1,0 +1,161 @@
+//! What settings come to, and what is refused.
+
+use super::*;
+use clap::CommandFactory;
+
+const BASE: [&str; 5] =
+    ["rillcast-seed", "--manifest", "http://o.example/m.m3u8", "--signal", "ws://s.example/"];
+
+fn settle(extra: &[&str]) -> Result<Settings, ConfigError> {
+    Options::try_parse_from(BASE.iter().chain(extra)).expect("flags that exist").settle()
+}
+
+#[test]
+fn the_defaults_listen_on_loopback_alone() {
+    let settings = settle(&[]).expect("enough");
+    assert!(settings.udp.ip().is_loopback());
+    assert_eq!((settings.memory, settings.upload_cap, settings.max_links), (512 << 20, 0, 512));
+}
+
+#[test]
+fn other_addresses_need_a_word() {
+    for flag in ["--udp", "--metrics", "--agent"] {
+        for open in ["0.0.0.0:7", "[::]:7", "192.0.2.1:7"] {
+            let said = settle(&[flag, open]).expect_err("refused").to_string();
+            assert!(said.contains("--insecure-open"), "{said}");
+            settle(&[flag, open, "--insecure-open"]).expect("the operator wants it");
+        }
+        settle(&[flag, "127.0.0.2:7"]).expect("loopback");
+        settle(&[flag, "[::1]:7"]).expect("loopback");
+    }
+    // R41: with a token it is the site that says who may be served.
+    settle(&["--udp", "0.0.0.0:7", "--token-file", "t"]).expect("viewers are authorised");
+    settle(&["--metrics", "0.0.0.0:7", "--token-file", "t"]).expect_err("those who read metrics aren't");
+    settle(&["--agent", "0.0.0.0:7", "--token-file", "t"])
+        .expect_err("nor are those who play through the agent");
+}
+
+#[test]
+fn an_agent_seeds_only_if_told_so() {
+    let seeds = |flags: &[&str]| settle(flags).expect("enough").seeds;
+    assert!(seeds(&[]) && seeds(&["--agent", "127.0.0.1:0", "--seed"]));
+    assert!(!seeds(&["--agent", "127.0.0.1:0"]));
+}
+
+#[test]
+fn amounts_are_read_with_their_unit() {
+    for (text, bytes) in [("0", 0), ("1023", 1023), ("2K", 2048), ("512M", 512 << 20), ("3g", 3 << 30)] {
+        assert_eq!(text.parse::<Amount>().expect(text), Amount(bytes));
+    }
+    for wrong in ["", "K", "-1", "1.5M", "9T", "99999999999999999999", "99999999999G"] {
+        wrong.parse::<Amount>().expect_err(wrong);
+    }
+}
+
+#[test]
+fn times_are_read_with_their_unit() {
+    for (text, seconds) in [("90s", 90), ("12h", 12 * 3600), ("7d", 7 * 86_400), ("1h 30m", 5400)] {
+        assert_eq!(text.parse::<Span>().expect(text), Span(Duration::from_secs(seconds)));
+    }
+    for wrong in ["", "7", "d", "-1s", "11y", "99999999999999999999d"] {
+        wrong.parse::<Span>().expect_err(wrong);
+    }
+}
+
+// R37
+#[test]
+fn a_cache_has_a_key_a_size_and_a_time() {
+    let cache = |extra: &[&str]| {
+        let flags = [&["--cache-dir", "d", "--key", "k"], extra].concat();
+        settle(&flags).map(|settings| settings.cache.expect("a cache"))
+    };
+    let plain = cache(&[]).expect("enough");
+    assert_eq!((plain.budget, plain.keep), (10 << 30, Duration::from_secs(7 * 86_400)));
+    assert_eq!(settle(&[]).expect("enough").cache, None);
+    for (flag, at, under) in [("--cache-size", "64M", "65535K"), ("--cache-keep", "1s", "999ms")] {
+        cache(&[flag, at]).expect("at the limit");
+        let said = cache(&[flag, under]).expect_err("under").to_string();
+        assert!(said.contains(flag), "{said}");
+        let said = settle(&[flag, at]).expect_err("no directory").to_string();
+        assert!(said.contains("--cache-dir"), "{said}");
+    }
+    let said = settle(&["--cache-dir", "d"]).expect_err("no key").to_string();
+    assert!(said.contains("--key"), "{said}");
+}
+
+#[test]
+fn each_limit_holds_at_under_and_over() {
+    settle(&["--memory", "16M"]).expect("at");
+    settle(&["--memory", "17M"]).expect("over");
+    settle(&["--memory", "15M"]).expect_err("under");
+    settle(&["--site-cap", "0"]).expect("none");
+    settle(&["--site-cap", "64K"]).expect("at");
+    settle(&["--site-cap", "65535"]).expect_err("under");
+    settle(&["--drain", "0s"]).expect("under");
+    settle(&["--drain", "1h"]).expect("at");
+    settle(&["--drain", "3601s"]).expect_err("over");
+    settle(&["--max-links", "1"]).expect("at");
+    settle(&["--max-links", "0"]).expect_err("under");
+    let manifests = |n: usize| {
+        let options = Options {
+            manifest: vec!["http://o.example/m".to_owned(); n],
+            signal: Some("ws://s.example/".to_owned()),
+            ..Options::default()
+        };
+        options.settle()
+    };
+    manifests(MAX_MANIFESTS).expect("at");
+    manifests(MAX_MANIFESTS + 1).expect_err("over");
+    assert!(matches!(manifests(0), Err(ConfigError::NoManifest)));
+}
+
+#[test]
+fn fallbacks_are_pairs_of_prefixes() {
+    settle(&[
+        "--fallback",
+        "http://o.example/=http://b.example/",
+        "--fallback",
+        "http://o.example/=http://c.example/",
+    ])
+    .expect("mirrors");
+    let said = settle(&["--fallback", "http://b.example/"]).expect_err("one alone").to_string();
+    assert!(said.contains("--fallback"), "{said}");
+}
+
+#[test]
+fn urls_are_of_the_right_kind() {
+    for (flag, wrong) in
+        [("--signal", "http://s.example/"), ("--manifest", "file:///m"), ("--signal", "nonsense")]
+    {
+        let mut flags = BASE.to_vec();
+        let at = flags.iter().position(|f| *f == flag).expect("there");
+        flags[at + 1] = wrong;
+        Options::try_parse_from(flags).expect("flags that exist").settle().expect_err(wrong);
+    }
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("seed.toml");
+    std::fs::write(&path, "site = \"file\"\nmemory = \"64M\"\nmax-links = 9\nall-renditions = true\n")
+        .expect("written");
+    let path = path.to_str().expect("UTF-8").to_owned();
+    let settings = settle(&["--config", &path, "--site", "flag"]).expect("enough");
+    assert_eq!((settings.site.as_str(), settings.memory, settings.max_links), ("flag", 64 << 20, 9));
+    assert!(settings.all_renditions);
+    std::fs::write(&path, "sites = 1\n").expect("written");
+    let said = settle(&["--config", &path]).expect_err("a key that isn't there").to_string();
+    assert!(said.contains("sites"), "{said}");
+}
+
+#[test]
+fn the_readme_has_every_setting() {
+    let readme = include_str!("../../README.md");
+    for arg in Options::command().get_arguments() {
+        let Some(flag) = arg.get_long().filter(|l| !["help", "version"].contains(l)) else { continue };
+        assert!(readme.contains(&format!("| `--{flag}`")), "README.md lacks --{flag}");
+        let variable = arg.get_env().and_then(|e| e.to_str()).expect("each has a variable");
+        assert!(readme.contains(&format!("`{variable}`")), "README.md lacks {variable}");
+    }
+}
