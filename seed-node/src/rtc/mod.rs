@@ -6,6 +6,7 @@
 //! - [`connection`]: one connection of the WebRTC stack, set up our way
 //! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
 //! - [`routes`], [`datagram`]: which datagram is for which link; pure logic
+//! - [`outside`]: how we are seen from beyond a NAT, and a relay for those who can't reach us
 //! - [`candidate`], [`socket`]: our addresses, and theirs; the socket itself
 
 pub mod candidate;
@@ -14,6 +15,7 @@ pub mod datagram;
 pub mod endpoint;
 pub mod link;
 pub mod mux;
+pub mod outside;
 pub mod pacer;
 mod reader;
 pub mod routes;
