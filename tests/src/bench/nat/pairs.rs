@@ -1,0 +1,55 @@
+//! Native peers behind all pairs of kinds, many side by side: the homes of the one side share a namespace, and those of the other.
+
+use anyhow::Result;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::{Options, Pair};
+use crate::netlab::internet::kind::Kind;
+use crate::progress;
+use crate::traversal::{End, Town, meet};
+
+/// Each unordered pair of kinds once.
+pub(super) async fn all(kinds: &[Kind], options: &Options) -> Result<Vec<Pair>> {
+    let mut town = Town::build(options.seed).await?;
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for (number, kind) in kinds.iter().enumerate() {
+        here.push(town.home("here", number as u8, Some(*kind)).await?);
+        there.push(town.home("there", number as u8, Some(*kind)).await?);
+    }
+    let mut waiting = Vec::new();
+    for one in 0..kinds.len() {
+        for other in one..kinds.len() {
+            // Who calls makes no difference to NATs, but may to a program: it's taken in turns.
+            let ends = (town.native(&here[one])?, town.native(&there[other])?);
+            waiting.push((one, other, ends));
+        }
+    }
+    // Round and round over the homes, so that no single NAT has all its pairs at once.
+    waiting.sort_by_key(|(one, other, _)| ((other - one), *one));
+    let (count, line) = (waiting.len(), progress::Line::default());
+    let mut waiting = waiting.into_iter();
+    let (mut running, mut done) = (FuturesUnordered::new(), Vec::new());
+    let town = &town;
+    loop {
+        while running.len() < usize::from(options.at_once)
+            && let Some((one, other, (caller, callee))) = waiting.next()
+        {
+            let spots = (here[one].spot, there[other].spot);
+            let patience = options.patience();
+            running.push(async move {
+                let (mut caller, mut callee) = (End::Native(Box::new(caller)), End::Native(Box::new(callee)));
+                let swap = (one + other) % 2 == 1;
+                let met = if swap {
+                    meet(town, (&mut callee, spots.1), (&mut caller, spots.0), patience).await
+                } else {
+                    meet(town, (&mut caller, spots.0), (&mut callee, spots.1), patience).await
+                };
+                met.map(|met| Pair { one: kinds[one], other: kinds[other], met })
+            });
+        }
+        let Some(pair) = running.next().await else { return Ok(done) };
+        done.push(pair?);
+        line.show("pairs that have tried to meet", done.len() as f64 / count as f64);
+    }
+}
