@@ -20,7 +20,10 @@ pub fn run(data: &[u8]) {
     for name in file.sites.keys().map(String::as_str).chain(["demo"]) {
         let Some(site) = sites.find(name) else { continue };
         for is_seed in [false, true] {
-            let own = Own { stun: Some("stun:example:3478".to_owned()), turn: Some("turn:example:3478".to_owned()) };
+            let own = Own {
+                stun: Some("stun:example:3478".to_owned()),
+                turn: Some("turn:example:3478".to_owned()),
+            };
             let reach = Reach { own: Some(&own), secret: None, until: 1 };
             let settings = site.settings_for(PeerId([7; 16]), is_seed, reach);
             assert!((1..=64).contains(&settings.max_links) && settings.ratio_percent <= 60_000);

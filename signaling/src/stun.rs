@@ -101,11 +101,7 @@ impl Guard {
     /// So many per second to one address, and in all.
     pub fn of(per_address: u32, in_all: u32, now: Instant) -> Self {
         let bucket = |rate: u32| Bucket::new(f64::from(rate), f64::from(rate), now);
-        Self {
-            all: bucket(in_all),
-            buckets: vec![bucket(per_address); BUCKETS],
-            secret: random::fresh(),
-        }
+        Self { all: bucket(in_all), buckets: vec![bucket(per_address); BUCKETS], secret: random::fresh() }
     }
 
     /// Whether this address may have an answer now.

@@ -114,7 +114,10 @@ mod tests {
         let address = |text: &str| text.parse().ok();
         let seen = Seen { mapped: address("198.51.100.7:4000"), relay: address("[2001:db8::9]:50000") };
         let lines = outside_lines(seen);
-        assert_eq!(lines[0], "candidate:20 1 udp 1694498815 198.51.100.7 4000 typ srflx raddr 0.0.0.0 rport 0");
+        assert_eq!(
+            lines[0],
+            "candidate:20 1 udp 1694498815 198.51.100.7 4000 typ srflx raddr 0.0.0.0 rport 0"
+        );
         assert_eq!(lines[1], "candidate:21 1 udp 16777215 2001:db8::9 50000 typ relay raddr :: rport 0");
         assert!(lines.iter().all(|line| is_candidate(line) && is_usable(line, false)));
         assert!(outside_lines(Seen::default()).is_empty());

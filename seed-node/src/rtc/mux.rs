@@ -2,7 +2,7 @@
 //! like one, and a reader task hands every datagram to the port it is for (see [`super::routes`]).
 //!
 //! Where the node has a relay (see [`super::outside`]), links use it without knowing: checks go both ways once a link has tried for a while without, and
-//! whoever was last heard through the relay is answered through it.
+//! each check is answered by the way it came, and all else goes by the way by which our own were answered.
 //!
 //! Queues: a port's inbound queue drops what is beyond [`MAX_QUEUED`] bytes (SCTP sends it again, and its sender
 //! slows down); outbound nothing is queued here, a full socket pushes back on the sender.
@@ -25,6 +25,7 @@ use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketS
 use super::datagram::{Datagram, classify};
 use super::outside::{HOLD_BACK, Outside};
 use super::routes::{RouteError, Routes};
+use super::ways::{Path, Ways};
 
 /// Most bytes that wait for one link's task.
 pub const MAX_QUEUED: usize = 1024 * 1024;
@@ -33,8 +34,6 @@ const BATCH: usize = 16;
 /// Receive buffers: each may hold up to 64 datagrams that the kernel has put together.
 const BUFFERS: usize = 8;
 const BUFFER_LEN: usize = 64 * 1024;
-/// Addresses of one peer that may be spoken with through the relay: beyond, the oldest is spoken with directly.
-const MAX_RELAYED: usize = 8;
 
 /// What the mux has done so far.
 #[derive(Debug, Default)]
@@ -196,7 +195,13 @@ impl Mux {
         self.hand_over(&datagrams[run], stride, from, Datagram::Dtls);
     }
 
-    fn hand_over(&self, datagrams: &[u8], stride: usize, (from, path): (SocketAddr, Path), what: Datagram<'_>) {
+    fn hand_over(
+        &self,
+        datagrams: &[u8],
+        stride: usize,
+        (from, path): (SocketAddr, Path),
+        what: Datagram<'_>,
+    ) {
         if datagrams.is_empty() {
             return;
         }
@@ -213,7 +218,7 @@ impl Mux {
             self.stats.unknown.fetch_add(count, Relaxed);
             return;
         };
-        inbox.came(from, path);
+        inbox.ways.came(from, path, what);
         if inbox.push(datagrams, stride, from, self.now()) {
             self.stats.received.fetch_add(count, Relaxed);
             self.stats.received_bytes.fetch_add(datagrams.len() as u64, Relaxed);
@@ -347,13 +352,6 @@ impl Family {
     }
 }
 
-/// How something came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
-    Direct,
-    Relay,
-}
-
 #[derive(Debug, Default)]
 struct Inbox {
     v4: Mutex<Queue>,
@@ -362,9 +360,7 @@ struct Inbox {
     worked_off: Notify,
     open: AtomicBool,
     born: Option<std::time::Instant>,
-    /// Who was last heard through the relay, at most [`MAX_RELAYED`].
-    relayed: Mutex<Vec<SocketAddr>>,
-    any_relayed: AtomicBool,
+    ways: Ways,
 }
 
 #[derive(Debug, Default)]
@@ -393,31 +389,6 @@ impl Inbox {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         })
-    }
-
-    /// Notes how a peer was heard.
-    fn came(&self, from: SocketAddr, path: Path) {
-        if path == Path::Direct && !self.any_relayed.load(Relaxed) {
-            return;
-        }
-        let mut relayed = lock(&self.relayed);
-        let known = relayed.iter().position(|peer| *peer == from);
-        match (path, known) {
-            (Path::Direct, Some(at)) => drop(relayed.remove(at)),
-            (Path::Relay, None) => {
-                if relayed.len() >= MAX_RELAYED {
-                    relayed.remove(0);
-                }
-                relayed.push(from);
-            }
-            _ => {}
-        }
-        self.any_relayed.store(!relayed.is_empty(), Relaxed);
-    }
-
-    /// Whether a peer was last heard through the relay.
-    fn is_relayed(&self, to: SocketAddr) -> bool {
-        self.any_relayed.load(Relaxed) && lock(&self.relayed).contains(&to)
     }
 
     /// Whether it's still being tried which way leads to the peer, the direct ones for long enough.
@@ -475,12 +446,11 @@ impl AsyncUdpSocket for PortSocket {
         }
         drop(last);
         let (mux, inbox) = (&self.port.mux, &self.port.inbox);
-        let relayed = inbox.is_relayed(to);
-        if relayed || is_check && inbox.tries_relay() {
+        let goes = inbox.ways.go(to, transmit.contents.first().copied(), inbox.tries_relay());
+        if goes.relay {
             mux.send_relayed(to, transmit.contents, transmit.segment_size);
         }
-        // Checks go directly as well: what has been found since is better.
-        if relayed && !is_check {
+        if !goes.direct {
             return Poll::Ready(Ok(transmit.contents.len()));
         }
         mux.poll_send(cx, transmit)

@@ -85,13 +85,18 @@ impl RelayFile {
             let is_turn = url.starts_with("turn:") || url.starts_with("turns:");
             let text = Text::new(url.as_str()).filter(|_| is_turn);
             urls.push(text.ok_or_else(|| {
-                wrong("turn.urls", url.clone(), "turn:HOST:PORT?transport=udp (or tcp), or turns:HOST:PORT, at most 256 bytes")
+                wrong(
+                    "turn.urls",
+                    url.clone(),
+                    "turn:HOST:PORT?transport=udp (or tcp), or turns:HOST:PORT, at most 256 bytes",
+                )
             })?);
         }
         if urls.is_empty() {
             return Ok(Relay::default());
         }
-        let missing = || wrong("turn.secret_file", "missing".to_owned(), "the file with coturn's static-auth-secret");
+        let missing =
+            || wrong("turn.secret_file", "missing".to_owned(), "the file with coturn's static-auth-secret");
         let path = self.secret_file.as_ref().ok_or_else(missing)?;
         let secret = read_secret("turn", path)
             .map_err(|source| SettingsError::Turn { site: site.to_owned(), source })?;

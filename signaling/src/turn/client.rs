@@ -11,7 +11,8 @@ use turn_server_proto::server::TurnServer;
 use turn_server_proto::stun::types::TransportType;
 use turn_server_proto::stun::types::attribute::{ErrorCode, Username};
 use turn_server_proto::stun::types::message::{
-    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials, MessageWriteVec,
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials,
+    MessageWriteVec,
 };
 use turn_server_proto::stun::types::prelude::{
     Attribute, AttributeFromRaw, AttributeStaticType, MessageWrite, MessageWriteExt,
@@ -21,10 +22,10 @@ use turn_server_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSIO
 use turn_server_proto::types::prelude::DelayedTransmitBuild;
 use turn_server_proto::types::{AddressFamily, Instant as Time};
 
+use super::REALM;
 use super::credentials::{Name, Secret};
 use super::peers::Peers;
 use super::quota::Holder;
-use super::REALM;
 use crate::rate::Bucket;
 
 /// Names that one client may come with before it has a relay: one, and a newer one.
@@ -169,7 +170,9 @@ impl Client {
             match self.gate(&message, rules, now) {
                 Gate::Pass => {}
                 Gate::Ignore => return None,
-                Gate::Refuse(code, algorithm) => return self.refusal(&message, code, algorithm).map(Said::Answer),
+                Gate::Refuse(code, algorithm) => {
+                    return self.refusal(&message, code, algorithm).map(Said::Answer);
+                }
             }
         }
         let sent = Transmit::new(data, TransportType::Udp, self.address, self.listener);
@@ -177,11 +180,21 @@ impl Client {
         let follows = self.proto.recv(sent, time)?;
         let (from, to) = (follows.from, follows.to);
         let data = follows.data.build();
-        Some(if self.relays.contains(&from) { Said::Relay { relay: from, to, data } } else { Said::Answer(data) })
+        Some(if self.relays.contains(&from) {
+            Said::Relay { relay: from, to, data }
+        } else {
+            Said::Answer(data)
+        })
     }
 
     /// Takes in what a peer sent to one of its relays; told back: what the client gets.
-    pub fn from_peer(&mut self, relay: SocketAddr, from: SocketAddr, data: Vec<u8>, now: Instant) -> Option<Vec<u8>> {
+    pub fn from_peer(
+        &mut self,
+        relay: SocketAddr,
+        from: SocketAddr,
+        data: Vec<u8>,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
         let time = self.time(now);
         let sent = Transmit::new(data, TransportType::Udp, from, relay);
         self.proto.recv(sent, time).map(|follows| follows.data.build())
@@ -235,11 +248,13 @@ impl Client {
             return Gate::Pass;
         }
         // Whoever isn't who it says hears that from the protocol.
-        let Some(Ok(algorithm)) = self.named.as_ref().map(|named| message.validate_integrity(&named.key)) else {
+        let Some(Ok(algorithm)) = self.named.as_ref().map(|named| message.validate_integrity(&named.key))
+        else {
             return Gate::Pass;
         };
         self.peers.retain(|_, until| *until > now.at);
-        for (_, attribute) in message.iter_attributes().filter(|(_, a)| a.get_type() == XorPeerAddress::TYPE) {
+        for (_, attribute) in message.iter_attributes().filter(|(_, a)| a.get_type() == XorPeerAddress::TYPE)
+        {
             let Ok(peer) = XorPeerAddress::from_raw(attribute) else { continue };
             let peer = peer.addr(message.transaction_id()).ip();
             if !rules.peers.may(peer) {
@@ -278,5 +293,101 @@ impl Client {
         // A clock of its own, from 1 s on: the protocol looks back.
         let passed = now.saturating_duration_since(self.zero).as_nanos() + 1_000_000_000;
         Time::from_nanos(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LISTENER: &str = "192.0.2.1:3478";
+    const ADDRESS: &str = "192.0.2.2:4000";
+
+    fn rules() -> Rules {
+        Rules { secret: Secret::new(b"secret"), peers: Peers::default(), max_peers: 2 }
+    }
+
+    fn client(now: Instant) -> Client {
+        let address = |text: &str| text.parse().expect("an address");
+        Client::new(address(LISTENER), address(ADDRESS), Bucket::new(1e6, 1e6, now), now)
+    }
+
+    /// A message of this kind with these attributes, and a wrong integrity if wanted.
+    fn message(kind: u16, attributes: &[(u16, Vec<u8>)], signed: bool) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (kind, value) in attributes {
+            body.extend(kind.to_be_bytes());
+            body.extend((value.len() as u16).to_be_bytes());
+            body.extend(value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
+        let mut bytes = kind.to_be_bytes().to_vec();
+        bytes.extend((body.len() as u16).to_be_bytes());
+        bytes.extend([0x21, 0x12, 0xa4, 0x42]);
+        bytes.extend([7; 12]);
+        bytes.extend(body);
+        if signed {
+            // The library makes keys that it doesn't show; a wrong integrity is wrong with any.
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"any");
+            let length = (bytes.len() - 20 + 24) as u16;
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            let tag = ring::hmac::sign(&key, &bytes);
+            bytes.extend([0, 8, 0, 20]);
+            bytes.extend(tag.as_ref());
+        }
+        bytes
+    }
+
+    fn attribute() -> impl Strategy<Value = (u16, Vec<u8>)> {
+        let known = prop::sample::select(vec![
+            0x0001u16, 0x0006, 0x0008, 0x0009, 0x000c, 0x000d, 0x0012, 0x0013, 0x0014, 0x0015, 0x0016,
+            0x0017, 0x0018, 0x0019, 0x001a, 0x001c, 0x001d, 0x001e, 0x0020, 0x0022, 0x8000, 0x8002, 0x8028,
+        ]);
+        let name = Just((0x0006, b"4000000000:u".to_vec()));
+        let value = prop::collection::vec(any::<u8>(), 0..40);
+        prop_oneof![4 => (known, value.clone()), 1 => (any::<u16>(), value), 1 => name]
+    }
+
+    proptest! {
+        /// H3 H8: whatever a stranger sends: no panic, no relay, and no answer much longer than what it sent.
+        #[test]
+        fn nothing_that_a_stranger_sends_does_harm(
+            sent in prop::collection::vec((0u16..0x40, prop::collection::vec(attribute(), 0..8), any::<bool>()), 1..6),
+            garbage in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let now = Instant::now();
+            let mut client = client(now);
+            let moment = Moment { at: now, unix: 1_700_000_000 };
+            let rules = rules();
+            let datagrams = sent.iter().map(|(kind, attributes, signed)| message(*kind, attributes, *signed));
+            for datagram in datagrams.chain([garbage]) {
+                let length = datagram.len();
+                match client.from_client(datagram, &rules, moment) {
+                    Some(Said::Answer(answer)) => prop_assert!(answer.len() <= length + 200, "{} for {length}", answer.len()),
+                    Some(Said::Relay { .. }) => prop_assert!(false, "nothing may be relayed"),
+                    None => {}
+                }
+                prop_assert_eq!(client.need(now), None);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_learnt_twice_at_most_and_only_those_that_count() {
+        let (now, rules) = (Instant::now(), rules());
+        let mut client = client(now);
+        let mut say = |name: &str| {
+            let moment = Moment { at: now, unix: 1_700_000_000 };
+            let attributes = [(0x0006, name.as_bytes().to_vec())];
+            let _ = client.from_client(message(3, &attributes, false), &rules, moment);
+            client.named.as_ref().map(|named| named.user.clone())
+        };
+        assert_eq!(say("1699999999:over"), None);
+        assert_eq!(say("made up"), None);
+        assert_eq!(say("1700000000:a").as_deref(), Some("a"));
+        assert_eq!(say("1700000001:b").as_deref(), Some("b"));
+        assert_eq!(say("1700000002:c").as_deref(), Some("b"));
     }
 }

@@ -92,7 +92,9 @@ mod tests {
         let made = |secret: &[u8], until, user| Secret::new(secret).credentials(until, user).password;
         let one = made(b"a", 1, "u");
         assert_eq!(one, made(b"a", 1, "u"));
-        assert!([made(b"b", 1, "u"), made(b"a", 2, "u"), made(b"a", 1, "v")].iter().all(|other| *other != one));
+        assert!(
+            [made(b"b", 1, "u"), made(b"a", 2, "u"), made(b"a", 1, "v")].iter().all(|other| *other != one)
+        );
         assert_ne!(Secret::new(b"a"), Secret::new(b"b"));
     }
 

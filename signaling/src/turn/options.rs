@@ -24,10 +24,14 @@ pub struct Ports(RangeInclusive<u16>);
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OptionError {
     /// `--turn-relay`.
-    #[error("{0:?} is no relay address; write PUBLIC or PUBLIC/LOCAL, such as 203.0.113.7 or 203.0.113.7/10.0.0.7")]
+    #[error(
+        "{0:?} is no relay address; write PUBLIC or PUBLIC/LOCAL, such as 203.0.113.7 or 203.0.113.7/10.0.0.7"
+    )]
     Address(String),
     /// `--turn-relay` of two kinds.
-    #[error("{0:?} names addresses of two families; a relay's public and local address are both IPv4 or both IPv6")]
+    #[error(
+        "{0:?} names addresses of two families; a relay's public and local address are both IPv4 or both IPv6"
+    )]
     Families(String),
     /// `--turn-relay 0.0.0.0`.
     #[error("{0:?} is no address that peers could reach; name the machine's public one")]

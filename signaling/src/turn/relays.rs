@@ -101,7 +101,9 @@ async fn read_peers(socket: Arc<UdpSocket>, relay: SocketAddr, queue: mpsc::Send
             continue;
         };
         let arrived = Arrived { at: At::Relay(relay), from, data: buffer[..length].to_vec() };
-        if length <= LONGEST && let Err(mpsc::error::TrySendError::Closed(_)) = queue.try_send(arrived) {
+        if length <= LONGEST
+            && let Err(mpsc::error::TrySendError::Closed(_)) = queue.try_send(arrived)
+        {
             return;
         }
     }

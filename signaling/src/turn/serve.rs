@@ -108,7 +108,8 @@ impl Turn {
     /// Whether there is a place for a client that nobody knows. It is forgotten soon, unless it shows credentials that count.
     fn enter(&mut self, key: Key, data: &[u8], now: Instant) -> bool {
         // A request, and of TURN: bits 0 to 3 of the method, RFC 8489, 5.
-        let is_request = data.first() == Some(&0) && data.get(1).is_some_and(|method| (3..=9).contains(method));
+        let is_request =
+            data.first() == Some(&0) && data.get(1).is_some_and(|method| (3..=9).contains(method));
         if !is_request || !self.strangers.allows(key.1.ip(), now) {
             return false;
         }

@@ -82,11 +82,13 @@ impl Caller {
         }
         let mut buffer = vec![0; 2048];
         let moment = Duration::from_millis(20);
-        let Ok(Ok((length, from))) = tokio::time::timeout(moment, self.socket.recv_from(&mut buffer)).await else {
+        let Ok(Ok((length, from))) = tokio::time::timeout(moment, self.socket.recv_from(&mut buffer)).await
+        else {
             return;
         };
         let local = self.socket.local_addr().expect("bound");
-        let came = turn_client_proto::api::Transmit::new(buffer[..length].to_vec(), TransportType::Udp, from, local);
+        let came =
+            turn_client_proto::api::Transmit::new(buffer[..length].to_vec(), TransportType::Udp, from, local);
         if let TurnRecvRet::PeerData(data) = self.proto.recv(came, self.time()) {
             self.heard.push((data.peer, data.data().to_vec()));
         }
@@ -169,7 +171,10 @@ async fn two_who_joined_meet_through_their_relays() {
     assert_eq!(one.hears(1).await, [(there, vec![7; 1200])]);
     let metrics = &server.hub.metrics;
     assert_eq!((metrics.turn_allocations.value(), metrics.turn_allocations_total.value()), (2, 2));
-    assert_eq!((metrics.turn_sent_bytes_total.value(), metrics.turn_received_bytes_total.value()), (1205, 1205));
+    assert_eq!(
+        (metrics.turn_sent_bytes_total.value(), metrics.turn_received_bytes_total.value()),
+        (1205, 1205)
+    );
     // To a port of its own address where there's no relay: nothing, whatever else listens there.
     one.send(SocketAddr::new(there.ip(), 9), b"x").await;
     one.send(there, b"again").await;
@@ -277,7 +282,10 @@ async fn a_client_is_relayed_so_many_bytes_and_to_so_many() {
 async fn credentials_reach_as_far_as_the_ticket_and_a_new_ticket_brings_new_ones() {
     let dir = tempfile::tempdir().expect("dir");
     let secret = "0123456789abcdef0123456789abcdef";
-    let bench = Bench::new(Limits::default(), &relayed(dir.path(), secret, "\"turn:relay.example:3478?transport=tcp\""));
+    let bench = Bench::new(
+        Limits::default(),
+        &relayed(dir.path(), secret, "\"turn:relay.example:3478?transport=tcp\""),
+    );
     let mut member = bench.viewer();
     let (mut settings, mut given, me) = (None, 0, member.id);
     for message in member.heard() {
@@ -327,7 +335,8 @@ async fn a_site_names_its_relays_and_what_they_share_with_us() {
         Sites::new(&file, Vec::new())
     };
     let secret = "0123456789abcdef0123456789abcdef";
-    let of = |count: usize| relayed(dir.path(), secret, &vec!["\"turns:relay.example:443\""; count].join(","));
+    let of =
+        |count: usize| relayed(dir.path(), secret, &vec!["\"turns:relay.example:443\""; count].join(","));
     let told = |text: &str, site: &str| {
         let site = sites(text).expect("holds").find(site).expect("there");
         site.settings_for(PeerId([1; 16]), false, Reach::default()).ice.len()
@@ -336,7 +345,8 @@ async fn a_site_names_its_relays_and_what_they_share_with_us() {
     assert_eq!((told(&of(1), "demo"), told(&of(6), "demo")), (1, 6));
     let error = sites(&of(7)).expect_err("too many").to_string();
     assert!(error.contains("6 of those"), "{error}");
-    let ice = |count: usize| format!("[sites.demo]\nice = [{}]\n", vec!["{ url = \"stun:a:1\" }"; count].join(","));
+    let ice =
+        |count: usize| format!("[sites.demo]\nice = [{}]\n", vec!["{ url = \"stun:a:1\" }"; count].join(","));
     assert_eq!(told(&(ice(4) + &of(4)), "demo"), 8);
     assert!(sites(&(ice(4) + &of(5))).is_err());
     let with_default = of(2).replace("sites.demo", "default");

@@ -94,7 +94,8 @@ impl Host {
     }
 
     fn port(&self) -> Result<(&str, &str)> {
-        let (switch, port) = self.port.as_ref().context("this host is on no switch: its line is the internet's to say")?;
+        let (switch, port) =
+            self.port.as_ref().context("this host is on no switch: its line is the internet's to say")?;
         Ok((switch, port))
     }
 

@@ -49,7 +49,12 @@ impl fmt::Display for Met {
 }
 
 /// Has two meet: the first makes the offer. Each end is at a spot.
-pub async fn meet(town: &Town, one: (&mut End, Spot), other: (&mut End, Spot), patience: Duration) -> Result<Met> {
+pub async fn meet(
+    town: &Town,
+    one: (&mut End, Spot),
+    other: (&mut End, Spot),
+    patience: Duration,
+) -> Result<Met> {
     let ((one, here), (other, there)) = (one, other);
     let straight = |town: &Town| town.carried(here, there) + town.carried(there, here);
     let before = straight(town);

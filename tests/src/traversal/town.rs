@@ -58,7 +58,8 @@ impl Town {
     pub async fn build(seed: u64) -> Result<Self> {
         let mut internet = Internet::new(seed)?;
         let (v4, v6) = (internet.public_address()?, "2001:db8::1".parse().context("an address")?);
-        let (host, _) = internet.host("services", Net::ROOT, &[v4, v6], Line { delay: DELAY, ..Line::default() })?;
+        let (host, _) =
+            internet.host("services", Net::ROOT, &[v4, v6], Line { delay: DELAY, ..Line::default() })?;
         let (turn, turn_v6) = (SocketAddr::new(v4, 3478), SocketAddr::new(v6, 3478));
         let options = Options {
             listen: vec![SocketAddr::new(v4, 9100)],
@@ -115,7 +116,13 @@ impl Town {
     }
 
     /// A home at a spot. Its line has the town's delay besides its own.
-    pub async fn home_below(&mut self, namespace: &str, below: Spot, address: IpAddr, line: Line) -> Result<Home> {
+    pub async fn home_below(
+        &mut self,
+        namespace: &str,
+        below: Spot,
+        address: IpAddr,
+        line: Line,
+    ) -> Result<Home> {
         let line = Line { delay: line.delay + DELAY, ..line };
         let (host, spot) = self.internet.host(namespace, below, &[address], line)?;
         if !self.lives.contains_key(namespace) {

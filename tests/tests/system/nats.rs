@@ -32,7 +32,9 @@ async fn native_peers_meet_behind_nats_of_all_sorts() {
     let carrier = town.internet().nat(USUAL).unwrap();
     let nat = Nat::new(USUAL, IpAddr::from([100, 64, 0, 1]), 9);
     let below = town.internet().nat_below(carrier, nat);
-    there.push(town.home_below("twice", below, IpAddr::from([192, 168, 9, 2]), Line::default()).await.unwrap());
+    there.push(
+        town.home_below("twice", below, IpAddr::from([192, 168, 9, 2]), Line::default()).await.unwrap(),
+    );
     let wall = town.internet().nat_below(Net::ROOT, Nat::firewall(Dependence::Port));
     let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
     here.push(town.home_below("six", wall, v6("2001:db8:1::2"), Line::default()).await.unwrap());

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use stun_proto::Instant as Time;
 use stun_proto::auth::Feature;
 use stun_proto::types::TransportType;
-use turn_client_proto::api::{Transmit, TransmitBuild, TurnClientApi, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
+use turn_client_proto::api::{
+    Transmit, TransmitBuild, TurnClientApi, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet,
+};
 use turn_client_proto::types::{AddressFamily, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
@@ -139,7 +141,9 @@ impl Relay {
         match next {
             TurnPollRet::WaitUntil(at) => Next::Wait(at.saturating_duration_since(time)),
             TurnPollRet::Closed => Next::Closed,
-            TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => Next::Wait(Duration::ZERO),
+            TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => {
+                Next::Wait(Duration::ZERO)
+            }
         }
     }
 

@@ -35,7 +35,8 @@ impl Servers {
             if let Some(at) = url.strip_prefix("stun:").and_then(host_and_port) {
                 servers.stun.push(at);
             } else if let Some(at) = url.strip_prefix("turn:").and_then(over_udp).and_then(host_and_port) {
-                let (name, password) = (server.username.as_str().to_owned(), server.credential.as_str().to_owned());
+                let (name, password) =
+                    (server.username.as_str().to_owned(), server.credential.as_str().to_owned());
                 servers.turn.push(TurnServer { at, name, password });
             }
         }

@@ -70,7 +70,8 @@ impl Findings {
 
     /// How two kinds met.
     pub(crate) fn of(&self, one: Kind, other: Kind) -> Option<Met> {
-        let fits = |pair: &&Pair| (pair.one, pair.other) == (one, other) || (pair.one, pair.other) == (other, one);
+        let fits =
+            |pair: &&Pair| (pair.one, pair.other) == (one, other) || (pair.one, pair.other) == (other, one);
         self.pairs.iter().find(fits).map(|pair| pair.met)
     }
 
@@ -123,7 +124,10 @@ impl Findings {
     pub(crate) fn failing(&self) -> Vec<String> {
         let mut failing = Vec::new();
         if self.weighted_direct < WEIGHTED_DIRECT {
-            failing.push(format!("{:.3} of pairs meet directly, fewer than {WEIGHTED_DIRECT}", self.weighted_direct));
+            failing.push(format!(
+                "{:.3} of pairs meet directly, fewer than {WEIGHTED_DIRECT}",
+                self.weighted_direct
+            ));
         }
         let failed = self.count(Outcome::Failed);
         if failed > 0 {

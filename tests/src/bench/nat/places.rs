@@ -12,10 +12,14 @@ use crate::traversal::town::Home;
 use crate::traversal::{End, Outcome, Town, meet};
 
 /// What most homes have: one port for a socket, open to whom it has sent to.
-const USUAL: Kind =
-    Kind { mapping: Dependence::Independent, allocation: Allocation::Preserving, filtering: Dependence::Port };
+const USUAL: Kind = Kind {
+    mapping: Dependence::Independent,
+    allocation: Allocation::Preserving,
+    filtering: Dependence::Port,
+};
 /// What lets nobody in whom it doesn't know, by a port that nobody can know.
-const HARD: Kind = Kind { mapping: Dependence::Port, allocation: Allocation::Random, filtering: Dependence::Port };
+const HARD: Kind =
+    Kind { mapping: Dependence::Port, allocation: Allocation::Random, filtering: Dependence::Port };
 
 /// All of them, one after the other.
 pub(super) async fn all(options: &Options) -> Result<Vec<PlaceResult>> {
@@ -44,12 +48,24 @@ pub(super) async fn all(options: &Options) -> Result<Vec<PlaceResult>> {
     done.push(native(&mut town, options, "IPv6 alone, firewalls", (&one, &other), Outcome::Direct).await?);
     let one = town.home(&name("a"), 1, None).await?;
     let other = town.home(&name("b"), 2, Some(HARD)).await?;
-    done.push(native(&mut town, options, "a public address and the hardest NAT", (&one, &other), Outcome::Direct).await?);
+    done.push(
+        native(&mut town, options, "a public address and the hardest NAT", (&one, &other), Outcome::Direct)
+            .await?,
+    );
     let lossy = Line { loss: 0.05, ..Line::default() };
     let (first, second) = (town.internet().nat(USUAL)?, town.internet().nat(USUAL)?);
     let one = town.home_below(&name("a"), first, IpAddr::from([192, 168, 1, 2]), lossy).await?;
     let other = town.home_below(&name("b"), second, IpAddr::from([192, 168, 2, 2]), lossy).await?;
-    done.push(native(&mut town, options, "usual NATs, a tenth of all packets lost", (&one, &other), Outcome::Direct).await?);
+    done.push(
+        native(
+            &mut town,
+            options,
+            "usual NATs, a tenth of all packets lost",
+            (&one, &other),
+            Outcome::Direct,
+        )
+        .await?,
+    );
     if !options.no_browsers {
         browsers(&mut town, options, &mut done, &mut name).await?;
     }
@@ -92,7 +108,9 @@ async fn browsers(
         let other = town.home(&name("b"), 2, Some(USUAL)).await?;
         let mut end = End::Native(Box::new(town.native(&other)?));
         let met = meet(town, (&mut chromium, one.spot), (&mut end, other.spot), options.patience()).await?;
-        let what = format!("a Chromium in an office with {what}, by coturn over TCP, and a native peer behind {USUAL}");
+        let what = format!(
+            "a Chromium in an office with {what}, by coturn over TCP, and a native peer behind {USUAL}"
+        );
         done.push(PlaceResult { what, wanted: Outcome::Relayed, met });
     }
     Ok(())

@@ -26,12 +26,17 @@ pub(crate) fn text(found: &Findings) -> String {
         }
         lines.push('\n');
     }
-    let _ = writeln!(lines, "\n\x1b[32m#\x1b[0m direct  \x1b[33mo\x1b[0m relayed  \x1b[31mx\x1b[0m not at all\n");
+    let _ =
+        writeln!(lines, "\n\x1b[32m#\x1b[0m direct  \x1b[33mo\x1b[0m relayed  \x1b[31mx\x1b[0m not at all\n");
     for place in &found.places {
         let mark = if place.met.outcome == place.wanted { "as it should" } else { "NOT AS IT SHOULD" };
         let _ = writeln!(lines, "{:<18} {:<24} {}", mark, place.met.to_string(), place.what);
     }
-    let _ = writeln!(lines, "\nweighted by how many have which kind: {:.1} % direct", found.weighted_direct * 100.0);
+    let _ = writeln!(
+        lines,
+        "\nweighted by how many have which kind: {:.1} % direct",
+        found.weighted_direct * 100.0
+    );
     lines
 }
 
@@ -64,7 +69,8 @@ fn square(found: &Findings) -> String {
         let at = LEFT + y * CELL;
         let middle = at + CELL / 2 + 4;
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{one}</text>", LEFT - 6);
-        let _ = writeln!(svg, "<text transform=\"translate({middle} {}) rotate(-90)\">{one}</text>", LEFT - 6);
+        let _ =
+            writeln!(svg, "<text transform=\"translate({middle} {}) rotate(-90)\">{one}</text>", LEFT - 6);
         for (x, other) in found.kinds.iter().enumerate() {
             let met = found.of(*one, *other);
             let _ = writeln!(

@@ -53,7 +53,13 @@ impl Internet {
     }
 
     /// A host below a spot, with these addresses. Several may be in one namespace: they are told apart by their addresses, and reach each other without us.
-    pub fn host(&mut self, namespace: &str, below: Spot, addresses: &[IpAddr], line: Line) -> Result<(Host, Spot)> {
+    pub fn host(
+        &mut self,
+        namespace: &str,
+        below: Spot,
+        addresses: &[IpAddr],
+        line: Line,
+    ) -> Result<(Host, Spot)> {
         let (wire, name) = match self.namespaces.get(namespace) {
             Some(wire) => (*wire, self.lab.namespace(namespace)),
             None => {
@@ -74,7 +80,10 @@ impl Internet {
         }
         for command in commands {
             // One by one: a batch knows no options of its own.
-            super::command::run("ip", &[&["-n", &name], &command.split(' ').collect::<Vec<_>>()[..]].concat())?;
+            super::command::run(
+                "ip",
+                &[&["-n", &name], &command.split(' ').collect::<Vec<_>>()[..]].concat(),
+            )?;
         }
         let spot = self.wires.net().add_host(below, wire, addresses, line);
         let first = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));

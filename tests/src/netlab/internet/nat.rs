@@ -122,7 +122,13 @@ impl Nat {
     }
 
     /// Somebody inside sends to the outside; told back: as whom.
-    fn outbound(&mut self, protocol: Protocol, inside: SocketAddr, to: SocketAddr, now: Duration) -> Option<SocketAddr> {
+    fn outbound(
+        &mut self,
+        protocol: Protocol,
+        inside: SocketAddr,
+        to: SocketAddr,
+        now: Duration,
+    ) -> Option<SocketAddr> {
         let towards = match self.kind.mapping {
             Dependence::Independent => Towards::All,
             Dependence::Address => Towards::Address(to.ip()),
@@ -152,7 +158,13 @@ impl Nat {
     }
 
     /// Somebody outside sends to one of our ports; told back: who gets it.
-    fn inbound(&mut self, protocol: Protocol, from: SocketAddr, outside: SocketAddr, now: Duration) -> Option<SocketAddr> {
+    fn inbound(
+        &mut self,
+        protocol: Protocol,
+        from: SocketAddr,
+        outside: SocketAddr,
+        now: Duration,
+    ) -> Option<SocketAddr> {
         let filtering = self.kind.filtering;
         let keys = self.ports.get(&(protocol, outside))?;
         let key = keys.iter().copied().find(|key| {
@@ -181,7 +193,8 @@ impl Nat {
         let taken = |port: u16| self.ports.get(&(protocol, SocketAddr::new(public, port)));
         match self.kind.allocation {
             Allocation::Preserving => {
-                let others = |port| taken(port).is_some_and(|keys| keys.iter().any(|key| key.inside != inside));
+                let others =
+                    |port| taken(port).is_some_and(|keys| keys.iter().any(|key| key.inside != inside));
                 let from = inside.port().max(LOWEST);
                 (from..=u16::MAX).chain(LOWEST..from).find(|port| !others(*port))
             }

@@ -30,13 +30,20 @@ fn reached(nat: &mut Nat, from: &str, outside: SocketAddr, now: Duration) -> Opt
 
 #[test]
 fn a_mapping_depends_on_what_its_kind_says() {
-    for (mapping, same_host, other_host) in
-        [(Dependence::Independent, true, true), (Dependence::Address, true, false), (Dependence::Port, false, false)]
-    {
+    for (mapping, same_host, other_host) in [
+        (Dependence::Independent, true, true),
+        (Dependence::Address, true, false),
+        (Dependence::Port, false, false),
+    ] {
         for allocation in [Allocation::Contiguous, Allocation::Random] {
             let mut nat = nat(mapping, allocation, Dependence::Port);
-            let [first, second, third] = [A, A2, B].map(|to| seen(&mut nat, INSIDE, to, Duration::ZERO).expect("passes"));
-            assert_eq!((first == second, first == third), (same_host, other_host), "{mapping:?} {allocation:?}");
+            let [first, second, third] =
+                [A, A2, B].map(|to| seen(&mut nat, INSIDE, to, Duration::ZERO).expect("passes"));
+            assert_eq!(
+                (first == second, first == third),
+                (same_host, other_host),
+                "{mapping:?} {allocation:?}"
+            );
             assert_eq!(seen(&mut nat, INSIDE, A, Duration::ZERO), Some(first), "and stays");
         }
     }
@@ -47,7 +54,11 @@ fn whoever_preserves_ports_shows_one_socket_everywhere_alike_and_gives_a_taken_p
     for mapping in Dependence::ALL {
         let mut nat = nat(mapping, Allocation::Preserving, Dependence::Port);
         for to in [A, A2, B] {
-            assert_eq!(seen(&mut nat, INSIDE, to, Duration::ZERO).map(|seen| seen.port()), Some(5000), "{mapping:?}");
+            assert_eq!(
+                seen(&mut nat, INSIDE, to, Duration::ZERO).map(|seen| seen.port()),
+                Some(5000),
+                "{mapping:?}"
+            );
         }
         let other = seen(&mut nat, "192.168.1.3:5000", A, Duration::ZERO).expect("passes");
         assert_eq!(other.port(), 5001);
@@ -58,7 +69,8 @@ fn whoever_preserves_ports_shows_one_socket_everywhere_alike_and_gives_a_taken_p
 fn ports_come_one_after_the_other_or_at_random() {
     let mut next = nat(Dependence::Port, Allocation::Contiguous, Dependence::Port);
     let mut any = nat(Dependence::Port, Allocation::Random, Dependence::Port);
-    let ports = |nat: &mut Nat| [A, A2, B].map(|to| seen(nat, INSIDE, to, Duration::ZERO).expect("passes").port());
+    let ports =
+        |nat: &mut Nat| [A, A2, B].map(|to| seen(nat, INSIDE, to, Duration::ZERO).expect("passes").port());
     let [first, second, third] = ports(&mut next);
     assert_eq!((second, third), (first + 1, first + 2));
     let [first, second, third] = ports(&mut any);
@@ -67,15 +79,25 @@ fn ports_come_one_after_the_other_or_at_random() {
 
 #[test]
 fn a_packet_comes_in_from_whom_the_filtering_says() {
-    for (filtering, same_host, stranger) in
-        [(Dependence::Independent, true, true), (Dependence::Address, true, false), (Dependence::Port, false, false)]
-    {
+    for (filtering, same_host, stranger) in [
+        (Dependence::Independent, true, true),
+        (Dependence::Address, true, false),
+        (Dependence::Port, false, false),
+    ] {
         let mut nat = nat(Dependence::Independent, Allocation::Random, filtering);
         let outside = seen(&mut nat, INSIDE, A, Duration::ZERO).expect("passes");
         let inside = Some(at(INSIDE));
         assert_eq!(reached(&mut nat, A, outside, Duration::ZERO), inside);
-        assert_eq!(reached(&mut nat, A2, outside, Duration::ZERO), inside.filter(|_| same_host), "{filtering:?}");
-        assert_eq!(reached(&mut nat, B, outside, Duration::ZERO), inside.filter(|_| stranger), "{filtering:?}");
+        assert_eq!(
+            reached(&mut nat, A2, outside, Duration::ZERO),
+            inside.filter(|_| same_host),
+            "{filtering:?}"
+        );
+        assert_eq!(
+            reached(&mut nat, B, outside, Duration::ZERO),
+            inside.filter(|_| stranger),
+            "{filtering:?}"
+        );
         let nobodys = SocketAddr::new(outside.ip(), outside.port() ^ 1);
         assert_eq!(reached(&mut nat, A, nobodys, Duration::ZERO), None);
     }
@@ -118,7 +140,10 @@ fn of_the_peers_of_a_mapping_the_oldest_is_forgotten() {
     }
     let now = Duration::from_secs(1);
     assert!(reached(&mut nat, &peer(0), outside, now).is_none());
-    assert!(reached(&mut nat, &peer(1), outside, now).is_some() && reached(&mut nat, &peer(MAX_PEERS), outside, now).is_some());
+    assert!(
+        reached(&mut nat, &peer(1), outside, now).is_some()
+            && reached(&mut nat, &peer(MAX_PEERS), outside, now).is_some()
+    );
 }
 
 #[test]

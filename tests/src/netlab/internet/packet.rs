@@ -124,8 +124,12 @@ impl Packet {
     /// A UDP packet.
     pub fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Self> {
         let builder = match (from.ip(), to.ip()) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => etherparse::PacketBuilder::ipv4(from.octets(), to.octets(), 64),
-            (IpAddr::V6(from), IpAddr::V6(to)) => etherparse::PacketBuilder::ipv6(from.octets(), to.octets(), 64),
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                etherparse::PacketBuilder::ipv4(from.octets(), to.octets(), 64)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                etherparse::PacketBuilder::ipv6(from.octets(), to.octets(), 64)
+            }
             _ => return None,
         };
         let mut bytes = Vec::new();
@@ -160,7 +164,8 @@ mod tests {
 
     #[test]
     fn what_is_no_packet_is_none() {
-        let whole = Packet::udp(address("10.0.0.1:1"), address("10.0.0.2:2"), &[7; 30]).expect("a packet").write();
+        let whole =
+            Packet::udp(address("10.0.0.1:1"), address("10.0.0.2:2"), &[7; 30]).expect("a packet").write();
         for length in 0..28 {
             assert!(Packet::read(&whole[..length]).is_none(), "{length}");
         }
