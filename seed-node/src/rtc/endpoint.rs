@@ -80,7 +80,7 @@ impl Endpoint {
         // Who is told where it is needn't ask, and on loopback nobody else is.
         let asks = config.advertise.is_empty() && !bound.ip().is_loopback();
         let outside = asks.then(|| {
-            let outside = Arc::new(Outside::new());
+            let outside = Arc::new(Outside::default());
             mux.watch_outside(Arc::clone(&outside));
             (outside, AbortOnDrop(outside::start(&mux, addresses.clone())))
         });

@@ -390,3 +390,60 @@ async fn it_answers_stun_as_well_and_says_what_it_lacks_to_relay() {
     assert!(error.contains("49152-65535"), "{error}");
     refuse(&["--turn", "127.0.0.1:0", "--turn-relay", "192.0.2.1/127.0.0.1"]).await.expect("behind a NAT");
 }
+
+/// Asks for a relay without saying who asks; told back: what the answer says, but for the transaction.
+async fn knock(server: SocketAddr, socket: &UdpSocket) -> Option<Vec<u8>> {
+    let mut request = vec![0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+    request.extend([9; 12]);
+    request.extend([0, 0x19, 0, 4, 17, 0, 0, 0]);
+    socket.send_to(&request, server).await.expect("sent");
+    let mut buffer = [0; 512];
+    let answer = tokio::time::timeout(Duration::from_millis(300), socket.recv_from(&mut buffer)).await;
+    answer.ok().map(|answer| buffer[20..answer.expect("comes").0].to_vec())
+}
+
+async fn stranger() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.expect("bind")
+}
+
+// H8
+#[tokio::test]
+async fn of_strangers_so_many_are_remembered() {
+    let (server, _dir) = server("turn_new = 2", "127.0.0.2").await;
+    let at = server.turn[0];
+    let (first, second, third) = (stranger().await, stranger().await, stranger().await);
+    // Whoever is remembered gets the same nonce again.
+    let told = knock(at, &first).await.expect("answered");
+    assert!(knock(at, &second).await.is_some());
+    assert_eq!(knock(at, &first).await, Some(told.clone()), "at the limit");
+    assert!(knock(at, &third).await.is_some());
+    assert_ne!(knock(at, &first).await.expect("answered"), told, "the oldest is forgotten");
+}
+
+// H8
+#[tokio::test]
+async fn of_strangers_at_one_address_so_many_are_answered_per_second() {
+    let (server, _dir) = server("turn_new_per_address = 2", "127.0.0.2").await;
+    let at = server.turn[0];
+    let answers = [knock(at, &stranger().await).await, knock(at, &stranger().await).await];
+    assert!(answers.iter().all(Option::is_some));
+    let mut silent = false;
+    for _ in 0..8 {
+        silent |= knock(at, &stranger().await).await.is_none();
+    }
+    assert!(silent, "more than two a second are answered");
+}
+
+// H8
+#[tokio::test]
+async fn a_relay_is_kept_for_so_long_and_no_longer() {
+    let (server, _dir) = server("turn_session_secs = 2", "127.0.0.2").await;
+    let (ice, _client) = told(&server).await;
+    let begun = Instant::now();
+    assert!(Caller::told(&server, &ice).await.relay().await.is_some());
+    while server.hub.metrics.turn_allocations.value() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it is kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "it was ended too soon");
+}

@@ -103,6 +103,11 @@ impl Native {
         Self { life, address, ice, began: Instant::now(), running: None, opened_ms: None, got: 0 }
     }
 
+    /// The same end before it began.
+    pub fn anew(&self) -> Self {
+        Self::new(self.life.clone(), self.address, self.ice.clone())
+    }
+
     async fn begin(&mut self, offer: Option<Description>) -> Result<Description> {
         self.began = Instant::now();
         let (udp, ice) = (SocketAddr::new(self.address, 0), self.ice.clone());

@@ -63,9 +63,9 @@ struct State {
     relay: Option<Relay>,
 }
 
-impl Outside {
-    /// Nothing is known yet.
-    pub fn new() -> Self {
+/// Nothing is known yet.
+impl Default for Outside {
+    fn default() -> Self {
         Self {
             servers: Mutex::default(),
             asked: RwLock::default(),
@@ -74,7 +74,9 @@ impl Outside {
             seen: watch::channel(Seen::default()).0,
         }
     }
+}
 
+impl Outside {
     /// What is known, now and later.
     pub fn seen(&self) -> watch::Receiver<Seen> {
         self.seen.subscribe()

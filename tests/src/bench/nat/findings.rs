@@ -19,6 +19,8 @@ pub(crate) struct Pair {
     pub(crate) one: Kind,
     pub(crate) other: Kind,
     pub(crate) met: Met,
+    /// The first one failed.
+    pub(crate) second_attempt: bool,
 }
 
 /// A pair in places of another sort.
@@ -46,6 +48,7 @@ pub(crate) struct Figures {
     direct: usize,
     relayed: usize,
     failed: usize,
+    second_attempts: usize,
     weighted_direct: f64,
     direct_ms_p50: Option<f64>,
     direct_ms_p95: Option<f64>,
@@ -94,6 +97,7 @@ impl Findings {
             direct: self.count(Outcome::Direct),
             relayed: self.count(Outcome::Relayed),
             failed: self.count(Outcome::Failed),
+            second_attempts: self.pairs.iter().filter(|pair| pair.second_attempt).count(),
             weighted_direct: (self.weighted_direct * 1000.0).round() / 1000.0,
             direct_ms_p50: direct(0.5),
             direct_ms_p95: direct(0.95),
@@ -170,6 +174,7 @@ mod tests {
             one: kinds[one],
             other: kinds[other],
             met: Met { outcome, open_ms: None },
+            second_attempt: false,
         };
         let population = [share(0, 0.8), share(1, 0.2)];
         let pairs = [pair(0, 0, Outcome::Direct), pair(0, 1, Outcome::Relayed), pair(1, 1, Outcome::Direct)];
