@@ -40,6 +40,7 @@ async fn speak(who: u8, request: &[u8]) -> Vec<u8> {
     let front = Front {
         hub: hub.clone(),
         bundle: Arc::new(Bundle::default()),
+        turn_port: Some(3478),
         stun_port: Some(3478),
         insecure_open: false,
         metrics_open: false,

@@ -13,7 +13,7 @@ use rillcast_signaling::hub::{Files, Hub};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
 use rillcast_signaling::random;
-use rillcast_signaling::site::{SettingsFile, Sites};
+use rillcast_signaling::site::{Own, SettingsFile, Sites};
 use rillcast_signaling::swarm::Joiner;
 
 use crate::feed::Feed;
@@ -140,7 +140,7 @@ fn admit(hub: &Hub, join: &Join) -> Option<Puppet> {
         allowance: admission.allowance,
         visit: admission.visit,
         outbox,
-        stun: None,
+        own: Own::default(),
         version: join.version,
     };
     let id = hub.join(&admission, joiner).ok()?;

@@ -16,6 +16,7 @@ use rillcast_protocol::coding::Wire;
 use rillcast_protocol::id::{PeerId, SealingKey};
 use rillcast_protocol::sealing::OFFER;
 use rillcast_protocol::session::SessionSignal;
+use rillcast_protocol::settings::IceServer;
 use tokio::sync::mpsc;
 
 use crate::payload::Media;
@@ -101,6 +102,11 @@ impl Links {
     /// Who we are, once the server has said so.
     pub fn joined(&mut self, me: PeerId) {
         self.me = Some(me);
+    }
+
+    /// Signaling names STUN and TURN servers.
+    pub fn name_servers(&self, ice: &[IceServer]) {
+        self.endpoint.name_servers(ice);
     }
 
     /// The engine wants a link.

@@ -35,7 +35,8 @@ struct Check {
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        "info,webrtc=error,rtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error,rtc_mdns=error".into()
+        "info,webrtc=error,rtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error,rtc_mdns=error,turn_client_proto=error,stun_proto=error"
+            .into()
     });
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let cli = Cli::parse();

@@ -21,6 +21,7 @@ use crate::hosted::{BASE, Part, Refusal};
 use crate::hub::Hub;
 use crate::listen::Caller;
 use crate::metrics::Count;
+use crate::site::Own;
 use crate::socket;
 
 /// What requests are answered from.
@@ -32,6 +33,8 @@ pub struct Front {
     pub bundle: Arc<Bundle>,
     /// Port of this server's STUN, if it has one.
     pub stun_port: Option<u16>,
+    /// Port of its TURN.
+    pub turn_port: Option<u16>,
     /// Nobody is asked for authorisation.
     pub insecure_open: bool,
     /// Everybody may read how many watch.
@@ -95,9 +98,15 @@ async fn websocket(
 ) -> Response {
     let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
     let origin = text(header::ORIGIN).map(str::to_owned);
-    let stun = front.stun_port.zip(text(header::HOST).and_then(host_name));
-    let request =
-        socket::Request { caller, origin, stun: stun.map(|(port, host)| format!("stun:{host}:{port}")) };
+    let host = text(header::HOST).and_then(host_name);
+    // What relays answers STUN too.
+    let stun = front.stun_port.or(front.turn_port).zip(host);
+    let turn = front.turn_port.zip(host);
+    let own = Own {
+        stun: stun.map(|(port, host)| format!("stun:{host}:{port}")),
+        turn: turn.map(|(port, host)| format!("turn:{host}:{port}?transport=udp")),
+    };
+    let request = socket::Request { caller, origin, own };
     let limits = &front.hub.limits;
     upgrade
         .read_buffer_size(limits.read_buffer)

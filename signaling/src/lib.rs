@@ -11,6 +11,7 @@
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
 //! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
+//! - [`turn`]: relays for those who can't reach each other
 //! - [`stun`], [`bundle`], [`admin`], [`audit`], [`receipts`], [`metrics`]: what else the binary does
 
 pub mod admin;
@@ -45,6 +46,7 @@ pub mod socket;
 pub mod stun;
 pub mod swarm;
 pub mod tls;
+pub mod turn;
 pub mod watch;
 
 pub use options::Options;

@@ -91,6 +91,26 @@ pub struct Limits {
     pub stun_per_address: u32,
     /// STUN answers per second in all. Beyond: silence.
     pub stun_per_sec: u32,
+    /// Relays of the built-in TURN server. Beyond: refused.
+    pub turn_allocations: usize,
+    /// Relays of one peer. A browser takes one for each link that it attempts, from each of its networks. Beyond: refused.
+    pub turn_allocations_per_user: usize,
+    /// Relays of one IPv4 address or one IPv6 /64. Beyond: refused.
+    pub turn_allocations_per_address: usize,
+    /// Addresses that one relay's client may send to at a time. Beyond: refused.
+    pub turn_peers: usize,
+    /// Bytes per second that are relayed for one client, both ways together; a second's worth at once. Beyond: dropped.
+    pub turn_bytes_per_sec: u32,
+    /// Bytes per second that are relayed in all. Beyond: dropped.
+    pub turn_bytes_per_sec_in_all: u32,
+    /// Seconds that a client may keep its relay. Beyond: ended.
+    pub turn_session_secs: u64,
+    /// Clients that haven't shown credentials yet. Beyond: the oldest is forgotten.
+    pub turn_new: usize,
+    /// New clients per second at one address. Beyond: silence.
+    pub turn_new_per_address: u32,
+    /// New clients per second in all. Beyond: silence.
+    pub turn_new_per_sec: u32,
     /// Seconds that a peer's ticket counts, 60 to a day; it is renewed at half of that.
     pub ticket_secs: u64,
     /// Longest life of a join token, in seconds. Beyond: refused.
@@ -153,6 +173,16 @@ impl Default for Limits {
             hosted_secs: 30,
             stun_per_address: 20,
             stun_per_sec: 5000,
+            turn_allocations: 4000,
+            turn_allocations_per_user: 64,
+            turn_allocations_per_address: 512,
+            turn_peers: 128,
+            turn_bytes_per_sec: 1024 * 1024,
+            turn_bytes_per_sec_in_all: 128 * 1024 * 1024,
+            turn_session_secs: 24 * 3600,
+            turn_new: 1024,
+            turn_new_per_address: 50,
+            turn_new_per_sec: 2000,
             ticket_secs: 900,
             token_max_secs: 24 * 3600,
             token_memory: 100_000,

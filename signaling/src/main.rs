@@ -7,9 +7,12 @@ use clap::Parser;
 use rillcast_signaling::{Options, start};
 use tracing_subscriber::EnvFilter;
 
+/// What the protocol of TURN has to say names its clients' addresses, which belong in no log.
+const LOGS: &str = "info,turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off";
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     logs.with_ansi(std::io::stderr().is_terminal()).init();
     let running = match start(Options::parse()).await {
@@ -29,6 +32,7 @@ async fn main() -> ExitCode {
             "listening_all": texts(&running.listening),
             "listening_tls": texts(&running.listening_tls),
             "stun": texts(&running.stun),
+            "turn": texts(&running.turn),
             "publisher": running.publisher.map(|key| key.to_string()),
         })
     );

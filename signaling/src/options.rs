@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::cidr::Cidr;
+use crate::turn::options::{Ports, RelayAddress};
 
 /// Rendezvous for Rillcast viewers: introductions, relaying, digests, STUN, and the script that a page needs.
 #[derive(Clone, Debug, Default, Parser)]
@@ -26,6 +27,18 @@ pub struct Options {
     /// Answer STUN here, over UDP. Repeatable; the first one's port is what viewers are told.
     #[arg(long, value_name = "ADDR:PORT")]
     pub stun: Vec<SocketAddr>,
+    /// Relay for peers that can't reach each other (TURN) here, over UDP; answers STUN too. Repeatable; the first one's port is what viewers are told.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub turn: Vec<SocketAddr>,
+    /// Address of the relays, as peers reach it, and behind a NAT what it is here: 203.0.113.7/10.0.0.7. Once for IPv4, once for IPv6. Default: those of --turn.
+    #[arg(long, value_name = "PUBLIC[/LOCAL]", requires = "turn")]
+    pub turn_relay: Vec<RelayAddress>,
+    /// Ports of the relays. Default: 49152-65535.
+    #[arg(long, value_name = "FROM-TO", requires = "turn")]
+    pub turn_ports: Option<Ports>,
+    /// Relay to this range although it isn't of the public internet (10.20.0.0/16, say). Repeatable.
+    #[arg(long, value_name = "CIDR", requires = "turn")]
+    pub turn_allow: Vec<Cidr>,
     /// Settings of sites, and limits. Read again when it changes, and on SIGHUP.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

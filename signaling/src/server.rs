@@ -1,6 +1,6 @@
 //! Puts the parts together and starts them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use rillcast_publisher::origin::OriginError;
 use rillcast_publisher::{Config, Publisher, PublishingKey};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
@@ -30,6 +30,11 @@ use crate::revocation::{Store, StoreError};
 use crate::site::{Changes, ChangesError, SettingsError, SettingsFile, Sites};
 use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
+use crate::turn::client::Rules;
+use crate::turn::options::RelayAddress;
+use crate::turn::peers::Peers;
+use crate::turn::relays::{Listener, QUEUE, Relays};
+use crate::turn::serve::Turn;
 use crate::{random, watch as files};
 
 /// Why the server doesn't start.
@@ -47,6 +52,18 @@ pub enum StartError {
         /// Where the settings file lacks keys.
         table: String,
     },
+    /// `--turn` without a relay's address.
+    #[error(
+        "--turn {0} says no address that relays could have; name the one by which peers reach this machine with \
+         --turn-relay, such as --turn-relay 203.0.113.7"
+    )]
+    NoRelay(SocketAddr),
+    /// An address that relays can't have.
+    #[error(
+        "relays can't be bound to {0}: {1}; is it an address of this machine? Behind a NAT write both addresses: \
+         --turn-relay PUBLIC/LOCAL"
+    )]
+    Relay(IpAddr, std::io::Error),
     /// An address that can't be had.
     #[error("can't listen on {0}: {1}; is it in use, or not an address of this machine?")]
     Listen(SocketAddr, std::io::Error),
@@ -100,6 +117,8 @@ pub struct Running {
     pub listening_tls: Vec<SocketAddr>,
     /// STUN, as bound.
     pub stun: Vec<SocketAddr>,
+    /// TURN, as bound.
+    pub turn: Vec<SocketAddr>,
     /// The built-in publisher's key.
     pub publisher: Option<PublisherKey>,
     /// The swarms.
@@ -201,10 +220,12 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         let guard = Guard::new(&hub.limits, Instant::now());
         tasks.spawn(stun::serve(socket, guard, hub.metrics.clone()));
     }
+    let turn = relay(&options, &hub, &mut tasks).await?;
     let front = Front {
         hub: hub.clone(),
         bundle: Arc::new(bundle),
         stun_port: stun.first().map(SocketAddr::port),
+        turn_port: turn.first().map(SocketAddr::port),
         insecure_open: options.insecure_open,
         metrics_open: options.metrics_open,
         started: Instant::now(),
@@ -236,7 +257,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
              can join its swarms"
         );
     }
-    Ok(Running { listening, listening_tls, stun, publisher: Some(public), hub, tasks, stop })
+    Ok(Running { listening, listening_tls, stun, turn, publisher: Some(public), hub, tasks, stop })
 }
 
 async fn listen_on(
@@ -248,6 +269,47 @@ async fn listen_on(
     let listener = TcpListener::bind(address).await.map_err(|e| StartError::Listen(address, e))?;
     let bound = listener.local_addr().map_err(|e| StartError::Listen(address, e))?;
     tasks.spawn(listen::accept(listener, tls, server.clone()));
+    Ok(bound)
+}
+
+/// Starts the TURN server, if there is to be one.
+async fn relay(
+    options: &Options,
+    hub: &Arc<Hub>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Vec<SocketAddr>, StartError> {
+    if options.turn.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut addresses = options.turn_relay.clone();
+    if addresses.is_empty() {
+        for at in &options.turn {
+            let ip = at.ip();
+            if ip.is_unspecified() {
+                return Err(StartError::NoRelay(*at));
+            }
+            addresses.push(RelayAddress { public: ip, local: ip });
+        }
+    }
+    for address in &addresses {
+        // Found out now, not when the first viewer needs it.
+        UdpSocket::bind((address.local, 0)).await.map_err(|e| StartError::Relay(address.local, e))?;
+    }
+    let (queue, arrived) = mpsc::channel(QUEUE);
+    let mut listeners = Vec::new();
+    for (number, at) in options.turn.iter().enumerate() {
+        let listener = async { Listener::start(UdpSocket::bind(at).await?, number, queue.clone()) };
+        listeners.push(listener.await.map_err(|e| StartError::Listen(*at, e))?);
+    }
+    let bound = listeners.iter().map(|listener| listener.local).collect();
+    let own = addresses.iter().map(|address| address.public).collect();
+    let rules = Rules {
+        secret: hub.turn.clone(),
+        peers: Peers::new(options.turn_allow.clone(), own),
+        max_peers: hub.limits.turn_peers,
+    };
+    let relays = Relays::new(addresses, options.turn_ports.clone().unwrap_or_default(), queue);
+    tasks.spawn(Turn::new(listeners, rules, relays, &hub.limits, hub.metrics.clone()).serve(arrived));
     Ok(bound)
 }
 

@@ -20,6 +20,7 @@ use crate::outbox::{Cut, Outgoing, outbox};
 use crate::quota::Seat;
 use crate::random;
 use crate::rate::Bucket;
+use crate::site::Own;
 use crate::swarm::Joiner;
 
 /// Time that a refused peer is given to read why.
@@ -32,8 +33,8 @@ pub struct Request {
     pub caller: Caller,
     /// The page's origin.
     pub origin: Option<String>,
-    /// This server's STUN address, as the caller can reach it.
-    pub stun: Option<String>,
+    /// This server's STUN and TURN, as the caller can reach them.
+    pub own: Own,
 }
 
 /// How a connection ended.
@@ -176,7 +177,7 @@ fn enter(hub: &Arc<Hub>, request: &Request, join: Join) -> Result<(Session, Outg
         allowance: admission.allowance,
         visit: admission.visit,
         outbox: outbox.clone(),
-        stun: request.stun.clone(),
+        own: request.own.clone(),
         version: join.version.min(VERSION),
     };
     let peer = hub.join(&admission, joiner)?;

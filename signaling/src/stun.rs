@@ -95,12 +95,13 @@ pub struct Guard {
 impl Guard {
     /// By the limits.
     pub fn new(limits: &Limits, now: Instant) -> Self {
+        Self::of(limits.stun_per_address, limits.stun_per_sec, now)
+    }
+
+    /// So many per second to one address, and in all.
+    pub fn of(per_address: u32, in_all: u32, now: Instant) -> Self {
         let bucket = |rate: u32| Bucket::new(f64::from(rate), f64::from(rate), now);
-        Self {
-            all: bucket(limits.stun_per_sec),
-            buckets: vec![bucket(limits.stun_per_address); BUCKETS],
-            secret: random::fresh(),
-        }
+        Self { all: bucket(in_all), buckets: vec![bucket(per_address); BUCKETS], secret: random::fresh() }
     }
 
     /// Whether this address may have an answer now.

@@ -13,4 +13,5 @@ pub mod progress;
 pub mod scene;
 pub mod services;
 pub mod site;
+pub mod traversal;
 pub mod trials;

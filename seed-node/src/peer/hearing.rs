@@ -71,7 +71,10 @@ impl Peer {
                     }
                     self.input(Input::Digest(digest));
                 }
-                ServerMessage::Settings { settings } => self.input(Input::Settings(settings)),
+                ServerMessage::Settings { settings } => {
+                    self.links.name_servers(&settings.ice);
+                    self.input(Input::Settings(settings));
+                }
                 ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
                 ServerMessage::Relayed { from, payload } => {
                     let now = self.now();
@@ -97,6 +100,7 @@ impl Peer {
         self.picture.swarm = Some(swarm);
         self.hosted_at = hosted_base(&self.signal, welcome.publisher_base.as_str()).map(|base| (base, swarm));
         self.links.joined(peer);
+        self.links.name_servers(&welcome.settings.ice);
         self.told.push_back(Told::Joined { swarm, peer });
         self.input(Input::Welcome(welcome.into()));
         self.show();

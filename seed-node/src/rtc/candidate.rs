@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use rillcast_protocol::session::is_candidate;
 
+use super::outside::Seen;
+
 /// Most addresses that a node tells of itself.
 pub const MAX_LOCAL: usize = 8;
 
@@ -18,6 +20,20 @@ pub fn lines(addresses: &[SocketAddr]) -> Vec<String> {
         format!("candidate:{} 1 udp {priority} {} {} typ host", at + 1, address.ip(), address.port())
     };
     addresses.iter().take(MAX_LOCAL).enumerate().map(line).collect()
+}
+
+/// What is known from outside as `candidate:` lines: server reflexive and relayed (RFC 8445, 5.1.1).
+pub fn outside_lines(seen: Seen) -> Vec<String> {
+    let line = |foundation: u8, preference: u32, address: SocketAddr, kind: &str| {
+        let priority = (preference << 24) | (65_535 << 8) | 255;
+        // Whose it is inside is nobody's business; a related address has to be there all the same (RFC 8839, 5.1).
+        let related = if address.is_ipv4() { "0.0.0.0" } else { "::" };
+        let (ip, port) = (address.ip(), address.port());
+        format!("candidate:{foundation} 1 udp {priority} {ip} {port} typ {kind} raddr {related} rport 0")
+    };
+    let mapped = seen.mapped.map(|address| line(20, 100, address, "srflx"));
+    let relay = seen.relay.map(|address| line(21, 0, address, "relay"));
+    mapped.into_iter().chain(relay).collect()
 }
 
 /// The addresses to tell: those the operator gave, else those of the interfaces that `bound` covers.
@@ -91,6 +107,20 @@ mod tests {
         assert_eq!(told(&[ip("198.51.100.7")]), ["198.51.100.7:7000"]);
         let one: SocketAddr = "127.0.0.1:9".parse().expect("address");
         assert_eq!(reachable(one, &[], &has), [one]);
+    }
+
+    #[test]
+    fn what_is_seen_from_outside_names_no_address_inside() {
+        let address = |text: &str| text.parse().ok();
+        let seen = Seen { mapped: address("198.51.100.7:4000"), relay: address("[2001:db8::9]:50000") };
+        let lines = outside_lines(seen);
+        assert_eq!(
+            lines[0],
+            "candidate:20 1 udp 1694498815 198.51.100.7 4000 typ srflx raddr 0.0.0.0 rport 0"
+        );
+        assert_eq!(lines[1], "candidate:21 1 udp 16777215 2001:db8::9 50000 typ relay raddr :: rport 0");
+        assert!(lines.iter().all(|line| is_candidate(line) && is_usable(line, false)));
+        assert!(outside_lines(Seen::default()).is_empty());
     }
 
     #[test]

@@ -7,13 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rillcast_protocol::id::Fingerprint;
 use rillcast_protocol::session;
+use rillcast_protocol::settings::IceServer;
 use rtc::crypto::SignatureScheme;
 use rtc::peer_connection::certificate::CertificateParams;
 use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use webrtc::peer_connection::{RTCCertificate, crypto};
 
 use super::mux::{Mux, MuxTasks};
-use super::{candidate, socket};
+use super::outside::{Outside, Seen};
+use super::{candidate, outside, socket};
 use crate::sealing::Sealer;
 
 /// How to be reached.
@@ -53,6 +57,8 @@ pub struct Endpoint {
     fingerprint: Fingerprint,
     sealer: Sealer,
     pub(super) candidates: Vec<String>,
+    /// How we are seen from outside, where the operator hasn't said it.
+    outside: Option<(Arc<Outside>, AbortOnDrop)>,
     /// `.local` candidates can be resolved: the machine has a multicast route.
     pub(super) mdns: AtomicBool,
 }
@@ -71,6 +77,13 @@ impl Endpoint {
         };
         let addresses = candidate::reachable(bound, &config.advertise, &interfaces);
         let (mux, tasks) = Mux::start(socket, config.max_links).map_err(bind_error)?;
+        // Who is told where it is needn't ask, and on loopback nobody else is.
+        let asks = config.advertise.is_empty() && !bound.ip().is_loopback();
+        let outside = asks.then(|| {
+            let outside = Arc::new(Outside::default());
+            mux.watch_outside(Arc::clone(&outside));
+            (outside, AbortOnDrop(outside::start(&mux, addresses.clone())))
+        });
         let (certificate, fingerprint) =
             certificate().map_err(|e| EndpointError::Certificate(e.to_string()))?;
         Ok(Arc::new(Self {
@@ -80,6 +93,7 @@ impl Endpoint {
             fingerprint,
             sealer: Sealer::new().map_err(|e| EndpointError::Random(e.to_string()))?,
             candidates: candidate::lines(&addresses),
+            outside,
             mdns: AtomicBool::new(true),
         }))
     }
@@ -99,6 +113,18 @@ impl Endpoint {
         &self.sealer
     }
 
+    /// Signaling names STUN and TURN servers; they are asked from now on.
+    pub fn name_servers(&self, ice: &[IceServer]) {
+        if let Some((outside, _)) = &self.outside {
+            outside.name(ice);
+        }
+    }
+
+    /// How this node is seen from outside, now and later; `None` where it doesn't ask.
+    pub fn seen(&self) -> Option<watch::Receiver<Seen>> {
+        self.outside.as_ref().map(|(outside, _)| outside.seen())
+    }
+
     /// The node's own candidates.
     pub fn candidates(&self) -> &[String] {
         &self.candidates
@@ -107,6 +133,16 @@ impl Endpoint {
     /// Whether peers' `.local` candidates can be resolved here.
     pub fn has_mdns(&self) -> bool {
         self.mdns.load(Relaxed)
+    }
+}
+
+/// A task that ends with its owner.
+#[derive(Debug)]
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -22,6 +22,7 @@ use webrtc::peer_connection::{
 
 use super::connection::{self, Connection};
 use super::endpoint::Endpoint;
+use super::outside::Seen;
 use super::pacer::Pacer;
 use super::reader::{Kind, Readers, Report};
 use super::{candidate, mux::Port};
@@ -256,6 +257,7 @@ impl Task {
             queue: VecDeque::new(),
             early: Vec::new(),
             theirs,
+            told: Seen::default(),
             candidates: 0,
             open: [false; 2],
             opened: readers.opened.clone(),
@@ -265,6 +267,13 @@ impl Task {
         drop(readers);
         why
     }
+}
+
+/// What is seen from outside when that changes.
+async fn changed(seen: &mut Option<watch::Receiver<Seen>>) -> Option<Seen> {
+    let seen = seen.as_mut()?;
+    seen.changed().await.ok()?;
+    Some(*seen.borrow_and_update())
 }
 
 struct Serving<'a> {
@@ -280,6 +289,8 @@ struct Serving<'a> {
     early: Vec<String>,
     /// Of the peer's certificate, once its description is here.
     theirs: Option<Fingerprint>,
+    /// What the peer has been told of how we are seen from outside.
+    told: Seen,
     candidates: usize,
     open: [bool; 2],
     opened: watch::Sender<bool>,
@@ -295,6 +306,9 @@ impl Serving<'_> {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let never_opened = tokio::time::sleep(OPEN_WITHIN);
         tokio::pin!(never_opened);
+        let mut seen = self.task.endpoint.seen();
+        let at_first = seen.as_mut().map(|seen| *seen.borrow_and_update());
+        self.seen(at_first.unwrap_or_default()).await;
         loop {
             let is_open = self.is_open();
             let wake = self.wake();
@@ -315,6 +329,10 @@ impl Serving<'_> {
                     (_, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed) => Err(Why::Peer),
                     _ => Ok(()),
                 },
+                Some(now) = changed(&mut seen), if !is_open => {
+                    self.seen(now).await;
+                    Ok(())
+                }
                 () = &mut never_opened, if !is_open => Err(Why::NeverOpened),
                 _ = tick.tick() => self.check(),
             };
@@ -330,6 +348,19 @@ impl Serving<'_> {
             if let Err(why) = self.pump().await {
                 return why;
             }
+        }
+    }
+
+    /// Tells the peer how we are seen from outside, as far as it doesn't know.
+    async fn seen(&mut self, now: Seen) {
+        let news = Seen {
+            mapped: now.mapped.filter(|_| now.mapped != self.told.mapped),
+            relay: now.relay.filter(|_| now.relay != self.told.relay),
+        };
+        self.told = now;
+        let attempt = self.task.attempt;
+        for candidate in candidate::outside_lines(news).iter().filter_map(|line| Text::new(line.as_str())) {
+            self.task.tell(Happening::Signal(SessionSignal::Candidate { attempt, candidate })).await;
         }
     }
 

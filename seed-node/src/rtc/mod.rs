@@ -6,6 +6,8 @@
 //! - [`connection`]: one connection of the WebRTC stack, set up our way
 //! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
 //! - [`routes`], [`datagram`]: which datagram is for which link; pure logic
+//! - [`outside`]: how we are seen from beyond a NAT, and a relay for those who can't reach us
+//! - [`ways`]: which of a link's datagrams go through that relay; pure logic
 //! - [`candidate`], [`socket`]: our addresses, and theirs; the socket itself
 
 pub mod candidate;
@@ -14,11 +16,13 @@ pub mod datagram;
 pub mod endpoint;
 pub mod link;
 pub mod mux;
+pub mod outside;
 pub mod pacer;
 mod reader;
 pub mod routes;
 pub mod runtime;
 pub mod socket;
+pub mod ways;
 
 pub use endpoint::{Endpoint, EndpointConfig, EndpointError};
 pub use link::{Happening, Link, LinkEvent, Start, Why};

@@ -1,6 +1,9 @@
 //! One UDP socket for every link. The WebRTC stack wants a socket per connection; each gets a [`Port`] that looks
 //! like one, and a reader task hands every datagram to the port it is for (see [`super::routes`]).
 //!
+//! Where the node has a relay (see [`super::outside`]), links use it without knowing: checks go both ways once a link has tried for a while without, and
+//! each check is answered by the way it came, and all else goes by the way by which our own were answered.
+//!
 //! Queues: a port's inbound queue drops what is beyond [`MAX_QUEUED`] bytes (SCTP sends it again, and its sender
 //! slows down); outbound nothing is queued here, a full socket pushes back on the sender.
 
@@ -9,7 +12,7 @@ use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rillcast_core::time::Instant;
@@ -20,7 +23,9 @@ use tokio::task::JoinHandle;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::datagram::{Datagram, classify};
+use super::outside::{HOLD_BACK, Outside};
 use super::routes::{RouteError, Routes};
+use super::ways::{Path, Ways};
 
 /// Most bytes that wait for one link's task.
 pub const MAX_QUEUED: usize = 1024 * 1024;
@@ -45,6 +50,8 @@ pub struct MuxStats {
     pub sent_bytes: AtomicU64,
     /// Sends that the kernel refused.
     pub send_errors: AtomicU64,
+    /// Bytes that went through the node's relay, both ways.
+    pub relayed_bytes: AtomicU64,
 }
 
 /// The shared socket.
@@ -57,6 +64,7 @@ pub struct Mux {
     /// Tasks that wait until the socket takes more.
     blocked: Mutex<Vec<Waker>>,
     some_blocked: Notify,
+    outside: OnceLock<Arc<Outside>>,
     /// Counters.
     pub stats: MuxStats,
 }
@@ -92,6 +100,7 @@ impl Mux {
             routes: Mutex::new(Routes::new(max_links)),
             blocked: Mutex::new(Vec::new()),
             some_blocked: Notify::new(),
+            outside: OnceLock::new(),
             stats: MuxStats::default(),
         });
         let reader = tokio::spawn(read_forever(Arc::clone(&mux)));
@@ -117,9 +126,38 @@ impl Mux {
 
     /// A place for a link whose checks will name `ufrag`. It is given up when the port and its sockets are dropped.
     pub fn open(self: &Arc<Self>, ufrag: &str) -> Result<Arc<Port>, RouteError> {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox { born: Some(std::time::Instant::now()), ..Inbox::default() });
         let link = lock(&self.routes).insert(ufrag.as_bytes(), Arc::clone(&inbox))?;
         Ok(Arc::new(Port { mux: Arc::clone(self), inbox, link }))
+    }
+
+    /// From now on this node is seen from outside too.
+    pub(super) fn watch_outside(&self, outside: Arc<Outside>) {
+        let _ = self.outside.set(outside);
+    }
+
+    /// How it is seen from outside, if it asks.
+    pub(super) fn outside(&self) -> Option<&Arc<Outside>> {
+        self.outside.get()
+    }
+
+    /// Sends at once, or not at all: for what is asked again if it gets lost.
+    pub(super) fn send_now(&self, to: SocketAddr, bytes: &[u8]) {
+        let to = if self.v6 { mapped(to) } else { to };
+        if self.io.try_send_to(bytes, to).is_err() {
+            self.stats.send_errors.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Sends to a peer through the relay; each datagram by itself. Lost where there's none, or no leave to send there yet.
+    fn send_relayed(&self, to: SocketAddr, datagrams: &[u8], stride: Option<usize>) {
+        let Some(outside) = self.outside() else { return };
+        for datagram in datagrams.chunks(stride.unwrap_or(datagrams.len()).max(1)) {
+            if let Some((server, bytes)) = outside.relayed(to, datagram) {
+                self.stats.relayed_bytes.fetch_add(datagram.len() as u64, Relaxed);
+                self.send_now(server, &bytes);
+            }
+        }
     }
 
     fn now(&self) -> Instant {
@@ -128,6 +166,16 @@ impl Mux {
 
     fn take(&self, datagrams: &[u8], stride: usize, from: SocketAddr) {
         let from = canonical(from);
+        if let Some(outside) = self.outside().filter(|outside| outside.is_asked(from)) {
+            for datagram in datagrams.chunks(stride) {
+                if let Some((peer, data)) = outside.heard(from, datagram) {
+                    self.stats.relayed_bytes.fetch_add(data.len() as u64, Relaxed);
+                    self.hand_over(&data, data.len().max(1), (canonical(peer), Path::Relay), classify(&data));
+                }
+            }
+            return;
+        }
+        let from = (from, Path::Direct);
         // Datagrams that the kernel put together come from one address, but a check may be among records: each
         // run of the same kind goes its way.
         let mut run = 0..0;
@@ -147,7 +195,13 @@ impl Mux {
         self.hand_over(&datagrams[run], stride, from, Datagram::Dtls);
     }
 
-    fn hand_over(&self, datagrams: &[u8], stride: usize, from: SocketAddr, what: Datagram<'_>) {
+    fn hand_over(
+        &self,
+        datagrams: &[u8],
+        stride: usize,
+        (from, path): (SocketAddr, Path),
+        what: Datagram<'_>,
+    ) {
         if datagrams.is_empty() {
             return;
         }
@@ -164,6 +218,7 @@ impl Mux {
             self.stats.unknown.fetch_add(count, Relaxed);
             return;
         };
+        inbox.ways.came(from, path, what);
         if inbox.push(datagrams, stride, from, self.now()) {
             self.stats.received.fetch_add(count, Relaxed);
             self.stats.received_bytes.fetch_add(datagrams.len() as u64, Relaxed);
@@ -304,6 +359,8 @@ struct Inbox {
     heard: AtomicU64,
     worked_off: Notify,
     open: AtomicBool,
+    born: Option<std::time::Instant>,
+    ways: Ways,
 }
 
 #[derive(Debug, Default)]
@@ -332,6 +389,11 @@ impl Inbox {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         })
+    }
+
+    /// Whether it's still being tried which way leads to the peer, the direct ones for long enough.
+    fn tries_relay(&self) -> bool {
+        !self.open.load(Relaxed) && self.born.is_some_and(|born| born.elapsed() >= HOLD_BACK)
     }
 
     fn push(&self, datagrams: &[u8], stride: usize, from: SocketAddr, now: Instant) -> bool {
@@ -383,7 +445,15 @@ impl AsyncUdpSocket for PortSocket {
             lock(&self.port.mux.routes).sent(self.port.mux.now(), self.port.link, to);
         }
         drop(last);
-        self.port.mux.poll_send(cx, transmit)
+        let (mux, inbox) = (&self.port.mux, &self.port.inbox);
+        let goes = inbox.ways.go(to, transmit.contents.first().copied(), inbox.tries_relay());
+        if goes.relay {
+            mux.send_relayed(to, transmit.contents, transmit.segment_size);
+        }
+        if !goes.direct {
+            return Poll::Ready(Ok(transmit.contents.len()));
+        }
+        mux.poll_send(cx, transmit)
     }
 
     fn poll_recv(

@@ -23,6 +23,7 @@ use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::{Changes, SiteFile, Sites};
 use crate::swarm::{Desk, Swarm};
+use crate::turn::Secret;
 
 mod change;
 pub mod join;
@@ -70,6 +71,8 @@ pub struct Hub {
     secret: [u8; 32],
     /// Signs tickets.
     pub authority: Authority,
+    /// Makes credentials for this server's own relays.
+    pub turn: Secret,
     /// What addresses, tokens and sites have used.
     pub quotas: Quotas,
     open: Open,
@@ -115,6 +118,7 @@ impl Hub {
             publisher,
             secret,
             authority,
+            turn: Secret::new(&blake3::derive_key("rillcast turn secret v1", &secret)),
             sites: Mutex::new(sites),
             shards: Default::default(),
         })
@@ -284,6 +288,7 @@ impl Hub {
             host: &self.host,
             revocations: &self.revocations,
             authority: &self.authority,
+            turn: &self.turn,
             receipts: &self.receipts,
             unix: unix_ms() / 1000,
             server_ms: self.authority.now_ms(),

@@ -7,6 +7,7 @@ use rillcast_publisher::allow::PrefixError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::ice::{Ice, RelayFile};
 use crate::auth::keys::{KeyError, KeyFile};
 use crate::limits::Limits;
 use crate::policy::{RuleError, RuleFile};
@@ -58,6 +59,14 @@ pub enum SettingsError {
         /// What's wrong.
         source: RuleError,
     },
+    /// The secret of `turn`.
+    #[error("site {site}: {source}")]
+    Turn {
+        /// The site.
+        site: String,
+        /// What's wrong.
+        source: KeyError,
+    },
     /// One of `keys`.
     #[error("site {site}: keys: {source}")]
     Key {
@@ -66,20 +75,6 @@ pub enum SettingsError {
         /// What's wrong.
         source: KeyError,
     },
-}
-
-/// A STUN or TURN server for a site's viewers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ice {
-    /// `stun:host:port` or `turn:host:port?transport=udp`.
-    pub url: String,
-    /// Empty for STUN.
-    #[serde(default)]
-    pub username: String,
-    /// Empty for STUN.
-    #[serde(default, skip_serializing)]
-    pub credential: String,
 }
 
 /// One site's settings. `None` is "as in `[default]`", and there "as built in".
@@ -108,6 +103,9 @@ pub struct SiteFile {
     pub ticket_grace_min: Option<u32>,
     /// STUN and TURN servers; where there are none, this server's own STUN.
     pub ice: Option<Vec<Ice>>,
+    /// TURN servers that share a secret with us. The file alone can set them.
+    #[serde(skip_serializing)]
+    pub turn: Option<RelayFile>,
     /// URL prefixes that the built-in publisher may fetch from.
     pub publish: Option<Vec<String>>,
     /// Public keys (64 hex digits) of the seeds that may publish; empty is any.
@@ -141,8 +139,10 @@ impl SettingsFile {
         let mut file: Self = toml::from_str(&text)
             .map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        let sites = file.sites.values_mut().chain([&mut file.default]);
-        sites.flat_map(|site| site.keys.iter_mut().flatten()).for_each(|key| key.resolve(dir));
+        for site in file.sites.values_mut().chain([&mut file.default]) {
+            site.keys.iter_mut().flatten().for_each(|key| key.resolve(dir));
+            site.turn.iter_mut().for_each(|turn| turn.resolve(dir));
+        }
         Ok(file)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`changes`]: where the operator's changes are kept
 //! - [`file`]: the settings file
+//! - [`ice`]: which STUN and TURN servers a peer is told of
 //! - [`sites`]: all sites, with what was changed at run time
 
 use std::sync::Arc;
@@ -18,10 +19,12 @@ use crate::policy::Rules;
 
 pub mod changes;
 pub mod file;
+pub mod ice;
 pub mod sites;
 
 pub use changes::{Changes, ChangesError};
-pub use file::{Ice, SettingsError, SettingsFile, SiteFile};
+pub use file::{SettingsError, SettingsFile, SiteFile};
+pub use ice::{Ice, Own, Reach};
 pub use sites::Sites;
 
 /// Longest grace for tickets: a day.
@@ -44,6 +47,7 @@ pub struct Site {
     report_secs: u16,
     grace_secs: u32,
     ice: Vec<IceServer>,
+    relay: Arc<ice::Relay>,
     /// Where the built-in publisher may fetch.
     pub publish: Arc<AllowList>,
     seeds: Vec<PublisherKey>,
@@ -53,6 +57,13 @@ pub struct Site {
     pub keys: Arc<Keyring>,
     /// Who may take part, in what, when and from where.
     pub rules: Arc<Rules>,
+}
+
+/// What a site has in files of its own.
+#[derive(Clone, Debug, Default)]
+struct Read {
+    keys: Arc<Keyring>,
+    relay: Arc<ice::Relay>,
 }
 
 /// What one peer is allowed below what its site allows.
@@ -84,7 +95,7 @@ impl Site {
         name: &str,
         layers: [&SiteFile; 3],
         publish_everywhere: &[String],
-        keys: Arc<Keyring>,
+        read: Read,
         tells: Tells,
     ) -> Result<Self, SettingsError> {
         macro_rules! first {
@@ -119,8 +130,11 @@ impl Site {
             return Err(wrong("ticket_grace_min", grace_min.to_string(), "0 to 1440"));
         }
         let ice: Vec<Ice> = first!(ice, Vec::new());
-        if ice.len() > 8 {
-            return Err(wrong("ice", format!("{} servers", ice.len()), "at most 8 servers"));
+        // Without any there are this server's own two.
+        let count = if ice.is_empty() { 2 } else { ice.len() } + read.relay.len();
+        if count > ice::MAX_SERVERS {
+            let must = "at most 8 servers together with turn.urls, or 6 of those where ice names none";
+            return Err(wrong("ice", format!("{count} servers"), must));
         }
         let ice = ice
             .iter()
@@ -165,7 +179,8 @@ impl Site {
             ),
             seeds,
             multi_cdn,
-            keys,
+            keys: read.keys,
+            relay: read.relay,
             rules: Arc::new(rules),
         })
     }
@@ -195,13 +210,7 @@ impl Site {
     }
 
     /// What one peer gets. The groups follow from its id, so that they stay the same through every change.
-    pub fn settings_for(&self, peer: PeerId, is_seed: bool, own_stun: Option<&str>) -> Settings {
-        let mut ice = self.ice.clone();
-        if ice.is_empty()
-            && let Some(url) = own_stun.and_then(Text::new)
-        {
-            ice.push(IceServer { url, username: Text::default(), credential: Text::default() });
-        }
+    pub fn settings_for(&self, peer: PeerId, is_seed: bool, reach: Reach<'_>) -> Settings {
         Settings {
             enabled: self.enabled && (is_seed || draw(peer, b"rollout") < self.rollout),
             holdout: !is_seed && draw(peer, b"holdout") < self.holdout,
@@ -209,7 +218,7 @@ impl Site {
             upload_cap: self.upload_cap,
             yields: self.yields && !is_seed,
             max_links: self.max_links,
-            ice: List::clipped(ice),
+            ice: List::clipped(self.relay.servers(&self.ice, peer, reach)),
             // A rule says so, not the site.
             relay_only: false,
             report_secs: self.report_secs,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::changes::All;
-use super::{SettingsError, SettingsFile, Site, SiteFile};
+use super::ice::{Relay, RelayFile};
+use super::{Read, SettingsError, SettingsFile, Site, SiteFile};
 use crate::auth::keys::{KeyFile, Keyring};
 use crate::geo::Tells;
 use crate::policy::{RuleError, RuleFile, Rules};
@@ -18,7 +19,9 @@ pub struct Sites {
     publish_everywhere: Vec<String>,
     /// Of the sites that have keys of their own in the file, and of all others.
     keys: BTreeMap<String, Arc<Keyring>>,
-    default_keys: Arc<Keyring>,
+    /// The same of relays.
+    relays: BTreeMap<String, Arc<Relay>>,
+    default_read: Read,
     tells: Tells,
     built: HashMap<String, Arc<Site>>,
 }
@@ -61,25 +64,32 @@ impl Sites {
             let wrong = |source| SettingsError::Key { site: name.to_owned(), source };
             Keyring::load(keys).map(|keys| Some(Arc::new(keys))).map_err(wrong)
         };
-        let mut keys = BTreeMap::new();
+        let load_relay = |name: &str, turn: &Option<RelayFile>| {
+            turn.as_ref().map(|turn| turn.load(name).map(Arc::new)).transpose()
+        };
+        let (mut keys, mut relays) = (BTreeMap::new(), BTreeMap::new());
         for (name, site) in &file.sites {
-            if let Some(own) = load(name, &site.keys)? {
-                keys.insert(name.clone(), own);
-            }
+            keys.extend(load(name, &site.keys)?.map(|own| (name.clone(), own)));
+            relays.extend(load_relay(name, &site.turn)?.map(|own| (name.clone(), own)));
         }
+        let default_read = Read {
+            keys: load("default", &file.default.keys)?.unwrap_or_default(),
+            relay: load_relay("default", &file.default.turn)?.unwrap_or_default(),
+        };
         let mut next = Self {
             default: file.default.clone(),
             files: file.sites.clone(),
             changes: self.changes.clone(),
             publish_everywhere: self.publish_everywhere.clone(),
             keys,
-            default_keys: load("default", &file.default.keys)?.unwrap_or_default(),
+            relays,
+            default_read,
             tells: self.tells,
             built: HashMap::new(),
         };
         // The defaults must hold even while no site uses them.
         let layers = [&next.default, &next.default, &next.default];
-        Site::build("default", layers, &next.publish_everywhere, next.default_keys.clone(), next.tells)?;
+        Site::build("default", layers, &next.publish_everywhere, next.default_read.clone(), next.tells)?;
         let names: Vec<String> =
             next.files.keys().chain(self.built.keys().filter(|_| next.files.is_empty())).cloned().collect();
         for name in names {
@@ -100,21 +110,26 @@ impl Sites {
         // Not kept: anybody can make names up.
         let nothing = SiteFile::default();
         let layers = [&nothing, &nothing, &self.default];
-        let keys = self.default_keys.clone();
-        Site::build(name, layers, &self.publish_everywhere, keys, self.tells).ok().map(Arc::new)
+        let read = self.default_read.clone();
+        Site::build(name, layers, &self.publish_everywhere, read, self.tells).ok().map(Arc::new)
     }
 
     /// Which table of the settings file leaves a site open to whoever has no token, if one does.
     pub fn open(&self) -> Option<String> {
         if self.files.is_empty() {
-            return self.default_keys.is_empty().then(|| "default".to_owned());
+            return self.default_read.keys.is_empty().then(|| "default".to_owned());
         }
         let open = self.files.keys().find(|name| self.keys_of(name).is_empty())?;
         Some(format!("sites.{open}"))
     }
 
     fn keys_of(&self, name: &str) -> &Arc<Keyring> {
-        self.keys.get(name).unwrap_or(&self.default_keys)
+        self.keys.get(name).unwrap_or(&self.default_read.keys)
+    }
+
+    fn read(&self, name: &str) -> Read {
+        let relay = self.relays.get(name).unwrap_or(&self.default_read.relay);
+        Read { keys: self.keys_of(name).clone(), relay: relay.clone() }
     }
 
     /// Changes a site at run time.
@@ -159,8 +174,8 @@ impl Sites {
         let changes = self.changes.get(name).unwrap_or(&nothing);
         let file = self.files.get(name).unwrap_or(&nothing);
         let layers = [changes, file, &self.default];
-        let keys = self.keys_of(name).clone();
-        let site = Arc::new(Site::build(name, layers, &self.publish_everywhere, keys, self.tells)?);
+        let read = self.read(name);
+        let site = Arc::new(Site::build(name, layers, &self.publish_everywhere, read, self.tells)?);
         self.built.insert(name.to_owned(), site.clone());
         Ok(site)
     }

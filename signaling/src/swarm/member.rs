@@ -14,7 +14,7 @@ use rillcast_protocol::ticket::{SignedTicket, Ticket};
 use crate::outbox::Outbox;
 use crate::policy::Subject;
 use crate::rate::Bucket;
-use crate::site::Allowance;
+use crate::site::{Allowance, Own};
 
 use super::accounts::{VOUCHERS_BURST, VOUCHERS_PER_MIN};
 use super::repute::Repute;
@@ -51,8 +51,8 @@ pub struct Joiner {
     pub visit: Visit,
     /// Where its messages go.
     pub outbox: Outbox,
-    /// This server's STUN, as seen from the joiner.
-    pub stun: Option<String>,
+    /// This server's STUN and TURN, as seen from the joiner.
+    pub own: Own,
     /// The version both speak.
     pub version: u8,
 }
@@ -65,6 +65,8 @@ pub(crate) struct Member {
     pub(crate) joined: Instant,
     /// As last given.
     pub(crate) ticket: SignedTicket,
+    /// Until when credentials of relays count, in seconds since 1970.
+    pub(crate) relays_until: u64,
     /// As last sent.
     pub(crate) settings: Settings,
     /// Place in the swarm's list.

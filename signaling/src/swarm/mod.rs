@@ -30,6 +30,7 @@ use crate::rate::Bucket;
 use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::Site;
+use crate::turn::Secret;
 
 pub mod accounts;
 mod digests;
@@ -64,6 +65,8 @@ pub struct Desk<'a> {
     pub revocations: &'a Store,
     /// Signs tickets.
     pub authority: &'a Authority,
+    /// Makes credentials for this server's own relays.
+    pub turn: &'a Secret,
     /// The log of receipts.
     pub receipts: &'a Receipts,
     /// Seconds since 1970.
@@ -154,17 +157,19 @@ impl Swarm {
         let standing = self.judge_newcomer(desk, &joiner).map_err(|bar| bar.refusal(&self.site.name))?;
         let seed = joiner.role == Role::Seed;
         let id = joiner.id;
-        let settings = review::settings(&self.site, &joiner, standing);
         let limits = desk.limits;
         let nonce = former.map_or_else(random::nonce, |former| former.nonce);
         let weight = if seed { SEED_WEIGHT } else { VIEWER_WEIGHT };
         let ticket = self.sign_ticket(desk, &joiner, nonce, weight);
+        let relays_until = self.relays_until(desk, &ticket);
+        let settings = review::settings(desk, &self.site, &joiner, standing, relays_until);
         self.has_returned(id);
         let member = Member {
             nonce,
             weight,
             joined: now,
             ticket,
+            relays_until,
             settings,
             at: self.order.len(),
             introduced: HashMap::new(),

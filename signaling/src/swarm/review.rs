@@ -13,7 +13,7 @@ use crate::geo::Geo;
 use crate::hub::Refused;
 use crate::policy::verdict::{Bar, judge};
 use crate::policy::{Case, Standing};
-use crate::site::Site;
+use crate::site::{Reach, Site};
 
 impl Swarm {
     /// How a peer may join, if it may.
@@ -60,7 +60,7 @@ impl Swarm {
                     continue;
                 }
             };
-            let settings = settings(&self.site, &member.joiner, standing);
+            let settings = settings(desk, &self.site, &member.joiner, standing, member.relays_until);
             if settings == member.settings {
                 continue;
             }
@@ -100,10 +100,17 @@ impl Swarm {
 }
 
 /// What a peer gets that stands so.
-pub(super) fn settings(site: &Site, joiner: &Joiner, standing: Standing) -> Settings {
-    let settings = site.settings_for(joiner.id, joiner.role == Role::Seed, joiner.stun.as_deref());
+pub(super) fn settings(
+    desk: &Desk<'_>,
+    site: &Site,
+    joiner: &Joiner,
+    standing: Standing,
+    until: u64,
+) -> Settings {
+    let reach = Reach { own: Some(&joiner.own), secret: Some(desk.turn), until };
+    let settings = site.settings_for(joiner.id, joiner.role == Role::Seed, reach);
     let mut settings = standing.restrict(joiner.allowance.lower(settings));
-    // A seed has an address of its own to serve from, and no relay.
+    // A seed has an address of its own to serve from.
     settings.enabled &= !(settings.relay_only && joiner.role == Role::Seed);
     settings
 }

@@ -12,7 +12,7 @@ use rillcast_protocol::signal::ServerMessage;
 use rillcast_protocol::ticket::{MAX_REVOKED, Revocations, SignedRevocations, SignedTicket, Ticket};
 
 use super::member::Visit;
-use super::{Desk, Joiner, Swarm};
+use super::{Desk, Joiner, Swarm, review};
 use crate::authority::Authority;
 use crate::policy::Case;
 use crate::policy::Subject;
@@ -153,6 +153,11 @@ impl Swarm {
         }
     }
 
+    /// Until when somebody with this ticket may be relayed: as long as it can count, by the clock that relays have.
+    pub(super) fn relays_until(&self, desk: &Desk<'_>, ticket: &SignedTicket) -> u64 {
+        desk.unix + self.gone_ms(ticket).saturating_sub(desk.server_ms) / 1000
+    }
+
     fn gone_ms(&self, ticket: &SignedTicket) -> u64 {
         ticket.body.expires_ms.saturating_add(self.site.grace_ms())
     }
@@ -160,17 +165,25 @@ impl Swarm {
     /// A member asks for a new ticket. It is judged as at the join: whoever may not stay gets none.
     pub(crate) fn renew(&mut self, desk: &Desk<'_>, id: PeerId, now: std::time::Instant) {
         let Some(member) = self.members.get(&id) else { return };
-        if self.judge_newcomer(desk, &member.joiner).is_err() {
+        let Ok(standing) = self.judge_newcomer(desk, &member.joiner) else {
             self.review(desk, now);
             return;
-        }
+        };
         let Some(member) = self.members.get(&id) else { return };
         let old = member.ticket.body.expires_ms;
         let young = old.saturating_sub(desk.server_ms) > desk.limits.ticket_ms() / 4 * 3;
         if !young || old <= self.revoked.void_until_ms {
             let ticket = self.sign_ticket(desk, &member.joiner, member.nonce, member.weight);
+            let until = self.relays_until(desk, &ticket);
+            let settings = review::settings(desk, &self.site, &member.joiner, standing, until);
             if let Some(member) = self.members.get_mut(&id) {
                 member.ticket = ticket;
+                member.relays_until = until;
+                // Where there are relays: their credentials reach as far as the ticket does.
+                if settings != member.settings {
+                    member.settings = settings.clone();
+                    member.joiner.outbox.send(&ServerMessage::Settings { settings });
+                }
             }
         }
         if let Some(member) = self.members.get(&id) {

@@ -27,7 +27,7 @@ use rillcast_signaling::authority::Authority;
 use rillcast_signaling::hub::{Admission, Files, Hub, Refused};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::outbox::{Outgoing, outbox};
-use rillcast_signaling::site::{SettingsFile, Sites};
+use rillcast_signaling::site::{Own, SettingsFile, Sites};
 use rillcast_signaling::swarm::Joiner;
 use rillcast_signaling::{Options, Running, random, start};
 use tokio::net::{TcpListener, TcpStream};
@@ -301,7 +301,7 @@ impl Bench {
             allowance: admission.allowance,
             visit: admission.visit,
             outbox,
-            stun: None,
+            own: Own::default(),
             version: 1,
         };
         let id = self.hub.join(admission, joiner)?;

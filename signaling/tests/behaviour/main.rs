@@ -23,3 +23,4 @@ mod start;
 mod tickets;
 mod token_command;
 mod tokens;
+mod turn;

@@ -7,7 +7,7 @@ use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
 use rillcast_signaling::auth::Asker;
 use rillcast_signaling::limits::Limits;
-use rillcast_signaling::site::{SettingsFile, Sites};
+use rillcast_signaling::site::{Reach, SettingsFile, Sites};
 use rillcast_signaling::{Options, start};
 use serde_json::{Value, json};
 
@@ -149,14 +149,14 @@ async fn rollout_and_holdout_take_their_share_and_stay_the_same_for_a_peer() {
     let (mut enabled, mut held) = (0, 0);
     for _ in 0..10_000 {
         let peer = rillcast_signaling::random::peer_id();
-        let now = site.settings_for(peer, false, None);
-        assert_eq!(now, site.settings_for(peer, false, None));
-        let then = wide.settings_for(peer, false, None);
+        let now = site.settings_for(peer, false, Reach::default());
+        assert_eq!(now, site.settings_for(peer, false, Reach::default()));
+        let then = wide.settings_for(peer, false, Reach::default());
         assert!(!now.enabled || then.enabled, "whoever was in stays in when more are let in");
         assert_eq!(now.holdout, then.holdout);
         enabled += usize::from(now.enabled);
         held += usize::from(now.holdout);
-        let seed = site.settings_for(peer, true, None);
+        let seed = site.settings_for(peer, true, Reach::default());
         assert!(seed.enabled && !seed.holdout, "seeds aren't viewers");
     }
     assert!((2700..3300).contains(&enabled), "{enabled}");
@@ -166,7 +166,7 @@ async fn rollout_and_holdout_take_their_share_and_stay_the_same_for_a_peer() {
             Sites::new(&file(&format!("[default]\nrollout = {percent}\n")), Vec::new()).expect("good");
         let site = sites.find("demo").expect("any name is a site");
         assert!((0..1000).all(|_| {
-            site.settings_for(rillcast_signaling::random::peer_id(), false, None).enabled == all
+            site.settings_for(rillcast_signaling::random::peer_id(), false, Reach::default()).enabled == all
         }));
     }
 }

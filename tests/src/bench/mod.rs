@@ -2,5 +2,6 @@
 
 pub mod attack;
 pub mod bound;
+pub mod nat;
 pub mod offload;
 mod report;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{attack, offload};
+use rillcast_tests::bench::{attack, nat, offload};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ enum Bench {
     Offload(offload::Options),
     /// What hostile peers come to: among viewers in browsers, one by one over the wire, and a fifth of a large swarm.
     Attack(attack::Options),
+    /// Who meets whom behind which kinds of NAT, directly or through a relay.
+    Nat(nat::Options),
 }
 
 #[tokio::main]
@@ -37,5 +39,6 @@ async fn run() -> Result<()> {
     match Cli::parse().bench {
         Bench::Offload(options) => offload::offload(&options).await,
         Bench::Attack(options) => attack::attack(&options).await,
+        Bench::Nat(options) => nat::nat(&options).await,
     }
 }

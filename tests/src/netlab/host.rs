@@ -1,7 +1,7 @@
 //! One host of a laboratory: where servers listen and browsers run.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -26,13 +26,18 @@ pub struct Traffic {
 #[derive(Debug, Clone)]
 pub struct Host {
     namespace: String,
-    switch: String,
-    number: u32,
+    address: IpAddr,
+    /// Where it is plugged in, if that is a switch: the switch's namespace, and the port.
+    port: Option<(String, String)>,
 }
 
 impl Host {
-    pub(super) fn new(namespace: String, switch: String, number: u32) -> Self {
-        Self { namespace, switch, number }
+    pub(super) fn on_switch(namespace: String, address: IpAddr, switch: String, port: String) -> Self {
+        Self { namespace, address, port: Some((switch, port)) }
+    }
+
+    pub(super) fn on_wire(namespace: String, address: IpAddr) -> Self {
+        Self { namespace, address, port: None }
     }
 
     /// Name of its network namespace, for `ip netns exec`.
@@ -42,8 +47,7 @@ impl Host {
 
     /// Its address.
     pub fn address(&self) -> IpAddr {
-        let [high, low] = (self.number as u16).to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(10, 77, high, low))
+        self.address
     }
 
     /// A listener at a port of this host (0 for any), usable from any namespace's process.
@@ -68,14 +72,16 @@ impl Host {
 
     /// Changes its link.
     pub fn set_link(&self, link: Link) -> Result<()> {
+        let (switch, port) = self.port()?;
         shape(&self.namespace, "eth0", link.up, link.queue_ms)?;
-        shape(&self.switch, &self.port(), link.down, link.queue_ms)
+        shape(switch, port, link.down, link.queue_ms)
     }
 
     /// Pulls its cable, or puts it back.
     pub fn set_plugged(&self, plugged: bool) -> Result<()> {
         let state = if plugged { "up" } else { "down" };
-        run("ip", &["-n", &self.switch, "link", "set", &self.port(), state]).map(drop)
+        let (switch, port) = self.port()?;
+        run("ip", &["-n", switch, "link", "set", port, state]).map(drop)
     }
 
     /// What went through its network interface so far.
@@ -87,9 +93,10 @@ impl Host {
         Ok(Traffic { sent: stats.tx.bytes, received: stats.rx.bytes })
     }
 
-    /// Name of its port at the switch.
-    pub(super) fn port(&self) -> String {
-        format!("p{}", self.number)
+    fn port(&self) -> Result<(&str, &str)> {
+        let (switch, port) =
+            self.port.as_ref().context("this host is on no switch: its line is the internet's to say")?;
+        Ok((switch, port))
     }
 
     /// Does something on a thread that has moved into this host's namespace.

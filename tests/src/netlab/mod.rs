@@ -3,14 +3,16 @@
 //!
 //! Every host has a namespace with an `eth0` in 10.77.0.0/16 and a default route (browsers gather no addresses
 //! without one). Its uplink is shaped on its own side of the cable, its downlink on the switch's side, each with a
-//! queue as access links have.
+//! queue as access links have. [`internet`] is another way to connect hosts: by NATs of every kind.
 
 mod command;
 mod host;
+pub mod internet;
 mod leftovers;
 mod link;
 mod living;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -55,11 +57,11 @@ impl Lab {
     pub fn add(&self, name: &str, link: Link) -> Result<Host> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         ensure!(number <= HOSTS, "a laboratory holds at most {HOSTS} hosts");
-        let namespace = format!("{}-{name}", self.name);
-        run("ip", &["netns", "add", &namespace])?;
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push(namespace.clone());
-        let host = Host::new(namespace, self.switch(), number);
-        let port = host.port();
+        let namespace = self.add_namespace(name)?;
+        let port = format!("p{number}");
+        let [high, low] = (number as u16).to_be_bytes();
+        let address = IpAddr::from([10, 77, high, low]);
+        let host = Host::on_switch(namespace, address, self.switch(), port.clone());
         in_batch(
             &self.switch(),
             &[
@@ -79,6 +81,19 @@ impl Lab {
         )?;
         host.set_link(link)?;
         Ok(host)
+    }
+
+    /// A namespace without an interface, which goes with this laboratory. Told back: its full name.
+    fn add_namespace(&self, name: &str) -> Result<String> {
+        let namespace = self.namespace(name);
+        run("ip", &["netns", "add", &namespace])?;
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push(namespace.clone());
+        Ok(namespace)
+    }
+
+    /// A namespace's full name.
+    fn namespace(&self, name: &str) -> String {
+        format!("{}-{name}", self.name)
     }
 
     fn switch(&self) -> String {

@@ -2,6 +2,7 @@
 
 pub(crate) mod attack;
 pub(crate) mod chart;
+pub(crate) mod nat;
 pub(crate) mod page;
 pub(crate) mod svg;
 pub(crate) mod table;
