@@ -13,7 +13,7 @@ use axum::{Router, routing::get};
 use super::byte;
 
 pub(crate) const RENDITIONS: [(&str, usize); 2] = [("low", 60_000), ("high", 250_000)];
-const WINDOW: u64 = 6;
+pub(crate) const WINDOW: u64 = 6;
 
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
@@ -41,10 +41,6 @@ impl OriginState {
     /// No more segments come.
     pub(crate) fn stand_still(&self) {
         self.still.store(self.newest(), Relaxed);
-    }
-
-    pub(crate) fn stands_still(&self) -> bool {
-        self.still.load(Relaxed) > 0
     }
 
     /// How often a segment was fetched.

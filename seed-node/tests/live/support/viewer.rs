@@ -301,11 +301,9 @@ impl Viewer {
             duration_ms: SEGMENT.as_millis() as u32,
         };
         let segments = (newest.saturating_sub(5)..=newest).map(entry).collect();
-        // Of a stream that stands still nothing is in a hurry: it is played as a film is, with much in the player's buffer.
-        let live = !origin.state.stands_still();
-        self.input(Input::Timeline { track, kind: MediaKind::Main, segments, live });
+        self.input(Input::Timeline { track, kind: MediaKind::Main, segments, live: true });
         self.input(Input::Playhead(Playhead {
-            position_ms: (number as i64 - if live { 3 } else { 30 }) * ms,
+            position_ms: (number as i64 - 3) * ms,
             rate_percent: 100,
             buffered_ms: number as i64 * ms,
             starving: false,
