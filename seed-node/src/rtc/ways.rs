@@ -84,6 +84,7 @@ impl Ways {
         match (way, first) {
             // The answer to a check goes back as that came.
             (Some(way), Some(1)) => alone(way.asked),
+            (None, Some(1)) => alone(Path::Direct),
             // Checks go both ways until it's known that the direct one leads there and back.
             (Some(way), Some(0..=3)) => Goes { direct: true, relay: way.answered != Some(Path::Direct) },
             (None, Some(0..=3)) => Goes { direct: true, relay: tries },
