@@ -21,6 +21,8 @@ const SLOWEST: Duration = Duration::from_millis(4000);
 const LET_DOWN: Duration = Duration::from_millis(500);
 /// So often: a minute in the end.
 const MAX_LET_DOWN: u8 = 7;
+/// Whoever owes us so many isn't believed to hold what it says.
+const DOUBTED: u8 = 2;
 /// Blocks that may be on their way from one neighbour at a time: what honest ones offer, have in their buffers and on the wire. A promise keeps
 /// others from giving the block.
 pub const MAX_PROMISED: usize = 6;
@@ -176,6 +178,11 @@ impl Link {
     /// Whether it may promise one more, with so many on their way.
     pub fn may_promise(&self, promised: usize) -> bool {
         promised < if self.let_down > 0 { MAX_PROMISED_AGAIN } else { MAX_PROMISED }
+    }
+
+    /// What it says that it holds or fetches is hearsay: it has let us down now, or again.
+    pub fn is_doubted(&self, now: Instant) -> bool {
+        self.let_down >= DOUBTED || self.is_shunned(now)
     }
 
     /// Nothing is taken of it for now, for it has let us down.

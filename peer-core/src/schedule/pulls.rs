@@ -111,17 +111,17 @@ pub(super) fn has_hope<P: Payload>(view: &View<'_, P>) -> bool {
     view.arriving || view.members.expects_company() || view.members.links().any(|(_, l)| !l.greeted)
 }
 
-/// Blocks of a segment that some neighbour holds (be it busy) or is fetching.
+/// Blocks of a segment that some neighbour holds (be it busy) or is fetching, as far as it is to be believed: what is near nobody fetches for others.
 pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
     let mut near = Bits::default();
+    let counts = |l: &Link| view.is_inside(l) && !l.is_doubted(view.now);
     for (link, blocks) in view.index.holders(key) {
         // Most have nothing that those before them haven't.
-        if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive && view.is_inside(l))
-        {
+        if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive && counts(l)) {
             near.merge(blocks);
         }
     }
-    let inside = view.members.links().filter(|(_, l)| view.is_inside(l));
+    let inside = view.members.links().filter(|(_, l)| counts(l));
     inside.for_each(|(_, l)| l.claimed(key, view.now, &mut near));
     near
 }
