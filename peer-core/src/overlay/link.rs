@@ -341,6 +341,30 @@ mod tests {
         SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 }
     }
 
+    // H11: what it says that it holds keeps others from fetching it.
+    #[test]
+    fn who_breaks_its_word_again_is_doubted_until_it_has_kept_it() {
+        let (mut link, mut now) = (link(), Instant::ZERO);
+        let mut let_down = |link: &mut Link| {
+            now += Duration::from_secs(60);
+            link.let_down(now);
+            now
+        };
+        let soon = Duration::from_millis(900);
+        let first = let_down(&mut link);
+        assert!(
+            link.is_doubted(first + soon) && !link.is_doubted(first + soon * 2),
+            "once may be an accident"
+        );
+        assert!(!link.may_promise(MAX_PROMISED_AGAIN) && link.may_promise(MAX_PROMISED_AGAIN - 1));
+        let second = let_down(&mut link);
+        assert!(link.is_doubted(second + soon * 30));
+        link.kept_word();
+        assert!(!link.is_doubted(second + soon * 30) && !link.may_promise(MAX_PROMISED_AGAIN));
+        link.kept_word();
+        assert!(link.may_promise(MAX_PROMISED - 1) && !link.may_promise(MAX_PROMISED));
+    }
+
     #[test]
     fn claims_are_bounded_and_end() {
         let mut link = link();

@@ -289,7 +289,7 @@ impl Hybrid {
             // Nobody has it, nobody is fetching it: the source, at once, or the buffer shrinks for nothing.
             let mut orphans = absent;
             orphans.subtract(&coming);
-            orphans.subtract(&near(view, &want.key));
+            orphans.subtract(&near(view, &want.key, |_, _| true));
             let orphans = if has_hope(view) { Vec::new() } else { orphans.list() };
             let spent = orphans.iter().any(|b| self.spent_since(&want.key, b / GROUP).is_some());
             let alone = !fresh || view.members.is_empty();
@@ -352,7 +352,8 @@ impl Hybrid {
     ) -> Instant {
         let now = view.now;
         let mut orphans = absent.clone();
-        orphans.subtract(&near(view, &want.key));
+        // What is near nobody fetches for others: whoever only says that it holds everything would keep all from being elected.
+        orphans.subtract(&near(view, &want.key, |link, now| !link.is_doubted(now)));
         orphans.subtract(&view.downloads.coming_of(&want.key));
         if orphans.is_empty() {
             return Instant::NEVER;

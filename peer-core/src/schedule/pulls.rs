@@ -111,10 +111,14 @@ pub(super) fn has_hope<P: Payload>(view: &View<'_, P>) -> bool {
     view.arriving || view.members.expects_company() || view.members.links().any(|(_, l)| !l.greeted)
 }
 
-/// Blocks of a segment that some neighbour holds (be it busy) or is fetching, as far as it is to be believed: what is near nobody fetches for others.
-pub(super) fn near<P: Payload>(view: &View<'_, P>, key: &SegmentKey) -> Bits {
+/// Blocks of a segment that some neighbour of whom `counts` says so holds (be it busy) or is fetching.
+pub(super) fn near<P: Payload>(
+    view: &View<'_, P>,
+    key: &SegmentKey,
+    counts: fn(&Link, Instant) -> bool,
+) -> Bits {
     let mut near = Bits::default();
-    let counts = |l: &Link| view.is_inside(l) && !l.is_doubted(view.now);
+    let counts = |l: &Link| view.is_inside(l) && counts(l, view.now);
     for (link, blocks) in view.index.holders(key) {
         // Most have nothing that those before them haven't.
         if !near.includes(blocks) && view.members.link(link).is_some_and(|l| !l.passive && counts(l)) {

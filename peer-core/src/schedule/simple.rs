@@ -112,7 +112,7 @@ impl Simple {
             |block: &u16| view.index.holders(&want.key).filter(|(_, held)| held.contains(*block)).count();
         lacking.sort_by_cached_key(|block| (holders(block), rng.draw()));
         pulls.request_all(view, want.key, lacking.iter().copied(), want.deadline, actions);
-        let near = near(view, &want.key);
+        let near = near(view, &want.key, |_, _| true);
         let others =
             view.members.links().filter(|(_, l)| l.role == Role::Viewer && l.plays(want.key.track)).count();
         let lost: Vec<u16> = lacking.into_iter().filter(|b| !near.contains(*b)).collect();

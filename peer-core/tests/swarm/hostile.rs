@@ -287,19 +287,20 @@ fn whoever_does_not_keep_its_word_is_believed_more_and_more_seldom() {
 #[test]
 fn no_neighbour_may_promise_more_than_honest_ones_have_on_their_way() {
     let mut solo = pulling();
-    let link = solo.neighbour(1);
-    let promises = |solo: &mut Solo, from: u32| -> usize {
-        let all = (0..solo.blocks(20)).map(|block| (TransferId::offer(from + u32::from(block)), block));
-        let granted_to = |(transfer, block)| {
-            solo.hear(link, offer(transfer, name(20, block)));
+    let (link, solo_blocks) = (solo.neighbour(1), solo.blocks(20));
+    let promises = |solo: &mut Solo, number: u64| -> usize {
+        let granted_to = |block: &u16| {
+            let transfer = TransferId::offer(number as u32 * 100 + u32::from(*block));
+            solo.hear(link, offer(transfer, name(number, *block)));
             granted(&solo.take_said(link), transfer).is_some()
         };
-        all.map(granted_to).filter(|granted| *granted).count()
+        (0..solo_blocks).filter(granted_to).count()
     };
-    assert!(usize::from(solo.blocks(20)) > MAX_PROMISED, "or there is nothing to see");
-    assert_eq!(promises(&mut solo, 1), MAX_PROMISED);
+    assert!(usize::from(solo_blocks) > MAX_PROMISED, "or there is nothing to see");
+    assert_eq!(promises(&mut solo, 20), MAX_PROMISED);
     solo.wait(Duration::from_secs(5));
-    assert_eq!(promises(&mut solo, 1000), MAX_PROMISED_AGAIN, "none of them came");
+    solo.describe(21);
+    assert_eq!(promises(&mut solo, 21), MAX_PROMISED_AGAIN, "none of them came");
 }
 
 // H2 H11: signaling may introduce it again, and so may it itself under the same id.
