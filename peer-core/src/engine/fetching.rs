@@ -3,11 +3,15 @@
 use rillcast_protocol::id::SegmentKey;
 
 use crate::media::Bringer;
+use crate::overlay::Link;
 use crate::payload::Payload;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::transfer::source::Ranges;
 
 use super::{Engine, FetchId, Output, SourceError, SourceHead, Via};
+
+/// A player that waits, and whose source fails, is fed by peers for so long before it is told: its own rules may know better then.
+const HOPE: Duration = Duration::from_millis(4000);
 
 fn bringer(via: Via) -> Bringer {
     match via {
@@ -105,19 +109,22 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return;
         }
         self.scheduler.source_failed(key, fetch.blocks, fetch.via, error, now);
-        if fetch.via == Via::Origin && self.demands.contains_key(&key) && !self.may_yet_come(&key) {
+        if fetch.via == Via::Origin && self.demands.contains_key(&key) && !self.may_yet_come(&key, now) {
             self.demands.remove(&key);
             self.outputs.push_back(Output::Failed { key, error });
         }
     }
 
-    /// Whether peers could still bring all that is missing of a segment before the player needs it.
-    fn may_yet_come(&self, key: &SegmentKey) -> bool {
+    /// Whether peers could still bring all that is missing of a segment before the player needs it, or soon, if it waits for it.
+    fn may_yet_come(&self, key: &SegmentKey, now: Instant) -> bool {
         let Some(segment) = self.store.segment(key).filter(|s| s.digest().is_some()) else { return false };
-        !self.timeline.is_starving()
+        let waited = self.demands.get(key).map_or(Duration::ZERO, |demand| now.since(demand.since));
+        let starving = self.timeline.is_starving() || !self.timeline.has_started();
+        (!starving || waited < HOPE)
             && segment.missing().iter().all(|b| {
+                let may = |l: &Link| !l.passive && !(starving && l.is_doubted(now));
                 self.downloads.is_coming(key, b)
-                    || self.members.links().any(|(id, l)| !l.passive && self.index.holds(id, key, b))
+                    || self.members.links().any(|(id, l)| may(l) && self.index.holds(id, key, b))
             })
     }
 }

@@ -166,8 +166,9 @@ impl Hybrid {
         let now = view.now;
         let has = |mechanism| view.switches.has(mechanism);
         let waits = want.demanded && (!view.timeline.has_started() || view.timeline.is_starving());
-        if let Some((_, until)) = self.backoff.iter().find(|(key, _)| *key == want.key && !waits) {
-            return plan.at(*until);
+        let failed = self.backoff.iter().find(|(key, _)| *key == want.key).map(|(_, until)| *until);
+        if let Some(until) = failed.filter(|_| !waits) {
+            return plan.at(until);
         }
         let digest = want.segment.and_then(|s| s.digest().map(|d| (s, d)));
         let Some((segment, digest)) = digest.filter(|_| view.may_download || want.demanded) else {
@@ -196,6 +197,19 @@ impl Hybrid {
             return plan.at(now + TICK);
         }
         let coming = view.downloads.coming_of(&want.key);
+        if let Some(until) = failed {
+            // The source has just failed and the player waits: if neighbours can bring it all, they are the better hope.
+            let mut asked = absent.clone();
+            asked.subtract(&coming);
+            let mut hopeless = asked.clone();
+            hopeless.subtract(&near(view, &want.key, |link, now| !link.is_doubted(now)));
+            if hopeless.is_empty() {
+                pulls.hurry = HURRIED;
+                plan.hungry |= !pulls.request_all(view, want.key, asked.iter(), want.deadline, actions);
+                pulls.hurry = Duration::ZERO;
+                return plan.at(until);
+            }
+        }
         let missing_bytes = u64::from(absent.count()) * u64::from(segment.block_len(0));
         // Of what was measured four fifths are relied on, for every source has hiccups.
         let bitrate = u64::from(digest.length) * 1000 / u64::from(digest.duration_ms.max(1));

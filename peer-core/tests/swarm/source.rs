@@ -79,6 +79,50 @@ fn a_block_that_somebody_holds_is_not_fetched_while_there_is_time() {
     assert!(solo.engine.stats().rescues > 0);
 }
 
+// R23 R52: a source that refuses, for too many ask it, is no reason to wait for it where neighbours hold everything.
+#[test]
+fn a_player_that_waits_is_fed_by_its_neighbours_when_the_source_fails() {
+    for neighbours_hold in [true, false] {
+        let mut solo = Solo::viewer();
+        let link = solo.neighbour(1);
+        solo.describe(20);
+        let all = if neighbours_hold { solo.blocks(20) } else { 0 };
+        solo.holds(link, 20, 0..all);
+        solo.demand(20);
+        let fetch = solo.fetches[0].fetch;
+        let fails = Input::SourceFailed { fetch, error: SourceError::Status(503) };
+        solo.tell(fails);
+        for _ in 0..all {
+            solo.wait(Duration::from_millis(20));
+            for (transfer, name) in solo.take_requests(link) {
+                solo.piece(link, transfer, 0, &solo.block(20, name.block.0));
+            }
+        }
+        assert_eq!(solo.failed.is_empty(), neighbours_hold);
+        assert_eq!(solo.delivered.len(), usize::from(neighbours_hold));
+        assert_eq!(solo.fetches.len(), 1, "the source isn't asked over and over");
+    }
+}
+
+#[test]
+fn neighbours_that_bring_nothing_in_its_place_are_not_waited_for_long() {
+    let mut solo = Solo::viewer();
+    let link = solo.neighbour(1);
+    solo.describe(20);
+    solo.holds(link, 20, 0..solo.blocks(20));
+    solo.demand(20);
+    let mut failures = 0;
+    for _ in 0..120 {
+        for asked in solo.fetches.split_off(0) {
+            failures += 1;
+            solo.tell(Input::SourceFailed { fetch: asked.fetch, error: SourceError::Status(503) });
+        }
+        solo.wait(Duration::from_millis(50));
+    }
+    assert_eq!(solo.failed, [key(20)], "after a few seconds its own rules decide");
+    assert!((2..=7).contains(&failures), "{failures} requests to a source that fails");
+}
+
 // R25
 #[test]
 fn a_player_with_nothing_to_play_is_served_by_the_source_at_once() {
