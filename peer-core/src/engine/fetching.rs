@@ -122,7 +122,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let starving = self.timeline.is_starving() || !self.timeline.has_started();
         (!starving || waited < HOPE)
             && segment.missing().iter().all(|b| {
-                let may = |l: &Link| !l.passive && !(starving && l.is_doubted(now));
+                let may = |l: &Link| !(l.passive || (starving && l.is_doubted(now)));
                 self.downloads.is_coming(key, b)
                     || self.members.links().any(|(id, l)| may(l) && self.index.holds(id, key, b))
             })
