@@ -24,12 +24,29 @@ pub(super) fn remove(namespace: &str) {
     if maker(namespace).is_none() {
         return;
     }
+    // First those on their way into it, or they would be there after everybody has been looked for.
+    on_their_way(namespace).into_iter().for_each(kill);
     let inside = run("ip", &["netns", "pids", namespace]).unwrap_or_default();
-    for pid in inside.lines().filter_map(|line| Pid::from_raw(line.trim().parse().ok()?)) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    inside.lines().filter_map(|line| line.trim().parse().ok()).for_each(kill);
     // Fails if somebody else was faster.
     let _ = run("ip", &["netns", "del", namespace]);
+}
+
+fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Processes that are about to become another program in this namespace.
+fn on_their_way(namespace: &str) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let wanted = format!("ip\0netns\0exec\0{namespace}\0");
+    let is_one = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(wanted.as_bytes()))
+    };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(is_one).collect()
 }
 
 /// The process that made a namespace, if it is one of ours.
