@@ -1,27 +1,25 @@
-//! A generator that repeats itself for the same seed: a run can be had again.
+//! Chance in the laboratory: from the engine's generator, so that a run can be had again from its seed.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+use rillcast_core::rng::Rng;
+
+/// A generator that repeats itself for the same seed.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random(Rng);
 
 impl Random {
     /// From a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Rng::new(seed))
     }
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.draw()
     }
 
     /// A number below `n`, which is at least 1.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.number()) * n as u128) >> 64) as usize
+        self.0.below(n)
     }
 
     /// Whether something happens that does so with this probability.
