@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use rillcast_publisher::mirrors::MirrorError;
 use rillcast_publisher::{Mirrors, Url};
 use serde::Deserialize;
@@ -103,9 +103,24 @@ pub struct Options {
     /// Trust this certificate authority (PEM) for wss, besides the system's.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CA")]
     pub ca: Option<PathBuf>,
+    /// Write the log for people (text) or for programs (json: one object a line). Not in the file, which is read when the log has
+    /// begun.
+    #[arg(long, value_name = "FORMAT", env = "RILLCAST_SEED_LOG_FORMAT", default_value = "text")]
+    #[serde(skip)]
+    pub log_format: LogFormat,
     /// Serve addresses other than loopback without a token, or the agent or metrics to everybody.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Something is set wrongly.
@@ -369,6 +384,7 @@ impl Options {
             seed: self.seed || file.seed,
             metrics: self.metrics.or(file.metrics),
             ca: self.ca.or(file.ca),
+            log_format: self.log_format,
             insecure_open: self.insecure_open || file.insecure_open,
         }
     }

@@ -1,9 +1,10 @@
 //! The seed node's program; see README.md for its settings.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use rillcast_seed::config::Options;
+use rillcast_seed::config::{LogFormat, Options};
 use rillcast_seed::node::Node;
 use rillcast_seed::preflight;
 use serde_json::json;
@@ -34,12 +35,11 @@ struct Check {
 }
 
 fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        "info,webrtc=error,rtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error,rtc_mdns=error,turn_client_proto=error,stun_proto=error"
-            .into()
-    });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let cli = Cli::parse();
+    log(cli
+        .command
+        .as_ref()
+        .map_or(cli.options.log_format, |Command::Check(check)| check.options.log_format));
     if let Some(Command::Check(wanted)) = cli.command {
         return check(wanted);
     }
@@ -49,6 +49,18 @@ fn main() -> ExitCode {
             eprintln!("rillcast-seed: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        "info,webrtc=error,rtc=error,rtc_ice=error,rtc_sctp=error,rtc_dtls=error,rtc_mdns=error,turn_client_proto=error,stun_proto=error"
+            .into()
+    });
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().init(),
     }
 }
 

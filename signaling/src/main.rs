@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rillcast_signaling::options::LogFormat;
 use rillcast_signaling::{Options, start};
 use tracing_subscriber::EnvFilter;
 
@@ -12,10 +13,9 @@ const LOGS: &str = "info,turn_server_proto=off,turn_types=off,stun_proto=off,stu
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    logs.with_ansi(std::io::stderr().is_terminal()).init();
-    let running = match start(Options::parse()).await {
+    let options = Options::parse();
+    log(options.log_format);
+    let running = match start(options).await {
         Ok(running) => running,
         Err(error) => {
             eprintln!("rillcast-signaling can't start: {error}");
@@ -40,6 +40,15 @@ async fn main() -> ExitCode {
     tracing::info!("stopping");
     running.stop().await;
     ExitCode::SUCCESS
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGS));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().init(),
+    }
 }
 
 /// Ctrl-C, and SIGTERM where there is such a thing.

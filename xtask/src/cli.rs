@@ -11,7 +11,7 @@ use crate::setup::{self, Purpose};
 use crate::size::Download;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{fuzz, launch, native, wasm, web};
+use crate::{fuzz, launch, native, release, wasm, web};
 
 /// Chores of the Rillcast workspace. Each does its own set-up.
 #[derive(Parser)]
@@ -50,6 +50,8 @@ enum Chore {
     },
     /// Formatting, lints and types only.
     Lint,
+    /// Debian packages, an archive of programs and the npm package, tried and with checksums, in target/release-artefacts.
+    Release,
 }
 
 /// Reads the command line and does the chore.
@@ -84,6 +86,12 @@ pub(crate) fn main() -> Result<ExitCode> {
             check::web_tests(&workspace, &mut steps, &mut findings);
             native::build(&workspace, &mut steps)?;
             return check::tests(&workspace, &args, &mut steps, &findings);
+        }
+        Chore::Release => {
+            let download = build(&workspace, Purpose::Build, &mut steps)?;
+            native::build(&workspace, &mut steps)?;
+            download.judge()?;
+            release::run(&workspace, &mut steps)?;
         }
         Chore::Lint => {
             let download = build(&workspace, Purpose::Lint, &mut steps)?;

@@ -14,6 +14,7 @@ mod native;
 mod order;
 mod packed;
 mod proc;
+mod release;
 mod setup;
 mod size;
 mod stamp;

@@ -159,3 +159,18 @@ fn the_readme_has_every_setting() {
         assert!(readme.contains(&format!("`{variable}`")), "README.md lacks {variable}");
     }
 }
+
+// What the package brings is what the program understands, with the examples in it as well.
+#[test]
+fn the_packages_settings_say_what_they_lack_and_work_once_filled_in() {
+    let shipped = include_str!("../../packaging/seed.toml");
+    let options: Options = toml::from_str(shipped).expect("keys that exist");
+    assert!(matches!(options.settle(), Err(ConfigError::NoManifest)));
+    let filled = shipped.lines().map(|line| match line.strip_prefix('#') {
+        Some(example) if !example.starts_with(' ') => example,
+        _ => line,
+    });
+    let filled: Options = toml::from_str(&filled.collect::<Vec<_>>().join("\n")).expect("keys that exist");
+    let settings = filled.settle().expect("enough");
+    assert!(settings.cache.is_some() && settings.key.is_some() && settings.token_file.is_some());
+}

@@ -2,6 +2,7 @@
 //! missing, and where we may not install it the error has the command that does.
 
 mod apt;
+mod cargo_deb;
 mod components;
 mod fuzzing;
 mod nextest;
@@ -9,6 +10,7 @@ mod node;
 pub(crate) mod tools;
 mod wasm_toolchain;
 
+pub(crate) use cargo_deb::ensure as cargo_deb;
 pub(crate) use fuzzing::ensure as fuzzing;
 pub(crate) use node::WEB_LOCK;
 pub(crate) use wasm_toolchain::{TARGET as WASM_TARGET, WasmToolchain};
