@@ -74,6 +74,9 @@ pub struct Options {
     /// Bytes per second given to the viewers of all streams together; 0 is no cap. Default: 0.
     #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_SITE_CAP")]
     pub site_cap: Option<Amount>,
+    /// Let what is uploaded yield to everything else on this machine's uplink, whatever the site says.
+    #[arg(long, env = "RILLCAST_SEED_YIELDS")]
+    pub yields: bool,
     /// When told to end, take up to so long to finish what viewers were promised; 0s ends at once. Default: 10s.
     #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_DRAIN")]
     pub drain: Option<Span>,
@@ -238,6 +241,8 @@ pub struct Settings {
     pub upload_cap: u32,
     /// Bytes/s of all streams together; 0 is no cap.
     pub site_cap: u32,
+    /// What is uploaded yields to everything else on the uplink.
+    pub yields: bool,
     /// How long it may take to leave.
     pub drain: Duration,
     /// Every rendition.
@@ -294,6 +299,7 @@ impl Options {
             cache,
             upload_cap: self.upload_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(0)),
             site_cap: self.site_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(u32::MAX)),
+            yields: self.yields,
             drain: self.drain.map_or(DRAIN, |drain| drain.0),
             all_renditions: self.all_renditions,
             allow: self.allow,
@@ -375,6 +381,7 @@ impl Options {
             cache_keep: self.cache_keep.or(file.cache_keep),
             upload_cap: self.upload_cap.or(file.upload_cap),
             site_cap: self.site_cap.or(file.site_cap),
+            yields: self.yields || file.yields,
             drain: self.drain.or(file.drain),
             all_renditions: self.all_renditions || file.all_renditions,
             allow: list(self.allow, file.allow),

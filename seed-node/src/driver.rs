@@ -52,6 +52,8 @@ pub struct SwarmConfig {
     pub upload_cap: u32,
     /// The share of what all streams may give together, if that is capped.
     pub share: Option<Share>,
+    /// What is uploaded yields to everything else on the uplink, whatever the site says.
+    pub yields: bool,
     /// Other places of what origins serve.
     pub mirrors: Arc<Mirrors>,
     /// Where copies of what was signed lie.
@@ -71,6 +73,7 @@ impl SwarmConfig {
             store_budget: self.store_budget,
             upload_cap: self.upload_cap,
             share: self.share.clone(),
+            yields: self.yields,
         }
     }
 }

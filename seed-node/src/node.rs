@@ -208,6 +208,7 @@ fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) ->
         store_budget: settings.memory / settings.manifests.len() as u64 / roles(settings) as u64,
         upload_cap: settings.upload_cap,
         share: shares.get(at).cloned(),
+        yields: settings.yields,
         mirrors: Arc::clone(&settings.mirrors),
         copies: cache.map(|cache| Arc::clone(cache) as Arc<dyn Copies>),
     };

@@ -1,6 +1,7 @@
 //! A laboratory with everything in it for tests of whole sessions: origin, signaling, a seed if wanted, and viewers
 //! that come one by one.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::hostile::{Attack, Guest};
 use crate::media::Library;
 use crate::netlab::{Host, Lab, Link};
 use crate::origin::{Origin, OriginConfig};
-use crate::services::{Place, Rillcast, Setup, Turn};
+use crate::services::{Agent, Place, Rillcast, Setup, Turn};
 use crate::site;
 
 /// What a scene is made of.
@@ -28,6 +29,8 @@ pub struct Plan {
     pub receipts: bool,
     /// How viewers may be linked.
     pub links: Links,
+    /// The folder of another version's programs to begin with; what an upgrade needs is kept then.
+    pub programs: Option<PathBuf>,
 }
 
 /// How viewers may be linked.
@@ -49,6 +52,7 @@ impl Plan {
         origin_link: Link::ORIGIN,
         receipts: false,
         links: Links::Any,
+        programs: None,
     };
 
     /// Signaling's settings file.
@@ -98,8 +102,13 @@ impl Scene {
             Links::Relayed => Some(Turn::start(&Place::Host(lab.add("turn", Link::UNSHAPED)?)).await?),
             Links::Any | Links::RelayedInVain => None,
         };
-        let setup =
-            Setup { seed: plan.seed, settings: plan.settings(turn.as_ref()), receipts: plan.receipts };
+        let setup = Setup {
+            seed: plan.seed,
+            settings: plan.settings(turn.as_ref()),
+            receipts: plan.receipts,
+            keeps: plan.programs.is_some(),
+            programs: plan.programs.clone(),
+        };
         let servers = Rillcast::start_with(&place, 0, &origin.url(plan.stream), &setup).await?;
         Ok(Self { origin, servers, turn, plan, viewers: AtomicU32::new(0), lab })
     }
@@ -118,6 +127,17 @@ impl Scene {
         let query = format!("src={}&script={}&sha{more}", self.plan.stream, self.servers.script());
         let page = browser.open(&self.origin.url(&format!("/pages/rillcast.html?{query}"))).await?;
         Ok(Viewer { page, browser, host })
+    }
+
+    /// One more host, for whoever isn't a viewer.
+    pub fn host(&self, name: &str, link: Link) -> Result<Place> {
+        Ok(Place::Host(self.lab.add(name, link)?))
+    }
+
+    /// An agent for native players, on a host of its own with a viewer's link.
+    pub async fn agent(&self) -> Result<Agent> {
+        let place = self.host("agent", Link::VIEWER)?;
+        Agent::start(&place, self.servers.address(), &self.origin.url(self.plan.stream)).await
     }
 
     /// A hostile peer comes, on a link without limits.

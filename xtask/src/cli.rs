@@ -11,7 +11,7 @@ use crate::setup::{self, Purpose};
 use crate::size::Download;
 use crate::step::Steps;
 use crate::workspace::Workspace;
-use crate::{fuzz, launch, native, release, wasm, web};
+use crate::{former, fuzz, launch, native, release, wasm, web};
 
 /// Chores of the Rillcast workspace. Each does its own set-up.
 #[derive(Parser)]
@@ -75,8 +75,13 @@ pub(crate) fn main() -> Result<ExitCode> {
         Chore::Bench { args } if args.first().is_some_and(|name| name == "fuzz") => {
             return fuzz::main(&workspace, &args[1..], &mut steps);
         }
-        Chore::Bench { args } => {
-            return show(&workspace, Purpose::Measure, "bench", &args, &mut steps);
+        Chore::Bench { mut args } => {
+            if args.first().is_some_and(|name| name == "upgrade") && !asks_for_help(&args) {
+                let revision = former::revision(&workspace, &mut args)?;
+                let programs = former::build(&workspace, &revision, &mut steps)?;
+                args.extend(["--programs".into(), programs.into_os_string()]);
+            }
+            return show(&workspace, bench_purpose(&args), "bench", &args, &mut steps);
         }
         Chore::Test { args } => {
             let download = build(&workspace, Purpose::Everything, &mut steps)?;
@@ -134,6 +139,16 @@ fn demo_purpose(args: &[OsString]) -> Purpose {
     if args.iter().any(|argument| argument == "--check") { Purpose::Measure } else { Purpose::Demo }
 }
 
+fn asks_for_help(args: &[OsString]) -> bool {
+    args.iter().any(|argument| argument == "--help" || argument == "-h")
+}
+
+/// One bench needs more than the others.
+fn bench_purpose(args: &[OsString]) -> Purpose {
+    let agent = args.first().is_some_and(|name| name == "agent");
+    if agent { Purpose::MeasurePlayers } else { Purpose::Measure }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +182,7 @@ mod tests {
     fn only_a_checking_demo_needs_headless_browsers() {
         assert_eq!(demo_purpose(&words("--media check.mp4")), Purpose::Demo);
         assert_eq!(demo_purpose(&words("--viewers 4 --check")), Purpose::Measure);
+        assert_eq!(bench_purpose(&words("offload --viewers 4")), Purpose::Measure);
+        assert_eq!(bench_purpose(&words("agent --viewers 4")), Purpose::MeasurePlayers);
     }
 }

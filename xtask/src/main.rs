@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod former;
 mod fuzz;
 mod glue;
 mod launch;

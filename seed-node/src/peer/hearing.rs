@@ -71,7 +71,8 @@ impl Peer {
                     }
                     self.input(Input::Digest(digest));
                 }
-                ServerMessage::Settings { settings } => {
+                ServerMessage::Settings { mut settings } => {
+                    settings.yields |= self.yields;
                     self.links.name_servers(&settings.ice);
                     self.input(Input::Settings(settings));
                 }

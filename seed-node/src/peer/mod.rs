@@ -63,6 +63,8 @@ pub struct Visit {
     pub upload_cap: u32,
     /// The share of what all visits may give together, if that is capped.
     pub share: Option<Share>,
+    /// What is uploaded yields to everything else on the uplink, whatever the site says.
+    pub yields: bool,
 }
 
 /// What the owner of a visit has to know or to do.
@@ -122,6 +124,7 @@ pub struct Peer {
     /// The visit's own cap, and its share of all visits'.
     upload_cap: u32,
     share: Option<Share>,
+    yields: bool,
     /// `None` once we are about to leave.
     signaling: Option<Signaling>,
     /// Where hosted segments of signaling's own publisher are, and in which swarm.
@@ -181,6 +184,7 @@ impl Peer {
             sources: Sources::new(client, pieces),
             upload_cap: visit.upload_cap,
             share: visit.share,
+            yields: visit.yields,
             signaling: Some(signaling),
             hosted_at: None,
             whole: HashMap::new(),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{attack, nat, offload};
+use rillcast_tests::bench::{agent, attack, nat, offload, upgrade, uplink};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -20,6 +20,12 @@ enum Bench {
     Offload(offload::Options),
     /// What hostile peers come to: among viewers in browsers, one by one over the wire, and a fifth of a large swarm.
     Attack(attack::Options),
+    /// Native players (ffmpeg, mpv) through an agent, beside viewers in browsers.
+    Agent(agent::Options),
+    /// What is left to a TCP flow beside uploads that yield, on one uplink.
+    Uplink(uplink::Options),
+    /// What viewers notice of an upgrade of the servers.
+    Upgrade(upgrade::Options),
     /// Who meets whom behind which kinds of NAT, directly or through a relay.
     Nat(nat::Options),
 }
@@ -39,6 +45,9 @@ async fn run() -> Result<()> {
     match Cli::parse().bench {
         Bench::Offload(options) => offload::offload(&options).await,
         Bench::Attack(options) => attack::attack(&options).await,
+        Bench::Agent(options) => agent::agent(&options).await,
+        Bench::Uplink(options) => uplink::uplink(&options).await,
+        Bench::Upgrade(options) => upgrade::upgrade(&options).await,
         Bench::Nat(options) => nat::nat(&options).await,
     }
 }

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 
-use super::Place;
+use super::{Place, http};
 
 /// A token in a file that is there as long as this.
 #[derive(Debug)]
@@ -72,11 +71,6 @@ impl Admin {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<String> {
-        let stream = place.connect(port)?;
-        stream.set_nonblocking(true)?;
-        let stream = TokioIo::new(tokio::net::TcpStream::from_std(stream)?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-        let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(format!("/{path}"))
@@ -84,13 +78,7 @@ impl Admin {
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", self.token))
             .body(Full::<Bytes>::from(body.to_string()))?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let said = answer.into_body().collect().await?.to_bytes();
-        connection.abort();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        ensure!(status.is_success(), "signaling answered {status}: {said}");
-        Ok(said)
+        http::ask(place, port, request).await
     }
 }
 

@@ -1,12 +1,15 @@
 //! The servers beside the origin, as child processes: where they run, how they are started, that they end.
 
 mod admin;
+mod agent;
+mod http;
 mod place;
 mod rillcast;
 mod server;
 mod tracker;
 mod turn;
 
+pub use agent::{Agent, Brought};
 pub use place::Place;
 pub use rillcast::{Rillcast, SITE, Setup, content, program};
 pub use server::Server;

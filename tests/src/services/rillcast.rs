@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use super::admin::Admin;
 use super::{Place, Server};
@@ -16,6 +18,9 @@ pub const SITE: &str = "default";
 /// The log of receipts, in the servers' folder.
 const RECEIPTS: &str = "receipts.jsonl";
 
+/// How long a server may take to end when it is told to.
+const LEAVING: Duration = Duration::from_secs(20);
+
 /// What servers are started with besides the usual.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -25,6 +30,10 @@ pub struct Setup {
     pub settings: String,
     /// Signaling keeps a log of receipts.
     pub receipts: bool,
+    /// Keys and copies are kept, so that whoever comes after a restart is who was there before.
+    pub keeps: bool,
+    /// The folder of the programs, with the browser bundle inside, if they aren't those built beside this one.
+    pub programs: Option<PathBuf>,
 }
 
 /// Running signaling, and a seed if one was asked for.
@@ -36,6 +45,8 @@ pub struct Rillcast {
     place: Place,
     admin: Admin,
     folder: TempDir,
+    setup: Setup,
+    master: String,
 }
 
 impl Rillcast {
@@ -49,31 +60,60 @@ impl Rillcast {
     pub async fn start_with(place: &Place, port: u16, master: &str, setup: &Setup) -> Result<Self> {
         let port = if port == 0 { place.free_port()? } else { port };
         let address = SocketAddr::new(place.address(), port);
-        let mut command = place.command(program("rillcast-signaling")?);
         let admin = Admin::new()?;
-        command.args(signaling_args(address, master)).arg("--admin-token-file").arg(admin.file());
         let folder = tempfile::tempdir().context("there's no room for signaling's files")?;
-        if !setup.settings.is_empty() {
-            let file = folder.path().join("settings.toml");
-            std::fs::write(&file, &setup.settings).context("can't write signaling's settings")?;
-            command.arg("--config").arg(file);
-        }
-        if setup.receipts {
-            command.arg("--receipts").arg(folder.path().join(RECEIPTS));
-        }
+        let command = signaling_command(place, address, master, setup, &admin, folder.path())?;
         let signaling = Server::start("signaling", command, place, port).await?;
-        let seed = if setup.seed { Some(Self::start_seed(place, address, master).await?) } else { None };
-        Ok(Self { signaling, seed, address, place: place.clone(), admin, folder })
+        let (setup, master) = (setup.clone(), master.to_owned());
+        let mut started =
+            Self { signaling, seed: None, address, place: place.clone(), admin, folder, setup, master };
+        if started.setup.seed {
+            started.add_seed(place, &[]).await?;
+        }
+        Ok(started)
     }
 
-    async fn start_seed(place: &Place, signaling: SocketAddr, master: &str) -> Result<Server> {
-        let mut command = place.command(program("rillcast-seed")?);
+    /// Ends signaling as a service manager does, and starts this build's in its place.
+    pub async fn upgrade_signaling(&mut self) -> Result<()> {
+        self.signaling.terminate(LEAVING).await?;
+        self.setup.programs = None;
+        let (place, folder) = (&self.place, self.folder.path());
+        let command = signaling_command(place, self.address, &self.master, &self.setup, &self.admin, folder)?;
+        self.signaling = Server::start("signaling", command, place, self.address.port()).await?;
+        Ok(())
+    }
+
+    /// Ends the seed as a service manager does, and starts this build's in its place.
+    pub async fn upgrade_seed(&mut self) -> Result<()> {
+        let mut old = self.seed.take().context("there is no seed")?;
+        old.terminate(LEAVING).await?;
+        let programs = self.setup.programs.take();
+        let added = self.add_seed(&self.place.clone(), &[]).await;
+        self.setup.programs = programs;
+        added
+    }
+
+    /// Kills the seed as a crash would, and starts it again.
+    pub async fn crash_seed(&mut self) -> Result<()> {
+        let mut old = self.seed.take().context("there is no seed")?;
+        old.kill().await?;
+        self.add_seed(&self.place.clone(), &[]).await
+    }
+
+    /// Starts a seed node at a place, with more flags.
+    pub async fn add_seed(&mut self, place: &Place, more: &[&str]) -> Result<()> {
+        let mut command = place.command(self.setup.program("rillcast-seed")?);
         let udp = SocketAddr::new(place.address(), place.free_port()?);
-        command.args(seed_args(udp, signaling, master));
+        command.args(seed_args(udp, self.address, &self.master)).args(more);
+        if self.setup.keeps {
+            command.arg("--key").arg(self.folder.path().join("seed.key"));
+            command.arg("--cache-dir").arg(self.folder.path().join("copies"));
+        }
         let mut seed = Server::spawn("seed", command)?;
         // What it prints once it is in the swarm.
         seed.wait_for_line("\"joined\"").await?;
-        Ok(seed)
+        self.seed = Some(seed);
+        Ok(())
     }
 
     /// What a page's script tag names.
@@ -137,17 +177,52 @@ impl Rillcast {
     }
 }
 
+impl Setup {
+    fn program(&self, name: &str) -> Result<PathBuf> {
+        let Some(folder) = &self.programs else { return program(name) };
+        let path = folder.join(name);
+        ensure!(path.is_file(), "{} isn't there: has that version been built?", path.display());
+        Ok(path)
+    }
+}
+
+fn signaling_command(
+    place: &Place,
+    address: SocketAddr,
+    master: &str,
+    setup: &Setup,
+    admin: &Admin,
+    folder: &Path,
+) -> Result<Command> {
+    let mut command = place.command(setup.program("rillcast-signaling")?);
+    command.args(signaling_args(address, master)).arg("--admin-token-file").arg(admin.file());
+    // Another version's bundle is inside its program.
+    if let Some(dist) = site::dist().filter(|_| setup.programs.is_none()) {
+        command.arg("--bundle").arg(dist);
+    }
+    if !setup.settings.is_empty() {
+        let file = folder.join("settings.toml");
+        std::fs::write(&file, &setup.settings).context("can't write signaling's settings")?;
+        command.arg("--config").arg(file);
+    }
+    if setup.receipts {
+        command.arg("--receipts").arg(folder.join(RECEIPTS));
+    }
+    if setup.keeps {
+        let state = folder.join("state");
+        std::fs::create_dir_all(&state).context("can't make signaling's folder")?;
+        command.arg("--state-dir").arg(state);
+    }
+    Ok(command)
+}
+
 fn signaling_args(listen: SocketAddr, master: &str) -> Vec<String> {
     let listen = listen.to_string();
     // `http://host:port/` of the stream: what the built-in publisher may fetch.
     let prefix = master.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/";
-    let mut args = ["--listen", &listen, "--stun", &listen, "--publish", &prefix, "--insecure-open"]
+    ["--listen", &listen, "--stun", &listen, "--publish", &prefix, "--insecure-open"]
         .map(str::to_owned)
-        .to_vec();
-    if let Some(dist) = site::dist() {
-        args.extend(["--bundle".to_owned(), dist.display().to_string()]);
-    }
-    args
+        .to_vec()
 }
 
 fn seed_args(udp: SocketAddr, signaling: SocketAddr, master: &str) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -84,6 +85,16 @@ impl Server {
         if let Some(status) = self.child.try_wait().with_context(|| format!("can't watch {}", self.name))? {
             bail!("{} has ended ({status}){}", self.name, self.tail());
         }
+        Ok(())
+    }
+
+    /// Tells it to end, as a service manager does, and waits until it has; fails if that takes longer than `patience`.
+    pub async fn terminate(&mut self, patience: Duration) -> Result<()> {
+        let pid = self.pid().and_then(|pid| Pid::from_raw(pid as i32));
+        let pid = pid.with_context(|| format!("{} has ended already{}", self.name, self.tail()))?;
+        rustix::process::kill_process(pid, Signal::TERM)?;
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        ended.with_context(|| format!("{} doesn't end within {patience:?}{}", self.name, self.tail()))??;
         Ok(())
     }
 

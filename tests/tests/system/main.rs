@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod attack;
+mod browser_agent;
 mod browser_attacked;
 mod browser_bench_offload;
 mod browser_control;

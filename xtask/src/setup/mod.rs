@@ -32,7 +32,9 @@ pub(crate) enum Purpose {
     Demo,
     /// Headless viewers behind shaped links.
     Measure,
-    /// All of it.
+    /// The same, beside native players.
+    MeasurePlayers,
+    /// All that tests need.
     Everything,
 }
 

@@ -25,8 +25,6 @@ pub use options::{Options, Part};
 
 pub(crate) use self::findings::{Findings, Judged};
 use super::report;
-use crate::media::{Library, MediaSpec};
-use crate::progress;
 
 /// Attacks as told, prints a table and, as the last line, JSON; writes the report. Fails where something doesn't hold.
 pub async fn attack(options: &Options) -> Result<()> {
@@ -35,13 +33,7 @@ pub async fn attack(options: &Options) -> Result<()> {
         found.trials = trials::all().await;
     }
     if options.has(Part::Browsers) || options.has(Part::Outage) {
-        let library = tokio::task::spawn_blocking(|| {
-            let line = progress::Line::default();
-            Library::prepare(&MediaSpec::default(), &Library::cache_dir(), &|what, done| {
-                line.show(what, done);
-            })
-        })
-        .await??;
+        let library = super::library().await?;
         if options.has(Part::Browsers) {
             browsers::run(&library, options, &mut found).await?;
         }

@@ -21,16 +21,10 @@ pub(crate) use stage::Stage;
 pub use summary::Summary;
 
 use super::report;
-use crate::media::{Library, MediaSpec};
-use crate::progress;
 
 /// Measures as told, prints the table and, as the last line, JSON; writes the report.
 pub async fn offload(options: &Options) -> Result<()> {
-    let library = tokio::task::spawn_blocking(|| {
-        let line = progress::Line::default();
-        Library::prepare(&MediaSpec::default(), &Library::cache_dir(), &|what, done| line.show(what, done))
-    })
-    .await??;
+    let library = super::library().await?;
     let clients = options.expanded();
     let total = clients.len() * options.runs();
     let mut results: Vec<RunResult> = Vec::with_capacity(total);
