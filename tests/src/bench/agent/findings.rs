@@ -27,6 +27,8 @@ pub struct Findings {
     pub over_time: Vec<f64>,
     /// What mpv came to, if it played.
     pub(crate) mpv: Option<Played>,
+    /// Of the bytes handed to mpv the peers' part.
+    pub mpv_peer_share: f64,
     /// Stalls of the viewers in browsers.
     pub browser_stalls: u64,
 }

@@ -46,6 +46,8 @@ pub async fn agent(options: &Options) -> Result<()> {
 
 /// The same without a word.
 pub async fn measure(options: &Options, library: Library) -> Result<Findings> {
+    // What viewers with such links come to play.
+    let best = library.renditions().len() - 1;
     let scene = Scene::set(library, Plan::LIVE).await?;
     let mut viewers = Vec::new();
     for number in 0..options.viewers {
@@ -67,8 +69,8 @@ pub async fn measure(options: &Options, library: Library) -> Result<Findings> {
         let agents_url = agent.url();
         let both = async {
             tokio::try_join!(
-                copy::copy(agent.place(), &agents_url, options.seconds, &through),
-                copy::copy(&outside, &url, options.seconds, &straight),
+                copy::copy(agent.place(), &agents_url, best, options.seconds, &through),
+                copy::copy(&outside, &url, best, options.seconds, &straight),
             )
         };
         let over_time = watched(&agent, before, both).await?;
@@ -87,12 +89,14 @@ pub async fn measure(options: &Options, library: Library) -> Result<Findings> {
             );
             continue;
         }
+        let before = agent.brought().await?;
         let mpv = if options.no_mpv {
             None
         } else {
             eprintln!("agent: mpv plays {} s", options.seconds);
             Some(mpv::play(agent.place(), &agent.url(), options.seconds).await?)
         };
+        let mpv_peer_share = (agent.brought().await? - before).peer_share();
         let mut browser_stalls = 0;
         for viewer in &viewers {
             browser_stalls += viewer.report().await?.stalls;
@@ -107,6 +111,7 @@ pub async fn measure(options: &Options, library: Library) -> Result<Findings> {
             source_share,
             over_time,
             mpv,
+            mpv_peer_share,
             browser_stalls,
         });
     }

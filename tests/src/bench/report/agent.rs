@@ -19,6 +19,7 @@ fn lines(found: &Findings) -> Vec<[String; 2]> {
     if let Some(mpv) = found.mpv {
         lines.push(["mpv: seconds played".to_owned(), format!("{:.1}", mpv.played_s)]);
         lines.push(["mpv: start-up".to_owned(), format!("{:.2} s", mpv.start_s)]);
+        lines.push(["mpv: from peers".to_owned(), percent(found.mpv_peer_share)]);
         lines.push(["mpv: stalls, dropped frames".to_owned(), format!("{}, {}", mpv.stalls, mpv.dropped)]);
     }
     lines
