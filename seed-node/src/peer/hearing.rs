@@ -94,7 +94,8 @@ impl Peer {
         }
     }
 
-    fn welcome(&mut self, welcome: Welcome) {
+    fn welcome(&mut self, mut welcome: Welcome) {
+        welcome.settings.yields |= self.yields;
         self.picture.joined = true;
         let (swarm, peer) = (welcome.swarm(), welcome.peer());
         self.picture.peer = Some(peer);

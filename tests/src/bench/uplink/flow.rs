@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
+use rustix::net::sockopt::set_tcp_congestion;
+
 use crate::netlab::Host;
 
 /// A flow under way. It ends when this is dropped.
@@ -20,11 +22,13 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Begins to send from one host to another, by the kernel's own TCP.
-    pub(super) fn start(from: &Host, to: &Host) -> Result<Self> {
+    /// Begins to send from one host to another, by the kernel's own TCP with this congestion control.
+    pub(super) fn start(from: &Host, to: &Host, congestion: &str) -> Result<Self> {
         let listener = to.listen(0)?;
         let at = SocketAddr::new(to.address(), listener.local_addr()?.port());
         let mut sender = from.connect(at)?;
+        set_tcp_congestion(&sender, congestion)
+            .with_context(|| format!("this kernel has no congestion control {congestion:?}; `sysctl net.ipv4.tcp_available_congestion_control` lists them"))?;
         let (mut receiver, _) = listener.accept().context("the flow has no other end")?;
         for end in [&sender, &receiver] {
             // Both threads look now and then whether they are to stop.

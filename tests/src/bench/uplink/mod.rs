@@ -56,7 +56,7 @@ async fn tcp_alone(options: &Options) -> Result<f64> {
     let mut rates = Vec::new();
     for round in 0..options.rounds {
         eprintln!("uplink: TCP alone, round {} of {}", round + 1, options.rounds);
-        rates.push(flow_rate(&home, &away, options.time()).await?);
+        rates.push(flow_rate(&home, &away, options).await?);
     }
     Ok(median(rates))
 }
@@ -71,7 +71,7 @@ async fn case(options: &Options, uploader: Uploader, yields: bool, tcp_alone: f6
         let before = stage.home.traffic()?.sent;
         tokio::time::sleep(options.time()).await;
         let alone = (stage.home.traffic()?.sent - before) as f64 / options.time().as_secs_f64();
-        let tcp = flow_rate(&stage.home, &stage.away, options.time()).await?;
+        let tcp = flow_rate(&stage.home, &stage.away, options).await?;
         stage.check()?;
         rounds.push([alone / options.capacity(), tcp / tcp_alone]);
         eprintln!(
@@ -84,8 +84,9 @@ async fn case(options: &Options, uploader: Uploader, yields: bool, tcp_alone: f6
 }
 
 /// What a flow gets, in bytes per second, once it has got to its share.
-async fn flow_rate(from: &Host, to: &Host, time: Duration) -> Result<f64> {
-    let flow = Flow::start(from, to)?;
+async fn flow_rate(from: &Host, to: &Host, options: &Options) -> Result<f64> {
+    let time = options.time();
+    let flow = Flow::start(from, to, &options.congestion)?;
     tokio::time::sleep(SETTLED / 3).await;
     let before = flow.received();
     tokio::time::sleep(time).await;

@@ -25,6 +25,9 @@ pub struct Options {
     /// Players that take what the uplink gives.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub takers: u32,
+    /// The congestion control of the TCP flow, by the kernel's name for it.
+    #[arg(long, default_value = "cubic", value_name = "NAME")]
+    pub congestion: String,
     /// Folder for the report.
     #[arg(long, value_name = "DIR")]
     reports: Option<PathBuf>,
@@ -49,8 +52,8 @@ impl Options {
     /// The conditions in words.
     pub fn conditions(&self) -> String {
         format!(
-            "an uplink of {} Mbit/s with a queue of {} ms, {} players that take 4 Mbit/s each from it, {} rounds of {} s",
-            self.uplink, self.queue, self.takers, self.rounds, self.seconds
+            "an uplink of {} Mbit/s with a queue of {} ms, {} players that take 4 Mbit/s each from it, TCP by {}, {} rounds of {} s",
+            self.uplink, self.queue, self.takers, self.congestion, self.rounds, self.seconds
         )
     }
 
