@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::admin::Admin;
 use crate::audit::{Audit, AuditError};
 use crate::auth::Open;
+use crate::auth::places::{Places, PlacesError};
 use crate::authority::{Authority, AuthorityError};
 use crate::bundle::{self, Bundle};
 use crate::geo::{GeoError, GeoFiles};
@@ -85,6 +86,9 @@ pub enum StartError {
     /// What was revoked before.
     #[error(transparent)]
     Revocations(#[from] StoreError),
+    /// From where tokens were used.
+    #[error(transparent)]
+    Places(#[from] PlacesError),
     /// What was changed at run time.
     #[error(transparent)]
     Changes(#[from] ChangesError),
@@ -193,6 +197,10 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
         audit: options.audit_log.as_deref().map(Audit::open).transpose()?.unwrap_or_default(),
         receipts: options.receipts.as_deref().map(Receipts::open).transpose()?.unwrap_or_default(),
         changes,
+        places: match &options.state_dir {
+            Some(dir) => Some(Places::open(&dir.join("used-tokens"), authority.now_ms() / 1000)?),
+            None => None,
+        },
     };
     let hub = Hub::new(limits, sites, Some(publisher), (secret, authority), open, kept);
     let certificate = match (&options.cert, &options.key) {

@@ -21,6 +21,7 @@ pub mod claims;
 pub mod crypto;
 pub mod keys;
 pub mod mint;
+pub mod places;
 pub mod replay;
 pub mod show;
 pub mod window;

@@ -11,11 +11,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Denied;
+use super::places::{Place, Places};
 use crate::random;
 
 /// A keyed hash, so that nobody can make two alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name([u8; 16]);
+pub struct Name(pub(super) [u8; 16]);
 
 /// Tokens in use.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Memory {
     tokens: HashMap<Name, Used>,
     /// The same tokens, the first to expire in front.
     by_end: BTreeSet<(u64, Name)>,
+    /// Where it is written down, so that it outlasts the server.
+    file: Option<Places>,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,29 @@ struct Used {
 impl Memory {
     /// Remembers this many pairs of token and place.
     pub fn new(room: usize) -> Self {
-        Self { key: random::fresh(), room, places: 0, tokens: HashMap::new(), by_end: BTreeSet::new() }
+        Self {
+            key: random::fresh(),
+            room,
+            places: 0,
+            tokens: HashMap::new(),
+            by_end: BTreeSet::new(),
+            file: None,
+        }
+    }
+
+    /// The same, with what a file knows from before, under the key of then. All of that is remembered, also if there's less room now.
+    pub fn kept(room: usize, key: [u8; 32], file: Places, known: &[Place]) -> Self {
+        let mut memory = Self { key, ..Self::new(room) };
+        for known in known {
+            let used = memory.tokens.entry(known.token).or_insert(Used { gone: 0, places: Vec::new() });
+            if !used.places.contains(&known.place) {
+                used.places.push(known.place);
+                memory.places += 1;
+            }
+            memory.keep(known.token, known.gone);
+        }
+        memory.file = Some(file);
+        memory
     }
 
     /// A short name for what these parts make up together.
@@ -65,8 +90,11 @@ impl Memory {
     pub fn take(&mut self, token: Name, place: Name, uses: u32, gone: u64, now: u64) -> Result<(), Denied> {
         self.forget(now);
         let known = self.tokens.get(&token);
-        if known.is_some_and(|used| used.places.contains(&place)) {
-            self.keep(token, gone);
+        if let Some(used) = known.filter(|used| used.places.contains(&place)) {
+            if used.gone < gone {
+                self.keep(token, gone);
+                self.write(Place { token, place, gone });
+            }
             return Ok(());
         }
         if known.is_some_and(|used| used.places.len() >= uses as usize) {
@@ -78,7 +106,19 @@ impl Memory {
         self.tokens.entry(token).or_insert(Used { gone: 0, places: Vec::new() }).places.push(place);
         self.places += 1;
         self.keep(token, gone);
+        self.write(Place { token, place, gone });
         Ok(())
+    }
+
+    fn write(&mut self, place: Place) {
+        let Some(file) = &mut self.file else { return };
+        file.add(&place);
+        if file.is_worn(self.places) {
+            let all = self.tokens.iter().flat_map(|(&token, used)| {
+                used.places.iter().map(move |&place| Place { token, place, gone: used.gone })
+            });
+            file.renew(&all.collect::<Vec<_>>());
+        }
     }
 
     /// Keeps a token until then at least: of two tokens with one name the longer-lived counts.
@@ -156,6 +196,30 @@ mod tests {
         assert_eq!(memory.take(token, away, 1, 200, 199), Err(Denied::Replayed));
         assert_eq!(memory.take(token, away, 1, 300, 200), Ok(()));
         assert_eq!((memory.len(), memory.by_end.len()), (1, 1), "nothing is left behind");
+    }
+
+    // H1
+    #[test]
+    fn what_a_file_knows_outlasts_the_memory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("places");
+        let open = || {
+            let (file, known) = Places::open(&path, 0).expect("a file");
+            Memory::kept(2, [7; 32], file, &known)
+        };
+        let mut memory = open();
+        assert_eq!(take(&mut memory, "a", "home", 1, 0), Ok(()));
+        let (token, home) = (memory.name(&[b"a"]), memory.name(&[b"home"]));
+        // The same token, made out anew, lives longer.
+        assert_eq!(memory.take(token, home, 1, 200, 0), Ok(()));
+        drop(memory);
+        let mut memory = open();
+        assert_eq!(memory.len(), 1);
+        assert_eq!(take(&mut memory, "a", "elsewhere", 1, 150), Err(Denied::Replayed));
+        assert_eq!(take(&mut memory, "a", "home", 1, 150), Ok(()));
+        assert_eq!(take(&mut memory, "b", "home", 1, 0), Ok(()));
+        assert_eq!(take(&mut memory, "c", "home", 1, 0), Err(Denied::MemoryFull));
+        assert_eq!(take(&mut memory, "c", "home", 1, 100), Ok(()), "what is over makes room");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::audit::Audit;
 use crate::auth::Open;
+use crate::auth::places::{Place, Places};
 use crate::auth::replay::Memory;
 use crate::authority::Authority;
 use crate::geo::Geo;
@@ -56,6 +57,8 @@ pub struct Files {
     pub receipts: Receipts,
     /// What was changed at run time.
     pub changes: Changes,
+    /// From where tokens were used, and what is known of that from before.
+    pub places: Option<(Places, Vec<Place>)>,
 }
 
 /// Everything that connections share.
@@ -112,7 +115,15 @@ impl Hub {
             audit: files.audit,
             receipts: files.receipts,
             changes: files.changes,
-            tokens: Mutex::new(Memory::new(limits.token_memory)),
+            tokens: Mutex::new(match files.places {
+                Some((file, known)) => Memory::kept(
+                    limits.token_memory,
+                    blake3::derive_key("rillcast used tokens v1", &secret),
+                    file,
+                    &known,
+                ),
+                None => Memory::new(limits.token_memory),
+            }),
             limits,
             metrics,
             publisher,

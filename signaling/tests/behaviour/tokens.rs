@@ -7,10 +7,11 @@ use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode};
 use rillcast_signaling::auth::keys::{KeyFile, Keyring};
 use rillcast_signaling::auth::mint::Minter;
 use rillcast_signaling::limits::Limits;
+use rillcast_signaling::{Options, start};
 use serde_json::json;
 
 use crate::bearer::{PAGE, ask, asker, at_home, base64url, bench, claims, code, said, token};
-use crate::kit::{Bench, Client, join, key, minter, now, server_with, with_token};
+use crate::kit::{Bench, Client, join, key, loopback, minter, now, server_with, with_token};
 
 #[tokio::test]
 async fn a_site_with_keys_lets_nobody_in_without_a_token() {
@@ -266,6 +267,33 @@ async fn a_full_memory_refuses_and_says_so() {
     assert!(ask(&bench, &brief, at_home()).is_ok());
     while ask(&bench, &named("e"), at_home()).is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+// H1: who waits for a restart can't use a stolen token again.
+#[tokio::test]
+async fn with_a_state_directory_it_is_known_after_a_restart_from_where_a_token_was_used() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("settings.toml");
+    std::fs::write(&config, key("sites.demo", 1, "one")).expect("written");
+    let once = token(json!({"jti": "a"}));
+    for (page, allowed) in [(PAGE, true), ("https://elsewhere.example", false), (PAGE, true)] {
+        let server = start(Options {
+            listen: vec![loopback()],
+            config: Some(config.clone()),
+            state_dir: Some(dir.path().to_owned()),
+            ..Options::default()
+        });
+        let server = server.await.expect("starts");
+        let mut client = Client::connect(&server, Some(page)).await;
+        let asks = with_token(join(Role::Viewer), &once);
+        if allowed {
+            client.enter(asks).await;
+        } else {
+            client.send(&ClientMessage::Join { join: asks }).await;
+            assert_eq!(client.refusal().await.0, RefusedCode::Unauthorised);
+        }
+        server.stop().await;
     }
 }
 
