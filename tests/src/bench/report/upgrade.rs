@@ -48,7 +48,7 @@ pub(crate) fn page(found: &Findings) -> String {
     let bar = |share: f64| Bar { value: share, label: format!("{:.1}%", share * 100.0), mark: None };
     let bars: Vec<Bar> = found.stretches.iter().map(|stretch| bar(stretch.offload)).collect();
     let area = Area { left: 50.0, top: 95.0, width: 600.0, height: 150.0 };
-    drawing.bars(area, "From peers and seeds, of what former viewers consumed", 1.0, &bars);
+    drawing.bars(area, "From peers and seeds, of what came to former viewers", 1.0, &bars);
     let stretches = found.stretches.iter().map(|s| vec![s.what.to_owned(), s.stalls.to_string()]);
     let body = drawing.finish()
         + &rows(&["former viewers, while", "stalls"], stretches)

@@ -21,7 +21,7 @@ pub(crate) struct Stretch {
     pub(crate) what: &'static str,
     /// Stalls of all former viewers in it.
     pub(crate) stalls: u64,
-    /// Of what they consumed in it, what came from peers and seeds.
+    /// Of what came to them in it, the part of peers and seeds.
     pub(crate) offload: f64,
 }
 

@@ -57,7 +57,7 @@ async fn measure(options: &Options) -> Result<Findings> {
         scene.servers.check()?;
         let now = Sums::of(&former).await?;
         let brought = now.from_peers - before.from_peers;
-        let offload = brought as f64 / (now.consumed - before.consumed).max(1) as f64;
+        let offload = brought as f64 / (now.came - before.came).max(1) as f64;
         stretches.push(Stretch { what, stalls: now.stalls - before.stalls, offload });
         before = now;
     }
@@ -100,7 +100,8 @@ fn watched(report: &ViewerReport, former: bool) -> Watched {
 struct Sums {
     stalls: u64,
     from_peers: u64,
-    consumed: u64,
+    /// From wherever: what is fetched ahead is played in another stretch.
+    came: u64,
 }
 
 impl Sums {
@@ -110,7 +111,8 @@ impl Sums {
             let report = viewer.report().await?;
             sums.stalls += report.stalls;
             sums.from_peers += report.sources.peers + report.sources.seeds;
-            sums.consumed += report.consumed_bytes;
+            let sources = report.sources;
+            sums.came += sources.http + sources.publisher + sources.peers + sources.seeds;
         }
         Ok(sums)
     }
