@@ -5,3 +5,4 @@ pub mod bound;
 pub mod nat;
 pub mod offload;
 mod report;
+pub mod seed;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{attack, nat, offload};
+use rillcast_tests::bench::{attack, nat, offload, seed};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -22,6 +22,11 @@ enum Bench {
     Attack(attack::Options),
     /// Who meets whom behind which kinds of NAT, directly or through a relay.
     Nat(nat::Options),
+    /// What a seed carries, and what that costs it.
+    Seed(seed::Options),
+    /// A part of `seed` that runs in a process of its own.
+    #[command(subcommand, hide = true)]
+    SeedPart(seed::Alone),
 }
 
 #[tokio::main]
@@ -40,5 +45,7 @@ async fn run() -> Result<()> {
         Bench::Offload(options) => offload::offload(&options).await,
         Bench::Attack(options) => attack::attack(&options).await,
         Bench::Nat(options) => nat::nat(&options).await,
+        Bench::Seed(options) => seed::seed(&options).await,
+        Bench::SeedPart(part) => seed::alone(part).await,
     }
 }

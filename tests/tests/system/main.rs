@@ -19,3 +19,4 @@ mod netlab;
 mod origin_bytes;
 mod origin_stream;
 mod publishers;
+mod seed_crowd;

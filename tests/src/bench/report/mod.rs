@@ -4,5 +4,6 @@ pub(crate) mod attack;
 pub(crate) mod chart;
 pub(crate) mod nat;
 pub(crate) mod page;
+pub(crate) mod seed;
 pub(crate) mod svg;
 pub(crate) mod table;
