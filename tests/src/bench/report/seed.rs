@@ -40,12 +40,12 @@ pub(crate) fn text(found: &Findings, judged: &[Judged]) -> String {
     if let Some(lossy) = &found.lossy {
         let _ = writeln!(
             lines,
-            "\n{} browsers: {} stalls of {:.0} ms, {:.1} % from the seed, {:.0} kbit/s",
+            "\n{} browsers: {} stalls of {:.0} ms, {:.1} % from the seed, {:.1} MB played",
             lossy.viewers,
             lossy.stalls,
             lossy.stall_ms,
             lossy.seed_share * 100.0,
-            lossy.bitrate_bps / 1000.0
+            lossy.consumed_bytes as f64 / 1e6
         );
     }
     lines.push('\n');

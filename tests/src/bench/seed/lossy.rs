@@ -32,13 +32,16 @@ const ORIGIN_PORT: u16 = 8080;
 /// What they went through.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Lossy {
+    /// Viewers in browsers.
     pub(crate) viewers: usize,
     pub(crate) stalls: u64,
     pub(crate) stall_ms: f64,
     /// The least that one has played, of the time it was there after its start.
     pub(crate) least_played: f64,
+    /// Of all bytes brought, those that the seed brought; the rest is first segments and what it couldn't bring in time.
     pub(crate) seed_share: f64,
-    pub(crate) bitrate_bps: f64,
+    /// Bytes that players were handed.
+    pub(crate) consumed_bytes: u64,
 }
 
 pub(super) async fn measure(options: &Options) -> Result<Lossy> {
@@ -63,8 +66,8 @@ pub(super) async fn measure(options: &Options) -> Result<Lossy> {
         let launch = Launch::new(Kind::Chromium).in_namespace(host.namespace()).trusting(&origin.url(""));
         browsers.push(Arc::new(Browser::launch(&launch).await?));
     }
-    for browser in browsers.iter().cloned() {
-        let url = origin.url(&page);
+    for browser in &browsers {
+        let (browser, url) = (Arc::clone(browser), origin.url(&page));
         opening.spawn(async move { browser.open(&url).await });
         tokio::time::sleep(APART).await;
     }
@@ -91,6 +94,6 @@ pub(super) async fn measure(options: &Options) -> Result<Lossy> {
         stall_ms: sum(&|r| r.stall_ms),
         least_played: reports.iter().map(played).fold(1.0, f64::min),
         seed_share: sum(&|r| r.sources.seeds as f64) / brought.max(1.0),
-        bitrate_bps: sum(&|r| r.bitrate_bps.unwrap_or(0.0)) / (reports.len() as f64).max(1.0),
+        consumed_bytes: reports.iter().map(|r| r.consumed_bytes).sum(),
     })
 }

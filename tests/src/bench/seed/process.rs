@@ -95,9 +95,8 @@ pub(super) async fn report<T: Serialize>(picture: impl Fn() -> T) -> Result<()> 
     let mut byte = [0; 64];
     loop {
         println!("{}", serde_json::to_string(&picture())?);
-        match tokio::time::timeout(SAYS, input.read(&mut byte)).await {
-            Ok(Ok(0) | Err(_)) => return Ok(()),
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(SAYS, input.read(&mut byte)).await {
+            return Ok(());
         }
     }
 }
