@@ -39,7 +39,7 @@ pub struct Limits {
     pub bytes_per_sec: u32,
     /// Bytes at once from one viewer.
     pub bytes_burst: u32,
-    /// How many times a viewer's rates a seed may use.
+    /// How many times a viewer's rates a seed may use, and how many times as many introductions are remembered of it.
     pub seed_factor: u32,
     /// Longest pause in reading from a peer that is too fast, in milliseconds. One that would need more is refused.
     pub throttle_ms: u64,

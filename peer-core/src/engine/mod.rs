@@ -183,7 +183,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             populations: Populations::default(),
             place: Place::default(),
             downloads: Downloads::default(),
-            uploads: Uploads::default(),
+            uploads: Uploads::of(config.role),
             sources: Sources::default(),
             pacer: Pacer::default(),
             demands: Map::new(),

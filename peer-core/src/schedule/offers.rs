@@ -24,6 +24,8 @@ const FRESH: Duration = Duration::from_secs(12);
 const LEAST_EXPECTED: u32 = 20;
 /// Offers open at a time, whatever the uplink.
 const MAX_OFFERS: usize = 24;
+/// The same of a seed, which has hundreds of receivers: with as few as a viewer it idled while they answered.
+const MAX_OFFERS_OF_SEED: usize = 256;
 /// Blocks offered to one receiver at a time.
 const PER_LINK: usize = 2;
 /// A seed gives each block to so many and lets them spread it...
@@ -45,6 +47,7 @@ struct Fresh {
     /// Where its words begin in the board's lists.
     lacks: usize,
     holders: usize,
+    /// Others are to spread it for a while.
     young: bool,
     /// Bytes of an offer that are likely to be sent: the more of it the neighbours have, the likelier is it that others are quicker.
     expected: u32,
@@ -81,7 +84,8 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
     let open = view.uploads.offered();
     let mut room = view.offer_bytes.saturating_sub(view.uploads.committed());
     let full = Plan { again: Instant::NEVER, hungry: false };
-    if room == 0 || open >= MAX_OFFERS {
+    let most = if view.role == Role::Seed { MAX_OFFERS_OF_SEED } else { MAX_OFFERS };
+    if room == 0 || open >= most {
         return full;
     }
     let mut again = Instant::NEVER;
@@ -120,8 +124,8 @@ pub(super) fn plan<P: Payload>(view: &View<'_, P>, rng: &mut Rng, actions: &mut 
         board.look(view, *key, segment, &mut again);
     }
     let mut made = 0;
-    while room > 0 && open + made < MAX_OFFERS {
-        let Some((at, taker, block)) = board.best(view.role, rng) else {
+    while room > 0 && open + made < most {
+        let Some((at, taker, block)) = board.best(rng) else {
             return Plan { again, hungry: true };
         };
         let entry = &board.fresh[at];
@@ -233,8 +237,12 @@ impl Board<'_> {
         let (have, all) = (holders.iter().map(|h| h.sum(u64::MAX)).sum::<u32>(), u32::from(blocks) * wanting);
         let lacking = 100 - (have * 100 / all.max(1)).min(100 - LEAST_EXPECTED);
         let expected = segment.block_len(0) * lacking / 100;
-        let young = now.since(segment.known_at) < SEED_HELPS;
-        if view.role == Role::Seed && young {
+        // Waiting for others to spread it is of use only where somebody can.
+        let spreads = |(_, l): (LinkId, &Link)| l.role == Role::Viewer && !l.passive && l.takes_part(&key);
+        let young = view.role == Role::Seed
+            && now.since(segment.known_at) < SEED_HELPS
+            && view.members.links().any(spreads);
+        if young {
             *again = (*again).min(segment.known_at + SEED_HELPS);
         }
         self.rarest.resize(self.holders.len(), (u8::MAX, 0));
@@ -242,11 +250,11 @@ impl Board<'_> {
     }
 
     /// The segment, receiver and block of the best offer.
-    fn best(&mut self, role: Role, rng: &mut Rng) -> Option<(usize, usize, u16)> {
+    fn best(&mut self, rng: &mut Rng) -> Option<(usize, usize, u16)> {
         // What fewest have, of all that anybody might be offered.
         let mut fewest = u8::MAX;
         for entry in &self.fresh {
-            let enough = if role == Role::Seed && entry.young { SEED_COPIES } else { u8::MAX };
+            let enough = if entry.young { SEED_COPIES } else { u8::MAX };
             for word in 0..entry.words {
                 let lacks = self.lacks[entry.lacks + word..].iter().step_by(entry.words);
                 let open = self.takers.iter().zip(lacks).filter(|(taker, _)| taker.pending < PER_LINK);

@@ -6,7 +6,7 @@
 
 use crate::map::{Map, keep};
 
-use rillcast_protocol::id::SegmentKey;
+use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::engine::io::{BULK_PAYLOAD, LinkId};
 use crate::time::{Duration, Instant, Rate};
@@ -16,6 +16,8 @@ use crate::wire::message::BlockName;
 
 /// Blocks waiting to be sent; one more is refused as busy. A slow uplink refuses sooner: see [`Uploads::queue`].
 pub const MAX_QUEUE: usize = 64;
+/// The same of a seed, whose granted offers alone may be as many as 256.
+pub const MAX_QUEUE_OF_SEED: usize = 512;
 /// Blocks that may always wait, however slow the uplink.
 pub const MIN_QUEUE: usize = 1;
 /// What waits is to be sent within this time, or its receiver is better off asking elsewhere.
@@ -83,9 +85,10 @@ pub struct Slice {
 }
 
 /// All uploads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Uploads {
     queue: Vec<Upload>,
+    most: usize,
     offers: Map<(LinkId, TransferId), (BlockName, Instant, u32)>,
     unreported: Map<(LinkId, TransferId), (BlockName, u32, Instant)>,
     /// Of cancelled transfers, bytes that had gone out, and when: they are in our uplink's queue all the same.
@@ -95,7 +98,26 @@ pub struct Uploads {
     credit: i32,
 }
 
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            queue: Vec::new(),
+            most: MAX_QUEUE,
+            offers: Map::default(),
+            unreported: Map::default(),
+            leaving: Vec::new(),
+            next: 0,
+            credit: 0,
+        }
+    }
+}
+
 impl Uploads {
+    /// None yet, of somebody in a role.
+    pub fn of(role: Role) -> Self {
+        Self { most: if role == Role::Seed { MAX_QUEUE_OF_SEED } else { MAX_QUEUE }, ..Self::default() }
+    }
+
     /// Blocks not yet wholly sent.
     pub fn queued(&self) -> usize {
         self.queue.len()
@@ -166,7 +188,7 @@ impl Uploads {
         self.insert(upload);
         let waiting: u64 = self.queue.iter().map(|u| u64::from(u.len - u.sent)).sum();
         let slow = uplink.is_some_and(|rate| rate.time_for(waiting) > QUEUE_TIME);
-        if self.queue.len() <= if slow { MIN_QUEUE } else { MAX_QUEUE } {
+        if self.queue.len() <= if slow { MIN_QUEUE } else { self.most } {
             return None;
         }
         // Offers are few and granted already; a request can go elsewhere.

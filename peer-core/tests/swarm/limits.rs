@@ -181,29 +181,47 @@ fn offers_are_few_at_a_time_and_fewer_to_one() {
     }
 }
 
-#[test]
-fn offers_that_others_are_likely_to_forestall_are_more_but_bounded() {
+/// Most offers that a seed has open while nobody answers, of segments that this many bytes a second fill, each for neighbours that lack the end of them.
+fn most_offers_open(receivers: usize, rate: u64) -> usize {
     let mut solo = Solo::with(Role::Seed, 64 << 20, Settings::default());
+    solo.rendition.rate = rate;
     let all = solo.blocks(20);
-    let (digest, body) = (crate::lab::digest(&solo.rendition, 20, false), crate::lab::Buf(solo.body(20)));
-    solo.tell(Input::Published { digest, body });
-    for n in 1..=30 {
+    for number in [20, 21] {
+        let digest = crate::lab::digest(&solo.rendition, number, false);
+        let body = crate::lab::Buf(crate::lab::body(&solo.rendition, number, 0));
+        solo.tell(Input::Published { digest, body });
+    }
+    for n in 1..=receivers {
         let link = solo.neighbour(n);
         solo.hear(link, profile([Playing { track: MAIN, next: 19 }]));
-        solo.holds(link, 20, 0..all - 3);
+        if all > 3 {
+            solo.holds(link, 20, 0..all - 3);
+            solo.holds(link, 21, 0..all - 3);
+        }
     }
     // Nobody answers: of what is offered nothing but its end makes room.
-    let most = (0..600).map(|_| {
-        solo.wait(Duration::from_millis(10));
-        solo.engine.stats();
-        let now = solo.now;
-        let offers = solo.said.drain(..).filter(|(_, m)| matches!(m, Message::Offer { .. })).count();
-        (now, offers)
-    });
-    let made: Vec<_> = most.collect();
-    let within = |from: usize| made[from..].iter().take(120).map(|(_, n)| n).sum::<usize>();
-    let most = (0..made.len()).map(within).max();
-    assert_eq!(most, Some(24), "open at a time, each for 1.2 s");
+    let made: Vec<_> = (0..600)
+        .map(|_| {
+            solo.wait(Duration::from_millis(10));
+            solo.said.drain(..).filter(|(_, m)| matches!(m, Message::Offer { .. })).count()
+        })
+        .collect();
+    let within = |from: usize| made[from..].iter().take(120).sum::<usize>();
+    (0..made.len()).map(within).max().unwrap_or(0)
+}
+
+#[test]
+fn offers_that_others_are_likely_to_forestall_are_more_but_bounded() {
+    // Two to each.
+    assert_eq!(most_offers_open(30, 800_000 / 8), 60, "open at a time, each for 1.2 s");
+}
+
+#[test]
+fn a_seed_has_many_offers_open_and_not_endlessly_many() {
+    // Short segments of one block: whatever the uplink, there would be room for more.
+    for (receivers, open) in [(127, 254), (128, 256), (129, 256), (200, 256)] {
+        assert_eq!(most_offers_open(receivers, 1000), open, "{receivers} receivers");
+    }
 }
 
 // H6 H11: ever new names, for ever: whatever is remembered of them has a bound.

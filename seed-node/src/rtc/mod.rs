@@ -5,11 +5,13 @@
 //! - [`pacer`]: how much may be on its way on a link; pure logic
 //! - [`connection`]: one connection of the WebRTC stack, set up our way
 //! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
+//! - [`burst`]: how many datagrams the stack gets at once; pure logic
 //! - [`routes`], [`datagram`]: which datagram is for which link; pure logic
 //! - [`outside`]: how we are seen from beyond a NAT, and a relay for those who can't reach us
 //! - [`ways`]: which of a link's datagrams go through that relay; pure logic
 //! - [`candidate`], [`socket`]: our addresses, and theirs; the socket itself
 
+pub mod burst;
 pub mod candidate;
 mod connection;
 pub mod datagram;

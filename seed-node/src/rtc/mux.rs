@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
+use super::burst::Burst;
 use super::datagram::{Datagram, classify};
 use super::outside::{HOLD_BACK, Outside};
 use super::routes::{RouteError, Routes};
@@ -325,11 +326,10 @@ impl Port {
         &self.inbox.worked_off
     }
 
-    /// The channels are open: from now on the stack gets datagrams as they come.
+    /// The channels are open: from now on the stack gets more than one datagram at a time (see [`super::burst`]).
     ///
-    /// Until then it gets one at a time, and has worked off each before the next. It takes in bursts, and what of a
-    /// burst comes behind the datagram that completes a handshake is lost to it: the peer's first message behind
-    /// SCTP's COOKIE ACK for good (acknowledged and thrown away), an INIT behind the last of DTLS for a second.
+    /// Until then it has worked off each before the next. What of a burst comes behind the datagram that completes a handshake is lost to it: the
+    /// peer's first message behind SCTP's COOKIE ACK for good (acknowledged and thrown away), an INIT behind the last of DTLS for a second.
     pub fn at_full_speed(&self) {
         self.inbox.open.store(true, Relaxed);
     }
@@ -371,8 +371,8 @@ struct Queue {
     /// Times that an empty queue is still to be reported: the stack looks twice after each burst, once at once and
     /// once when it has worked the burst off.
     unreported: u8,
-    /// The stack has one datagram in hand; see [`Port::at_full_speed`].
-    in_hand: bool,
+    /// What the stack has in hand.
+    burst: Burst,
 }
 
 #[derive(Debug)]
@@ -465,14 +465,9 @@ impl AsyncUdpSocket for PortSocket {
         let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
         let mut guard = self.port.inbox.queue(self.family);
         let queue = &mut *guard;
-        let one_at_a_time = !self.port.inbox.open.load(Relaxed);
-        if std::mem::take(&mut queue.in_hand) && one_at_a_time {
-            // This ends the burst. The waker brings the stack back when it has been round its loop.
-            queue.waker = None;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        let open = self.port.inbox.open.load(Relaxed);
         let Some(batch) = queue.batches.front_mut() else {
+            queue.burst.end();
             queue.waker = Some(cx.waker().clone());
             if queue.unreported > 0 {
                 queue.unreported -= 1;
@@ -481,8 +476,15 @@ impl AsyncUdpSocket for PortSocket {
             }
             return Poll::Pending;
         };
+        let most = queue.burst.room(open, batch.stride).min(BATCH);
+        if most == 0 {
+            // This ends the burst. The waker brings the stack back when it has been round its loop.
+            queue.burst.end();
+            queue.waker = None;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let left = &batch.datagrams[batch.taken..];
-        let most = if one_at_a_time { 1 } else { BATCH };
         let whole = (buf.len() / batch.stride).clamp(1, most) * batch.stride;
         let taken = left.len().min(whole);
         // A datagram longer than any buffer that the stack offers is cut, as a socket would.
@@ -493,11 +495,11 @@ impl AsyncUdpSocket for PortSocket {
         meta.stride = batch.stride.min(copied).max(1);
         batch.taken += taken;
         queue.bytes -= taken;
+        queue.burst.took(open, batch.stride, taken.div_ceil(batch.stride));
         if batch.taken >= batch.datagrams.len() {
             queue.batches.pop_front();
         }
         queue.unreported = 2;
-        queue.in_hand = true;
         Poll::Ready(Ok(1))
     }
 }

@@ -213,8 +213,11 @@ impl Pacer {
     fn time(&mut self, now: Instant, mark: Mark, prompt: bool) {
         let rtt = now.since(mark.at).max(Duration::from_micros(1));
         self.base.sample(now, rtt);
-        if prompt {
+        // A late acknowledgement says too much, never too little.
+        if prompt || self.smoothed.is_some_and(|s| rtt < s) {
             self.smoothed = Some(self.smoothed.map_or(rtt, |s| (s * 7 + rtt) / 8));
+        }
+        if prompt {
             self.round.shortest = Some(self.round.shortest.map_or(rtt, |s| s.min(rtt)));
         }
         let rate = (self.acked - mark.acked_then).saturating_mul(1_000_000) / (rtt.as_micros() as u64).max(1);
@@ -247,8 +250,14 @@ impl Pacer {
     }
 
     /// Bytes/s at which credit comes back: a quarter more than the window's own rate.
+    ///
+    /// It goes by twice the shortest round trip at most: after a loss the mean one is SCTP's time-out, and by that nothing would be handed over while
+    /// something is on its way, so that no round trip would be seen any more but those of late acknowledgements.
     fn pace(&self) -> Option<u64> {
-        let rtt = self.smoothed.or(self.base.shortest())?;
+        let rtt = match (self.smoothed, self.base.shortest()) {
+            (Some(smoothed), Some(base)) => smoothed.min(base * 2),
+            (smoothed, base) => smoothed.or(base)?,
+        };
         Some(self.window as u64 * 1_250_000 / (rtt.as_micros() as u64).max(1000))
     }
 
@@ -376,6 +385,40 @@ mod tests {
         let next = pacer.next_send(now, MESSAGE).expect("time alone helps");
         now = next;
         assert!(pacer.may_send(now, MESSAGE));
+    }
+
+    /// Seen with a browser that had lost packets: one message at a time, each acknowledged after 200 ms, for good.
+    #[test]
+    fn after_time_outs_a_link_comes_back_to_more_than_a_message_at_a_time() {
+        let mut now = Instant::ZERO;
+        let mut pacer = Pacer::new(now);
+        let exchange = |pacer: &mut Pacer, now: &mut Instant, took: u64| {
+            pacer.sent(*now, MESSAGE);
+            pacer.sent(*now, MESSAGE);
+            *now += Duration::from_millis(took);
+            pacer.outstanding(*now, MESSAGE);
+            pacer.outstanding(*now, 0);
+        };
+        exchange(&mut pacer, &mut now, 20);
+        (0..20).for_each(|_| exchange(&mut pacer, &mut now, 3000));
+        let mut together = 0;
+        for _ in 0..50 {
+            // As a link does: whatever is allowed goes, and is looked at again a round trip later.
+            let mut sent = 0;
+            while pacer.may_send(now, MESSAGE) {
+                pacer.sent(now, MESSAGE);
+                sent += MESSAGE;
+            }
+            now += Duration::from_millis(20);
+            while pacer.may_send(now, MESSAGE) {
+                pacer.sent(now, MESSAGE);
+                sent += MESSAGE;
+            }
+            together = sent;
+            now += Duration::from_millis(180);
+            pacer.outstanding(now, 0);
+        }
+        assert!(together >= 2 * MESSAGE, "{together} bytes at a time");
     }
 
     #[test]

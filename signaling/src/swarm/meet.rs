@@ -44,7 +44,7 @@ impl Swarm {
                 let ok = *other != id
                     && member.takes_part()
                     && !again
-                    && (met.is_some() || member.introduced.len() < desk.limits.introduced);
+                    && (met.is_some() || member.introduced.len() < member.introductions(desk.limits));
                 ok.then(|| Candidate {
                     id: *other,
                     seed: member.is_seed(),
@@ -84,13 +84,13 @@ impl Swarm {
         for other in chosen {
             let Some(member) = self.members.get_mut(other) else { continue };
             descriptors.push(member.descriptor(true));
-            member.introduce(id, now, desk.limits.introduced);
+            member.introduce(id, now, desk.limits);
             member.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped([of_asker]) });
             desk.metrics.introductions_total.up();
         }
         let Some(asker) = self.members.get_mut(&id).filter(|_| !descriptors.is_empty()) else { return };
         for descriptor in &descriptors {
-            asker.introduce(descriptor.id, now, desk.limits.introduced);
+            asker.introduce(descriptor.id, now, desk.limits);
         }
         asker.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped(descriptors) });
     }

@@ -11,6 +11,7 @@ use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
 use rillcast_protocol::ticket::{SignedTicket, Ticket};
 
+use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::policy::Subject;
 use crate::rate::Bucket;
@@ -132,8 +133,15 @@ impl Member {
         }
     }
 
+    /// Most introductions that are remembered of it. A seed is there for hundreds of viewers.
+    pub(crate) fn introductions(&self, limits: &Limits) -> usize {
+        let factor = if self.is_seed() { limits.seed_factor.max(1) as usize } else { 1 };
+        limits.introduced.saturating_mul(factor)
+    }
+
     /// Notes an introduction; the oldest is forgotten above the limit.
-    pub(crate) fn introduce(&mut self, to: PeerId, now: Instant, limit: usize) {
+    pub(crate) fn introduce(&mut self, to: PeerId, now: Instant, limits: &Limits) {
+        let limit = self.introductions(limits);
         if self.introduced.len() >= limit
             && !self.introduced.contains_key(&to)
             && let Some(oldest) = self.introduced.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id)

@@ -346,6 +346,19 @@ async fn introductions_are_remembered_up_to_the_limit() {
     assert_eq!(reached, 2);
 }
 
+/// A seed is there for hundreds: with a viewer's limit it was never introduced to more than 128.
+#[tokio::test]
+async fn of_a_seed_more_introductions_are_remembered() {
+    let bench = Bench::new(Limits { introduced: 2, seed_factor: 3, ..Limits::default() }, "");
+    let mut seed = bench.seed(&PublishingKey::from_seed(&[1; 32]));
+    for newcomer in 1..=8 {
+        let viewer = bench.viewer();
+        let met = seed.introduced().iter().any(|peer| peer.id == viewer.id);
+        // At, under and over.
+        assert_eq!(met, newcomer <= 6, "{newcomer}");
+    }
+}
+
 #[tokio::test]
 async fn swarms_and_members_are_bounded() {
     let bench = Bench::new(Limits { swarms: 2, members: 3, ..Limits::default() }, "");

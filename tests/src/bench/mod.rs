@@ -6,6 +6,7 @@ pub mod bound;
 pub mod nat;
 pub mod offload;
 mod report;
+pub mod seed;
 pub mod upgrade;
 pub mod uplink;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{agent, attack, nat, offload, upgrade, uplink};
+use rillcast_tests::bench::{agent, attack, nat, offload, seed, upgrade, uplink};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -28,6 +28,11 @@ enum Bench {
     Upgrade(upgrade::Options),
     /// Who meets whom behind which kinds of NAT, directly or through a relay.
     Nat(nat::Options),
+    /// What a seed carries, and what that costs it.
+    Seed(seed::Options),
+    /// A part of `seed` that runs in a process of its own.
+    #[command(subcommand, hide = true)]
+    SeedPart(seed::Alone),
 }
 
 #[tokio::main]
@@ -49,5 +54,7 @@ async fn run() -> Result<()> {
         Bench::Uplink(options) => uplink::uplink(&options).await,
         Bench::Upgrade(options) => upgrade::upgrade(&options).await,
         Bench::Nat(options) => nat::nat(&options).await,
+        Bench::Seed(options) => seed::seed(&options).await,
+        Bench::SeedPart(part) => seed::alone(part).await,
     }
 }

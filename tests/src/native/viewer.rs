@@ -23,13 +23,15 @@ use rillcast_seed::rtc::{Happening, LinkEvent};
 use rillcast_seed::signaling::News;
 
 use super::station::{Heard, Station, Visit};
-use super::stream::{SEGMENT, Stream, WINDOW, segment};
+use super::stream::{SEGMENT, Stream, WINDOW};
 
 /// The player keeps so far from the edge.
 const BEHIND_MS: i64 = 6000;
 const PATIENCE: Patience = Patience { first_byte: Span::from_secs(20), whole: Span::from_secs(60) };
 /// How often the player looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// Bytes of media that a viewer may hold.
+const STORE: u64 = 64 << 20;
 /// A condition that takes longer than this has failed: generous, for test machines are slow.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -62,6 +64,10 @@ pub struct Seen {
     pub disputes: Vec<(SegmentKey, [PublisherKey; 2])>,
     /// Links that weren't let in: to whom, why, when.
     pub refused: Vec<(PeerId, Refusal, Instant)>,
+    /// Links that were open and have ended.
+    pub ended: u64,
+    /// Bytes of media that links brought, wanted or not.
+    pub bulk_bytes: u64,
 }
 
 /// The viewer.
@@ -82,17 +88,18 @@ pub struct Viewer {
 impl Viewer {
     /// Comes and begins to watch. Without a source, what it plays comes from peers or not at all.
     pub fn come(visit: &Visit, stream: &Stream, has_source: bool) -> Result<Self> {
+        Self::come_with(visit, stream, has_source, STORE)
+    }
+
+    /// The same with room for so many bytes of media.
+    pub fn come_with(visit: &Visit, stream: &Stream, has_source: bool, store_budget: u64) -> Result<Self> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)?;
         // Nobody gives what was published before anybody came.
         let behind = if has_source { BEHIND_MS as u64 / 1000 } else { 1 };
         Ok(Self {
             seen: Seen::default(),
-            engine: Engine::new(Config {
-                role: Role::Viewer,
-                seed: u64::from_le_bytes(seed),
-                store_budget: 64 << 20,
-            }),
+            engine: Engine::new(Config { role: Role::Viewer, seed: u64::from_le_bytes(seed), store_budget }),
             station: Station::start(visit)?,
             stream: stream.clone(),
             has_source,
@@ -265,7 +272,7 @@ impl Viewer {
             let error = SourceError::Status(503);
             return self.pending.push_back(Input::SourceFailed { fetch, error });
         }
-        let body = Media(segment(key.number).into());
+        let body = Media(self.stream.segment(key.number));
         let total = Some(body.len() as u32);
         let (head, data) = match range {
             Some(range) => {
@@ -283,7 +290,7 @@ impl Viewer {
     fn delivered(&mut self, delivery: &Delivery<Media>) {
         let number = delivery.key.number;
         let handed = Media::concat(&delivery.parts);
-        let right = segment(number);
+        let right = self.stream.segment(number);
         if handed.0 != right[..] {
             let same = handed.0.iter().zip(&right).filter(|(a, b)| a == b).count();
             self.seen.altered_bytes += (handed.0.len().max(right.len()) - same) as u64;
@@ -324,7 +331,10 @@ impl Viewer {
                 }
                 self.input(Input::Control { link, bytes });
             }
-            Happening::Bulk { header, payload } => self.input(Input::Bulk { link, header, payload }),
+            Happening::Bulk { header, payload } => {
+                self.seen.bulk_bytes += payload.0.len() as u64;
+                self.input(Input::Bulk { link, header, payload });
+            }
             Happening::Drained => {
                 if let Some(buffered) = self.station.links.link(id).map(|link| link.queued()) {
                     self.input(Input::Drained { link, buffered });
@@ -332,6 +342,9 @@ impl Viewer {
             }
             Happening::Closed(_) => {
                 if let Some(input) = self.station.links.ended(id) {
+                    if matches!(input, Input::LinkClosed { link: Some(_), .. }) {
+                        self.seen.ended += 1;
+                    }
                     self.input(input);
                 }
             }

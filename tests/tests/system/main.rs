@@ -20,3 +20,4 @@ mod netlab;
 mod origin_bytes;
 mod origin_stream;
 mod publishers;
+mod seed_crowd;

@@ -25,14 +25,16 @@ fn next(uploads: &mut Uploads) -> Option<Slice> {
 
 #[test]
 fn the_queue_is_bounded_and_what_is_needed_last_is_refused() {
-    let mut uploads = Uploads::default();
-    for n in 0..MAX_QUEUE as u32 {
-        assert_eq!(uploads.queue(request(n, 1000 + u64::from(n)), None), None);
+    for (role, most) in [(Role::Viewer, MAX_QUEUE), (Role::Seed, MAX_QUEUE_OF_SEED)] {
+        let mut uploads = Uploads::of(role);
+        for n in 0..most as u32 {
+            assert_eq!(uploads.queue(request(n, 1000 + u64::from(n)), None), None);
+        }
+        let last = (LinkId(1), TransferId::request(most as u32 - 1));
+        assert_eq!(uploads.queue(request(5000, 0), None), Some(last), "one over");
+        assert_eq!(uploads.queue(request(5001, 99_999), None), Some((LinkId(1), TransferId::request(5001))));
+        assert_eq!(uploads.queued(), most);
     }
-    let last = (LinkId(1), TransferId::request(MAX_QUEUE as u32 - 1));
-    assert_eq!(uploads.queue(request(500, 0), None), Some(last), "one over");
-    assert_eq!(uploads.queue(request(501, 99_999), None), Some((LinkId(1), TransferId::request(501))));
-    assert_eq!(uploads.queued(), MAX_QUEUE);
 }
 
 #[test]

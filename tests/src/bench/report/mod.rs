@@ -5,6 +5,7 @@ pub(crate) mod attack;
 pub(crate) mod chart;
 pub(crate) mod nat;
 pub(crate) mod page;
+pub(crate) mod seed;
 pub(crate) mod svg;
 pub(crate) mod table;
 pub(crate) mod upgrade;

@@ -107,6 +107,11 @@ impl Internet {
         self.wires.net().add_nat(below, nat)
     }
 
+    /// From now on a host's line does this to its packets.
+    pub fn set_line(&mut self, host: Spot, line: Line) {
+        self.wires.net().set_line(host, line);
+    }
+
     /// Bytes that came from one host to another.
     pub fn carried(&self, from: Spot, to: Spot) -> u64 {
         self.wires.net().carried(from, to)

@@ -120,6 +120,11 @@ impl Net {
         Spot(spot)
     }
 
+    /// From now on a host's line does this to its packets.
+    pub fn set_line(&mut self, host: Spot, line: Line) {
+        self.nodes[host.0].line = line;
+    }
+
     /// Bytes of payload that came from one host to another.
     pub fn carried(&self, from: Spot, to: Spot) -> u64 {
         self.carried.get(&(from, to)).copied().unwrap_or(0)
