@@ -13,12 +13,11 @@ use tokio::task::JoinSet;
 use super::Options;
 use crate::bench::offload::ViewerReport;
 use crate::browser::{Browser, Kind, Launch, Page};
-use crate::media::{Library, MediaSpec};
 use crate::netlab::internet::Internet;
 use crate::netlab::internet::net::{Line, Net};
 use crate::origin::{Origin, OriginConfig};
 use crate::services::{Place, Rillcast, Setup};
-use crate::{progress, site};
+use crate::site;
 
 /// The top of the ladder alone: nobody may get by with less.
 const STREAM: &str = "/live/1400/index.m3u8";
@@ -45,11 +44,7 @@ pub(crate) struct Lossy {
 }
 
 pub(super) async fn measure(options: &Options) -> Result<Lossy> {
-    let library = tokio::task::spawn_blocking(|| {
-        let line = progress::Line::default();
-        Library::prepare(&MediaSpec::default(), &Library::cache_dir(), &|what, done| line.show(what, done))
-    });
-    let library = library.await??;
+    let library = crate::bench::library().await?;
     let mut internet = Internet::new(1)?;
     let (origin_host, _) = internet.public("origin")?;
     let (services, _) = internet.public("services")?;
