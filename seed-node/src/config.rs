@@ -16,6 +16,7 @@ use thiserror::Error;
 pub use amount::{Amount, Span};
 
 use crate::cache::CacheConfig;
+use crate::ingest;
 
 /// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port; or lets native players take
 /// part in the same swarms.
@@ -97,13 +98,32 @@ pub struct Options {
     /// Seed the manifests as well, besides being an agent.
     #[arg(long, env = "RILLCAST_SEED_SEED")]
     pub seed: bool,
+    /// Take streams that encoders push over HTTP (HLS, DASH) at this address, and be their origin. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST")]
+    pub ingest: Option<SocketAddr>,
+    /// Where viewers find what is pushed: manifests under this prefix are this node's own. A proxy before it keeps paths. Default:
+    /// http://ADDR:PORT/ of --ingest.
+    #[arg(long, value_name = "URL-PREFIX", env = "RILLCAST_SEED_INGEST_URL")]
+    pub ingest_url: Option<String>,
+    /// Keep what is pushed in this directory, which belongs to this node alone.
+    #[arg(long, value_name = "DIR", env = "RILLCAST_SEED_INGEST_DIR")]
+    pub ingest_dir: Option<PathBuf>,
+    /// Bytes on disk for what is pushed, of all streams together. Default: 10G.
+    #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_INGEST_SIZE")]
+    pub ingest_size: Option<Amount>,
+    /// The stream keys: lines of a stream's name (or *) and the key with which it is pushed. Read again when changed.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_INGEST_KEYS")]
+    pub ingest_keys: Option<PathBuf>,
+    /// How long what is pushed is kept, so that viewers can go back in time. Default: 1h.
+    #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_RETAIN")]
+    pub retain: Option<Span>,
     /// Serve /metrics and /health here. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_METRICS")]
     pub metrics: Option<SocketAddr>,
     /// Trust this certificate authority (PEM) for wss, besides the system's.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CA")]
     pub ca: Option<PathBuf>,
-    /// Serve addresses other than loopback without a token, or the agent or metrics to everybody.
+    /// Serve addresses other than loopback without a token, or the agent or metrics to everybody, or let everybody push.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
 }
@@ -118,7 +138,7 @@ pub enum ConfigError {
     #[error("{0}: {1}")]
     Toml(PathBuf, String),
     /// Nothing to seed.
-    #[error("no stream to seed; give at least one --manifest URL")]
+    #[error("no stream to seed; give at least one --manifest URL, or --ingest for encoders to push to")]
     NoManifest,
     /// More than can be run.
     #[error("{0} manifests, but one node seeds at most {MAX_MANIFESTS}; start another node")]
@@ -158,6 +178,21 @@ pub enum ConfigError {
     /// Settings of a cache that there is none of.
     #[error("--{0} says how copies are kept, but not where; give --cache-dir too")]
     NoCache(&'static str),
+    /// An origin without a place for what is pushed.
+    #[error("--ingest needs --ingest-dir: what is pushed is kept there, past what the encoder lists")]
+    NoIngestDir,
+    /// Settings of an origin that there is none of.
+    #[error("--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest too")]
+    NoIngest(&'static str),
+    /// Not a place for streams.
+    #[error("--ingest-url {0:?} has a query or fragment; give scheme, host, port and path alone")]
+    IngestUrl(String),
+    /// Everybody may push.
+    #[error(
+        "--ingest {0} can be reached by others, who could push what they like; name the stream keys with --ingest-keys, use a \
+         loopback address, or add --insecure-open if that is what you want"
+    )]
+    OpenIngest(SocketAddr),
     /// Viewers of a site without keys.
     #[error(
         "--udp {0} can be reached by others, and without --token-file the site asks nobody for a token: whoever likes could be \
@@ -188,12 +223,17 @@ pub const MIN_MEMORY: u64 = 16 * 1024 * 1024;
 pub const MIN_CACHE: u64 = 64 * 1024 * 1024;
 /// Least time that copies are kept for.
 pub const MIN_KEEP: Duration = Duration::from_secs(1);
+/// Least disk for pushed streams: twice the longest segment.
+pub const MIN_INGEST: u64 = 64 * 1024 * 1024;
+/// Least time that they are kept for: what players need to begin.
+pub const MIN_RETAIN: Duration = Duration::from_secs(10);
 /// Least bytes/s of all streams: less is no use to any of them.
 pub const MIN_SITE_CAP: u32 = 64 * 1024;
 /// Longest time to leave in.
 pub const MAX_DRAIN: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(10);
 const CACHE_SIZE: u64 = 10 << 30;
+const RETAIN: Duration = Duration::from_secs(3600);
 const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Settings with everything decided.
@@ -201,8 +241,8 @@ const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Settings {
     /// Streams.
     pub manifests: Vec<Url>,
-    /// Signaling.
-    pub signal: Url,
+    /// Signaling; none without manifests.
+    pub signal: Option<Url>,
     /// Site.
     pub site: String,
     /// Content id.
@@ -237,10 +277,25 @@ pub struct Settings {
     pub agent: Option<SocketAddr>,
     /// The manifests are seeded.
     pub seeds: bool,
+    /// The origin that encoders push to.
+    pub ingest: Option<ingest::Config>,
+    /// Where viewers find what is pushed, if that isn't its own address.
+    pub ingest_url: Option<Url>,
     /// The metrics' address.
     pub metrics: Option<SocketAddr>,
     /// One more certificate authority.
     pub ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Whether what is pushed to this address is found under the manifest's URL.
+    pub fn is_pushed(&self, manifest: &Url, listening: SocketAddr) -> bool {
+        let own = || Url::parse(&format!("http://{listening}/")).ok();
+        let public = self.ingest_url.clone().or_else(own);
+        public.is_some_and(|public| {
+            manifest.origin() == public.origin() && manifest.path().starts_with(public.path())
+        })
+    }
 }
 
 impl Options {
@@ -249,7 +304,7 @@ impl Options {
         if let Some(path) = self.config.take() {
             self = self.over(Self::read(&path)?);
         }
-        if self.manifest.is_empty() {
+        if self.manifest.is_empty() && (self.ingest.is_none() || self.agent.is_some()) {
             return Err(ConfigError::NoManifest);
         }
         if self.manifest.len() > MAX_MANIFESTS {
@@ -260,19 +315,19 @@ impl Options {
         }
         let manifests =
             self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
-        let signal = self.signal.as_deref().ok_or(ConfigError::NoSignal)?;
-        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
-        if signal.path() == "/" {
-            signal.set_path(WEBSOCKET);
-        }
+        let signal = self.signaling()?;
         let cache = self.cache()?;
+        let ingest_url = self.ingest_url()?;
+        let ingest = self.ingest(ingest_url.as_ref())?;
+        // Where nothing is seeded nobody links.
+        let port = if self.manifest.is_empty() { 0 } else { 9200 };
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
             signal,
             site: self.site.unwrap_or_else(|| "default".to_owned()),
             content: self.content,
             token_file: self.token_file,
-            udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9200))),
+            udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
             advertise: self.advertise,
             key: self.key,
             memory: self.memory.map_or(512 << 20, |a| a.0),
@@ -286,6 +341,8 @@ impl Options {
             max_links: self.max_links.unwrap_or(512),
             agent: self.agent,
             seeds: self.seed || self.agent.is_none(),
+            ingest,
+            ingest_url,
             metrics: self.metrics,
             ca: self.ca,
         };
@@ -313,7 +370,62 @@ impl Options {
         if let Some(agent) = settings.agent.filter(is_open) {
             return Err(ConfigError::OpenAgent(agent));
         }
+        if let Some(ingest) =
+            settings.ingest.as_ref().filter(|ingest| ingest.keys.is_none() && is_open(&ingest.listen))
+        {
+            return Err(ConfigError::OpenIngest(ingest.listen));
+        }
         Ok(settings)
+    }
+
+    fn signaling(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(signal) = self.signal.as_deref() else {
+            return if self.manifest.is_empty() { Ok(None) } else { Err(ConfigError::NoSignal) };
+        };
+        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
+        if signal.path() == "/" {
+            signal.set_path(WEBSOCKET);
+        }
+        Ok(Some(signal))
+    }
+
+    /// With a slash at its end, so that it is a prefix of what lies under it alone.
+    fn ingest_url(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = &self.ingest_url else { return Ok(None) };
+        let mut url = url("ingest-url", text, ["http", "https"], "http:// or https://")?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(ConfigError::IngestUrl(text.clone()));
+        }
+        if !url.path().ends_with('/') {
+            let path = format!("{}/", url.path());
+            url.set_path(&path);
+        }
+        Ok(Some(url))
+    }
+
+    fn ingest(&self, url: Option<&Url>) -> Result<Option<ingest::Config>, ConfigError> {
+        let Some(listen) = self.ingest else {
+            let given = [
+                ("ingest-url", self.ingest_url.is_some()),
+                ("ingest-dir", self.ingest_dir.is_some()),
+                ("ingest-size", self.ingest_size.is_some()),
+                ("ingest-keys", self.ingest_keys.is_some()),
+                ("retain", self.retain.is_some()),
+            ];
+            let alone = given.into_iter().find(|(_, given)| *given);
+            return alone.map_or(Ok(None), |(flag, _)| Err(ConfigError::NoIngest(flag)));
+        };
+        let dir = self.ingest_dir.clone().ok_or(ConfigError::NoIngestDir)?;
+        let budget = self.ingest_size.map_or(CACHE_SIZE, |size| size.0);
+        let retain = self.retain.map_or(RETAIN, |retain| retain.0);
+        if budget < MIN_INGEST {
+            return Err(ConfigError::TooLittle("ingest-size", MIN_INGEST));
+        }
+        if retain < MIN_RETAIN {
+            return Err(ConfigError::TooShort("retain", "10s"));
+        }
+        let prefix = url.map_or("/", Url::path).to_owned();
+        Ok(Some(ingest::Config { listen, dir, budget, retain, prefix, keys: self.ingest_keys.clone() }))
     }
 
     fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
@@ -367,6 +479,12 @@ impl Options {
             max_links: self.max_links.or(file.max_links),
             agent: self.agent.or(file.agent),
             seed: self.seed || file.seed,
+            ingest: self.ingest.or(file.ingest),
+            ingest_url: self.ingest_url.or(file.ingest_url),
+            ingest_dir: self.ingest_dir.or(file.ingest_dir),
+            ingest_size: self.ingest_size.or(file.ingest_size),
+            ingest_keys: self.ingest_keys.or(file.ingest_keys),
+            retain: self.retain.or(file.retain),
             metrics: self.metrics.or(file.metrics),
             ca: self.ca.or(file.ca),
             insecure_open: self.insecure_open || file.insecure_open,

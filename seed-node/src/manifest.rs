@@ -19,7 +19,7 @@ pub(crate) fn allowed(manifest: &Url, more: &[String], mirrors: &Mirrors) -> Res
 
 /// See [`allowed`].
 pub(crate) fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
-    Ok(Arc::new(allowed(&config.manifest, &config.allow, &config.mirrors)?))
+    Ok(Arc::new(allowed(&config.at, &config.allow, &config.mirrors)?))
 }
 
 /// Reads the manifest, again and again until it can be had.

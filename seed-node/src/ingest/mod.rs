@@ -1,0 +1,210 @@
+//! The origin that encoders push to: HLS and DASH over HTTP, kept on disk, served to viewers and to this node's own publisher.
+//!
+//! - [`name`]: what may be called what, and why a file's public name carries a hash of its bytes; pure
+//! - [`keys`]: who may push
+//! - [`pushed`], [`timeline`]: an encoder's playlist, and the one list that is made of all of them; pure
+//! - [`stream`]: files, playlists and manifests of one stream, what is kept and what goes; pure
+//! - [`library`]: all streams, within a budget; [`disk`]: where they lie
+//! - `receive`, `give`: requests; [`refusal`]: what is said when one isn't granted
+
+pub mod disk;
+mod give;
+pub mod keys;
+pub mod library;
+pub mod metrics;
+pub mod name;
+pub mod pushed;
+mod receive;
+pub mod refusal;
+pub mod stream;
+pub mod timeline;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, DATE, RANGE};
+use axum::http::{Method, Response, StatusCode};
+use axum::response::IntoResponse;
+use hyper_util::service::TowerToHyperService;
+
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::Error;
+use crate::serve::{self, Limits};
+use keys::{Keys, KeysError};
+use library::Library;
+use name::{FilePath, NameError, StreamName};
+use refusal::Refusal;
+
+/// Connections at once; more wait in the kernel's queue.
+pub const CONNECTIONS: usize = 2048;
+/// A request's head has to come within this, and a connection without a request is closed after it.
+pub const SILENT: Duration = Duration::from_secs(60);
+/// How often what is too old goes, and lost segments are given up.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What an operator sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where encoders and viewers connect.
+    pub listen: SocketAddr,
+    /// Where streams lie.
+    pub dir: PathBuf,
+    /// Bytes of disk for them.
+    pub budget: u64,
+    /// How long what has been pushed is kept.
+    pub retain: Duration,
+    /// The path under which streams are found, with slashes at both ends.
+    pub prefix: String,
+    /// The stream keys' file; without one everybody may push.
+    pub keys: Option<PathBuf>,
+}
+
+/// Why the origin can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The directory.
+    #[error("can't keep streams in {0}: {1}; name a directory with --ingest-dir that this user can write")]
+    Directory(PathBuf, std::io::Error),
+    /// Another node has it.
+    #[error("{0} belongs to another node that runs; give each its own --ingest-dir")]
+    Taken(PathBuf),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The address.
+    #[error("can't take streams at {0}: {1}; choose another address with --ingest")]
+    Listen(SocketAddr, std::io::Error),
+}
+
+/// Paths of media playlists, as they change. Who listens too slowly misses some.
+#[derive(Clone, Debug)]
+pub struct Changes(pub(crate) broadcast::Sender<Arc<str>>);
+
+impl Changes {
+    /// Changes that a listener may be behind by.
+    pub const ROOM: usize = 256;
+}
+
+/// A running origin.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it keeps.
+    pub library: Arc<Library>,
+}
+
+struct App {
+    library: Arc<Library>,
+    keys: Option<Keys>,
+    prefix: String,
+}
+
+/// Starts one: its tasks run in `tasks` until stopped.
+pub async fn start(
+    config: &Config,
+    tasks: &mut JoinSet<Result<(), Error>>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Running, IngestError> {
+    let keys = config.keys.as_deref().map(Keys::open).transpose()?;
+    let library = Arc::new(Library::open(config)?);
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|e| IngestError::Listen(config.listen, e))?;
+    let address = listener.local_addr().map_err(|e| IngestError::Listen(config.listen, e))?;
+    let app = Arc::new(App { library: Arc::clone(&library), keys, prefix: config.prefix.clone() });
+    let service = TowerToHyperService::new(Router::new().fallback(respond).with_state(app).layer(cors()));
+    let (counted, stopped) = (Arc::clone(&library), stop.clone());
+    tasks.spawn(async move {
+        let limits = Limits { connections: CONNECTIONS, silent: SILENT };
+        serve::serve(
+            listener,
+            limits,
+            |count| counted.tally.connections.store(count as u64, Relaxed),
+            service,
+            stopped,
+        )
+        .await;
+        Ok(())
+    });
+    let (swept, mut stopped) = (Arc::clone(&library), stop.clone());
+    tasks.spawn(async move {
+        let mut tick = tokio::time::interval(TICK);
+        while !*stopped.borrow() {
+            tokio::select! {
+                _ = tick.tick() => {
+                    let swept = Arc::clone(&swept);
+                    let _ = tokio::task::spawn_blocking(move || swept.tick()).await;
+                }
+                _ = stopped.changed() => break,
+            }
+        }
+        Ok(())
+    });
+    Ok(Running { address, library })
+}
+
+/// Pages of every site may read, with ranges; none may push.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([RANGE])
+        .expose_headers([CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES, DATE])
+        .max_age(give::PREFLIGHT)
+}
+
+async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match answer(&app, request).await {
+        Ok(response) => {
+            if reads {
+                app.library.tally.served.fetch_add(1, Relaxed);
+            }
+            response
+        }
+        Err(refusal) => {
+            app.library.tally.refused.fetch_add(1, Relaxed);
+            if !reads {
+                tracing::warn!(%refusal, "a push was refused");
+            }
+            refusal.into_response()
+        }
+    }
+}
+
+async fn answer(app: &App, request: Request) -> Result<Response<Body>, Refusal> {
+    let path = request.uri().path().to_owned();
+    let inside = path.strip_prefix(app.prefix.as_str()).ok_or(Refusal::Nothing)?;
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            let (stream, file) = inside.split_once('/').ok_or(Refusal::Nothing)?;
+            let stream = StreamName::new(stream).map_err(|_| Refusal::Nothing)?;
+            give::give(&app.library, &stream, file, request).await
+        }
+        Method::PUT | Method::POST | Method::DELETE => {
+            let (stream, file) = inside.split_once('/').ok_or(NameError::Incomplete)?;
+            let stream = StreamName::new(stream)?;
+            if app.keys.as_ref().is_some_and(|keys| !keys.admits(&stream, request.headers())) {
+                return Err(Refusal::Key);
+            }
+            let file = FilePath::new(file)?;
+            // What the encoder lists no longer is what viewers go back to: how long it is kept, --retain says.
+            if *request.method() == Method::DELETE {
+                return Ok(StatusCode::NO_CONTENT.into_response());
+            }
+            receive::receive(&app.library, stream, file, request.into_body()).await?;
+            Ok(StatusCode::CREATED.into_response())
+        }
+        _ => Err(Refusal::Method),
+    }
+}
