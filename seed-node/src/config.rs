@@ -98,6 +98,9 @@ pub struct Options {
     /// Seed the manifests as well, besides being an agent.
     #[arg(long, env = "RILLCAST_SEED_SEED")]
     pub seed: bool,
+    /// Sign the digests of the manifests' segments and do nothing else: hold nothing, give nothing, have no links. For a node beside a packager.
+    #[arg(long, env = "RILLCAST_SEED_PUBLISH_ONLY")]
+    pub publish_only: bool,
     /// Take streams that encoders push over HTTP (HLS, DASH) at this address, and be their origin. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST")]
     pub ingest: Option<SocketAddr>,
@@ -178,6 +181,9 @@ pub enum ConfigError {
     /// Settings of a cache that there is none of.
     #[error("--{0} says how copies are kept, but not where; give --cache-dir too")]
     NoCache(&'static str),
+    /// A publisher that plays.
+    #[error("--publish-only has no links, and --agent lives by them; start a node for each")]
+    PublishOnly,
     /// An origin without a place for what is pushed.
     #[error("--ingest needs --ingest-dir: what is pushed is kept there, past what the encoder lists")]
     NoIngestDir,
@@ -277,6 +283,8 @@ pub struct Settings {
     pub agent: Option<SocketAddr>,
     /// The manifests are seeded.
     pub seeds: bool,
+    /// Their digests are signed, and that is all.
+    pub publish_only: bool,
     /// The origin that encoders push to.
     pub ingest: Option<ingest::Config>,
     /// Where viewers find what is pushed, if that isn't its own address.
@@ -315,12 +323,15 @@ impl Options {
         }
         let manifests =
             self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
+        if self.publish_only && self.agent.is_some() {
+            return Err(ConfigError::PublishOnly);
+        }
         let signal = self.signaling()?;
         let cache = self.cache()?;
         let ingest_url = self.ingest_url()?;
         let ingest = self.ingest(ingest_url.as_ref())?;
-        // Where nothing is seeded nobody links.
-        let port = if self.manifest.is_empty() { 0 } else { 9200 };
+        // Where nothing is given nobody links.
+        let port = if self.manifest.is_empty() || self.publish_only { 0 } else { 9200 };
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
             signal,
@@ -335,12 +346,14 @@ impl Options {
             upload_cap: self.upload_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(0)),
             site_cap: self.site_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(u32::MAX)),
             drain: self.drain.map_or(DRAIN, |drain| drain.0),
-            all_renditions: self.all_renditions,
+            // Nobody who is linked with says what is played.
+            all_renditions: self.all_renditions || self.publish_only,
             allow: self.allow,
             mirrors: Arc::new(Mirrors::new(&self.fallback)?),
             max_links: self.max_links.unwrap_or(512),
             agent: self.agent,
             seeds: self.seed || self.agent.is_none(),
+            publish_only: self.publish_only,
             ingest,
             ingest_url,
             metrics: self.metrics,
@@ -479,6 +492,7 @@ impl Options {
             max_links: self.max_links.or(file.max_links),
             agent: self.agent.or(file.agent),
             seed: self.seed || file.seed,
+            publish_only: self.publish_only || file.publish_only,
             ingest: self.ingest.or(file.ingest),
             ingest_url: self.ingest_url.or(file.ingest_url),
             ingest_dir: self.ingest_dir.or(file.ingest_dir),

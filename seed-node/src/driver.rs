@@ -51,6 +51,8 @@ pub struct SwarmConfig {
     pub allow: Vec<String>,
     /// Follow every rendition, played or not.
     pub all_renditions: bool,
+    /// Sign, and do nothing else.
+    pub publish_only: bool,
     /// Bytes of blocks held.
     pub store_budget: u64,
     /// Bytes/s given to all peers together; 0 is no cap.
@@ -72,6 +74,7 @@ impl SwarmConfig {
             content: self.content.clone().unwrap_or_else(|| self.manifest.to_string()),
             role,
             publisher: None,
+            links: !self.publish_only,
             token_file: self.token_file.clone(),
             store_budget: self.store_budget,
             upload_cap: self.upload_cap,
@@ -257,7 +260,10 @@ impl Driver {
                 }
                 self.recent.push_back(digest.clone());
                 self.peer.send(ClientMessage::Publish { digest: digest.clone() });
-                self.peer.input(Input::Published { digest, body: Media(published.body) });
+                // Who gives nothing has no use for the bytes.
+                if !self.config.publish_only {
+                    self.peer.input(Input::Published { digest, body: Media(published.body) });
+                }
             }
             rillcast_publisher::Event::Playlist { track, playlist, .. } => {
                 self.peer.sources().learn(track, playlist);

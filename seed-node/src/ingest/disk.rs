@@ -26,6 +26,19 @@ pub struct Disk {
     _lock: File,
 }
 
+/// Bytes of all media files in a directory, whoever has it.
+pub fn used(dir: &Path) -> u64 {
+    let streams = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut bytes = 0;
+    for stream in streams {
+        let _ = walk(&stream.path().join(MEDIA), "", 0, &mut |_, about| {
+            bytes += about.len();
+            Ok(())
+        });
+    }
+    bytes
+}
+
 /// What lies there of a stream.
 #[derive(Debug, Default)]
 pub struct Lying {

@@ -474,3 +474,6 @@ fn named(entry: &Entry) -> impl Iterator<Item = FilePath> {
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::Finding;
 use crate::cache::{self, CacheConfig};
 use crate::config::Settings;
+use crate::ingest;
 use crate::rtc::socket::BUFFER;
 
 /// Files that a node has open besides one for each link's origin connections: ports, logs, connections to servers.
@@ -18,13 +19,20 @@ const FILES: u64 = 128;
 /// Of everything on this machine.
 pub fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![udp(settings.udp), buffers()];
-    let served = [("--metrics", settings.metrics), ("--agent", settings.agent)];
+    let ingest = settings.ingest.as_ref();
+    let served = [
+        ("--metrics", settings.metrics),
+        ("--agent", settings.agent),
+        ("--ingest", ingest.map(|i| i.listen)),
+    ];
     findings.extend(served.into_iter().filter_map(|(flag, address)| Some(tcp(flag, address?))));
     findings.extend(advertised(settings.udp, &settings.advertise));
     findings.extend(settings.key.as_deref().map(key));
-    findings.extend(settings.cache.as_ref().map(directory));
+    findings.extend(settings.cache.as_ref().map(copies));
+    findings.extend(ingest.into_iter().flat_map(origin));
     let files = getrlimit(Resource::Nofile).current;
-    findings.push(descriptors(files, settings.max_links));
+    let connections = ingest.map_or(0, |_| ingest::CONNECTIONS);
+    findings.push(descriptors(files, settings.max_links + connections));
     findings
 }
 
@@ -148,33 +156,63 @@ fn key(path: &Path) -> Finding {
     }
 }
 
-fn directory(config: &CacheConfig) -> Finding {
-    const FLAG: &str = "--cache-dir";
-    let dir = config.dir.display();
-    let there = config.dir.ancestors().find(|path| path.exists()).unwrap_or(&config.dir);
+/// A directory that has to hold so much.
+struct Store<'a> {
+    /// The flags that name it, and how much it may hold.
+    flags: [&'static str; 2],
+    dir: &'a Path,
+    budget: u64,
+    /// Bytes of what is there already: they count as room.
+    used: u64,
+}
+
+fn copies(config: &CacheConfig) -> Finding {
+    let flags = ["--cache-dir", "--cache-size"];
+    directory(&Store { flags, dir: &config.dir, budget: config.budget, used: used(&config.dir) })
+}
+
+/// What a node needs that encoders push to.
+fn origin(config: &ingest::Config) -> Vec<Finding> {
+    let flags = ["--ingest-dir", "--ingest-size"];
+    let used = ingest::disk::used(&config.dir);
+    let mut findings = vec![directory(&Store { flags, dir: &config.dir, budget: config.budget, used })];
+    findings.extend(config.keys.as_deref().map(|path| match ingest::keys::Keys::open(path) {
+        Ok(_) => {
+            Finding::good("--ingest-keys", format!("{} can be read, by this user alone", path.display()))
+        }
+        Err(error) => Finding::wrong("--ingest-keys", error.to_string()),
+    }));
+    findings
+}
+
+fn directory(store: &Store<'_>) -> Finding {
+    let [flag, _] = store.flags;
+    let dir = store.dir.display();
+    let there = store.dir.ancestors().find(|path| path.exists()).unwrap_or(store.dir);
     if let Err(error) = writable(there) {
         return Finding::wrong(
-            FLAG,
+            flag,
             format!("{dir} can't be written: {error}; make it, for this user to write"),
         );
     }
-    match cache::free(&config.dir) {
-        Err(error) => Finding::poor(FLAG, format!("{dir}: free space can't be told: {error}")),
-        Ok(free) => room(&dir.to_string(), config.budget, free.saturating_add(used(&config.dir))),
+    match cache::free(store.dir) {
+        Err(error) => Finding::poor(flag, format!("{dir}: free space can't be told: {error}")),
+        Ok(free) => room(store, free.saturating_add(store.used)),
     }
 }
 
-fn room(dir: &str, budget: u64, free: u64) -> Finding {
+fn room(store: &Store<'_>, free: u64) -> Finding {
     let mib = |bytes: u64| bytes >> 20;
-    if free < budget {
+    let ([flag, size], dir) = (store.flags, store.dir.display());
+    if free < store.budget {
         let says = format!(
-            "{dir} has room for {} MiB, less than the {} of --cache-size: lower that, or make room",
+            "{dir} has room for {} MiB, less than the {} of {size}: lower that, or make room",
             mib(free),
-            mib(budget)
+            mib(store.budget)
         );
-        return Finding::wrong("--cache-dir", says);
+        return Finding::wrong(flag, says);
     }
-    Finding::good("--cache-dir", format!("{dir} can be written and has room for {} MiB", mib(free)))
+    Finding::good(flag, format!("{dir} can be written and has room for {} MiB", mib(free)))
 }
 
 /// Bytes of the copies that are there already: they count as room.
@@ -198,7 +236,7 @@ fn descriptors(limit: Option<u64>, links: usize) -> Finding {
         Some(limit) if limit < needed => Finding::poor(
             WHAT,
             format!(
-                "{limit} are allowed, {needed} may be needed with --max-links {links}; run: ulimit -n {needed}, or set LimitNOFILE= in the unit"
+                "{limit} are allowed, {needed} may be needed by {links} links and connections; run: ulimit -n {needed}, or set LimitNOFILE= in the unit"
             ),
         ),
         _ => Finding::good(WHAT, format!("{needed} may be needed, and are allowed")),
@@ -269,11 +307,12 @@ mod tests {
         }
         assert_eq!(descriptors(None, 512).state, State::Good);
         for (free, state) in [(99, State::Wrong), (100, State::Good), (101, State::Good)] {
-            assert_eq!(room("d", 100, free).state, state, "{free}");
+            let store = Store { flags: ["--d", "--s"], dir: Path::new("d"), budget: 100, used: 0 };
+            assert_eq!(room(&store, free).state, state, "{free}");
         }
         let dir = tempfile::tempdir().expect("a directory");
         let config = |dir: std::path::PathBuf| CacheConfig { dir, budget: 1, keep: std::time::Duration::MAX };
-        assert_eq!(directory(&config(dir.path().join("new"))).state, State::Good);
+        assert_eq!(copies(&config(dir.path().join("new"))).state, State::Good);
         assert!(!dir.path().join("new").exists(), "nothing is left behind");
     }
 }

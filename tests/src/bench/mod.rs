@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod bound;
+pub mod ingest;
 pub mod nat;
 pub mod offload;
 mod report;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{attack, nat, offload};
+use rillcast_tests::bench::{attack, ingest, nat, offload};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ enum Bench {
     Offload(offload::Options),
     /// What hostile peers come to: among viewers in browsers, one by one over the wire, and a fifth of a large swarm.
     Attack(attack::Options),
+    /// What peers cost in latency where an encoder pushes to a node.
+    Ingest(ingest::Options),
     /// Who meets whom behind which kinds of NAT, directly or through a relay.
     Nat(nat::Options),
 }
@@ -39,6 +41,7 @@ async fn run() -> Result<()> {
     match Cli::parse().bench {
         Bench::Offload(options) => offload::offload(&options).await,
         Bench::Attack(options) => attack::attack(&options).await,
+        Bench::Ingest(options) => ingest::ingest(&options).await,
         Bench::Nat(options) => nat::nat(&options).await,
     }
 }

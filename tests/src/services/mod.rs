@@ -1,12 +1,14 @@
 //! The servers beside the origin, as child processes: where they run, how they are started, that they end.
 
 mod admin;
+mod ingest;
 mod place;
 mod rillcast;
 mod server;
 mod tracker;
 mod turn;
 
+pub use ingest::{Ingest, SEGMENT_S, push, tape};
 pub use place::Place;
 pub use rillcast::{Rillcast, SITE, Setup, content, program};
 pub use server::Server;
