@@ -117,6 +117,9 @@ pub struct Options {
     /// The stream keys: lines of a stream's name (or *) and the key with which it is pushed. Read again when changed.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_INGEST_KEYS")]
     pub ingest_keys: Option<PathBuf>,
+    /// Play a linear channel by this schedule (TOML), found at --ingest's address. Repeatable, at most 16.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CHANNEL", value_delimiter = ' ')]
+    pub channel: Vec<PathBuf>,
     /// How long what is pushed is kept, so that viewers can go back in time. Default: 1h.
     #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_RETAIN")]
     pub retain: Option<Span>,
@@ -424,6 +427,7 @@ impl Options {
                 ("ingest-size", self.ingest_size.is_some()),
                 ("ingest-keys", self.ingest_keys.is_some()),
                 ("retain", self.retain.is_some()),
+                ("channel", !self.channel.is_empty()),
             ];
             let alone = given.into_iter().find(|(_, given)| *given);
             return alone.map_or(Ok(None), |(flag, _)| Err(ConfigError::NoIngest(flag)));
@@ -438,7 +442,15 @@ impl Options {
             return Err(ConfigError::TooShort("retain", "10s"));
         }
         let prefix = url.map_or("/", Url::path).to_owned();
-        Ok(Some(ingest::Config { listen, dir, budget, retain, prefix, keys: self.ingest_keys.clone() }))
+        Ok(Some(ingest::Config {
+            listen,
+            dir,
+            budget,
+            retain,
+            prefix,
+            keys: self.ingest_keys.clone(),
+            channels: self.channel.clone(),
+        }))
     }
 
     fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
@@ -498,6 +510,7 @@ impl Options {
             ingest_dir: self.ingest_dir.or(file.ingest_dir),
             ingest_size: self.ingest_size.or(file.ingest_size),
             ingest_keys: self.ingest_keys.or(file.ingest_keys),
+            channel: if self.channel.is_empty() { file.channel } else { self.channel },
             retain: self.retain.or(file.retain),
             metrics: self.metrics.or(file.metrics),
             ca: self.ca.or(file.ca),

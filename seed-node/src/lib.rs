@@ -12,6 +12,7 @@
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
 //! - [`cache`]: copies on disk; [`recall`]: which of them viewers are about to need
+//! - [`channel`]: linear channels, made of films by a schedule
 //! - [`ingest`]: the origin that encoders push to
 //! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
@@ -21,6 +22,7 @@
 
 pub mod agent;
 pub mod cache;
+pub mod channel;
 pub mod check;
 pub mod config;
 pub mod driver;

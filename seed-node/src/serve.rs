@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// A connection without a request, or without the whole of a request's head, is closed after so long.
     pub(crate) silent: Duration,
+    /// A request goes on though its sender has closed the connection: encoders don't wait for the answer to an upload.
+    pub(crate) outlives_sender: bool,
 }
 
 /// Serves until stopped; then all connections end. `open` is told how many there are.
@@ -46,14 +48,14 @@ pub(crate) async fn serve<S>(
             _ = stop.changed() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, limits.silent, service.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, limits, service.clone()))),
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
         }
     }
 }
 
-async fn connection<S>(stream: TcpStream, silent: Duration, service: S)
+async fn connection<S>(stream: TcpStream, limits: Limits, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
 {
@@ -61,7 +63,8 @@ where
     // An error here is somebody who left, or an answer that had to be broken off.
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(silent)
+        .header_read_timeout(limits.silent)
+        .half_close(limits.outlives_sender)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

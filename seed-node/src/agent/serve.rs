@@ -16,7 +16,7 @@ use super::respond::respond;
 use crate::serve::{self, Limits};
 
 /// What players' connections may cost.
-const LIMITS: Limits = Limits { connections: 256, silent: Duration::from_secs(60) };
+const LIMITS: Limits = Limits { connections: 256, silent: Duration::from_secs(60), outlives_sender: false };
 
 /// Serves until stopped; then all connections end.
 pub(super) async fn serve(agent: Arc<Agent>, listener: TcpListener, stop: watch::Receiver<bool>) {

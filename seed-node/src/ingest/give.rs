@@ -9,8 +9,7 @@ use axum::http::{Method, Response};
 use rillcast_publisher::playlist::MAX_RENDITIONS;
 use tower_http::services::ServeFile;
 
-use super::library::{Found, Library};
-use super::name::StreamName;
+use super::library::Found;
 use super::pushed::is_multivariant;
 use super::refusal::Refusal;
 use crate::config::Span;
@@ -20,22 +19,24 @@ const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000,
 /// It may change with the next segment.
 const SHORTLY: HeaderValue = HeaderValue::from_static("max-age=1");
 
+/// How much of the past a query asks for, as written and as it is meant.
+pub(super) fn window(query: Option<&str>) -> Result<Option<(String, Duration)>, Refusal> {
+    let asked = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("window="));
+    let Some(text) = asked else { return Ok(None) };
+    let Span(window) = text.parse().map_err(|_| Refusal::Window(text.to_owned()))?;
+    Ok(Some((text.to_owned(), window)))
+}
+
 /// Answers a reader.
 pub(super) async fn give(
-    library: &Library,
-    stream: &StreamName,
-    path: &str,
+    found: Found,
+    window: Option<String>,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let query = request.uri().query().unwrap_or_default();
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("window="));
-    let window =
-        asked.map(|text| text.parse::<Span>().map_err(|_| Refusal::Window(text.to_owned()))).transpose()?;
-    let found = library.find(stream, path, window.map(|Span(window)| window)).ok_or(Refusal::Nothing)?;
     match found {
         Found::Text { text, content_type } => {
-            let text = match asked {
-                Some(asked) if is_multivariant(&text) => with_window(&text, asked),
+            let text = match window {
+                Some(window) if is_multivariant(&text) => with_window(&text, &window),
                 _ => text,
             };
             let length = text.len();

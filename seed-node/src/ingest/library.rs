@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
@@ -13,7 +13,7 @@ use super::name::{FilePath, StreamName};
 use super::pushed::Pushed;
 use super::refusal::Refusal;
 use super::stream::{Line, MAX_FILES, Stream};
-use super::{Changes, Config, IngestError};
+use super::{Changes, Config, IngestError, now_ms};
 
 /// Most streams of a node.
 pub const MAX_STREAMS: usize = 64;
@@ -398,11 +398,6 @@ impl Library {
 
 fn rounded(bytes: u64) -> u64 {
     bytes.max(1).next_multiple_of(BLOCK)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -39,6 +39,7 @@ use tokio::task::JoinSet;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::Error;
+use crate::channel::{self, Channel, ChannelError};
 use crate::serve::{self, Limits};
 use keys::{Keys, KeysError};
 use library::Library;
@@ -67,6 +68,8 @@ pub struct Config {
     pub prefix: String,
     /// The stream keys' file; without one everybody may push.
     pub keys: Option<PathBuf>,
+    /// Schedules of linear channels that are served besides.
+    pub channels: Vec<PathBuf>,
 }
 
 /// Why the origin can't start.
@@ -81,6 +84,9 @@ pub enum IngestError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A linear channel.
+    #[error("--channel: {0}")]
+    Channel(#[from] ChannelError),
     /// The address.
     #[error("can't take streams at {0}: {1}; choose another address with --ingest")]
     Listen(SocketAddr, std::io::Error),
@@ -107,6 +113,7 @@ pub struct Running {
 struct App {
     library: Arc<Library>,
     keys: Option<Keys>,
+    channels: Vec<Channel>,
     prefix: String,
 }
 
@@ -117,15 +124,23 @@ pub async fn start(
     stop: &watch::Receiver<bool>,
 ) -> Result<Running, IngestError> {
     let keys = config.keys.as_deref().map(Keys::open).transpose()?;
-    let library = Arc::new(Library::open(config)?);
+    let opened = config.clone();
+    let opening = move || -> Result<_, IngestError> {
+        // The library first: the directory is this node's from then on.
+        let library = Library::open(&opened)?;
+        Ok((library, channel::open(&opened.channels, &opened.dir)?))
+    };
+    let ended = |_| IngestError::Directory(config.dir.clone(), std::io::Error::other("its task ended"));
+    let (library, channels) = tokio::task::spawn_blocking(opening).await.map_err(ended)??;
+    let library = Arc::new(library);
     let listener =
         TcpListener::bind(config.listen).await.map_err(|e| IngestError::Listen(config.listen, e))?;
     let address = listener.local_addr().map_err(|e| IngestError::Listen(config.listen, e))?;
-    let app = Arc::new(App { library: Arc::clone(&library), keys, prefix: config.prefix.clone() });
+    let app = Arc::new(App { library: Arc::clone(&library), keys, channels, prefix: config.prefix.clone() });
     let service = TowerToHyperService::new(Router::new().fallback(respond).with_state(app).layer(cors()));
     let (counted, stopped) = (Arc::clone(&library), stop.clone());
     tasks.spawn(async move {
-        let limits = Limits { connections: CONNECTIONS, silent: SILENT };
+        let limits = Limits { connections: CONNECTIONS, silent: SILENT, outlives_sender: true };
         serve::serve(
             listener,
             limits,
@@ -151,6 +166,12 @@ pub async fn start(
         Ok(())
     });
     Ok(Running { address, library })
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Pages of every site may read, with ranges; none may push.
@@ -182,6 +203,12 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     }
 }
 
+impl App {
+    fn channel(&self, name: &StreamName) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.name == *name)
+    }
+}
+
 async fn answer(app: &App, request: Request) -> Result<Response<Body>, Refusal> {
     let path = request.uri().path().to_owned();
     let inside = path.strip_prefix(app.prefix.as_str()).ok_or(Refusal::Nothing)?;
@@ -189,13 +216,23 @@ async fn answer(app: &App, request: Request) -> Result<Response<Body>, Refusal> 
         Method::GET | Method::HEAD => {
             let (stream, file) = inside.split_once('/').ok_or(Refusal::Nothing)?;
             let stream = StreamName::new(stream).map_err(|_| Refusal::Nothing)?;
-            give::give(&app.library, &stream, file, request).await
+            let window = give::window(request.uri().query())?;
+            let span = window.as_ref().map(|(_, span)| *span);
+            let found = match app.channel(&stream) {
+                None => app.library.find(&stream, file, span),
+                Some(channel) => channel.find(file, span, &format!("{}{stream}/", app.prefix), now_ms()),
+            };
+            let found = found.ok_or(Refusal::Nothing)?;
+            give::give(found, window.map(|(text, _)| text), request).await
         }
         Method::PUT | Method::POST | Method::DELETE => {
             let (stream, file) = inside.split_once('/').ok_or(NameError::Incomplete)?;
             let stream = StreamName::new(stream)?;
             if app.keys.as_ref().is_some_and(|keys| !keys.admits(&stream, request.headers())) {
                 return Err(Refusal::Key);
+            }
+            if app.channel(&stream).is_some() {
+                return Err(Refusal::Channel);
             }
             let file = FilePath::new(file)?;
             // What the encoder lists no longer is what viewers go back to: how long it is kept, --retain says.

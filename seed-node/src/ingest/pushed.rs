@@ -99,6 +99,9 @@ impl Pushed {
     }
 }
 
+/// An encoder that begins there has more to come than will ever come.
+const MAX_SEQUENCE: u64 = 1 << 62;
+
 #[derive(Default)]
 struct Reader {
     done: Pushed,
@@ -139,7 +142,7 @@ impl Reader {
             "EXT-X-TARGETDURATION" => {
                 self.done.target = value.trim().parse().ok().filter(|s| *s <= 86_400)?
             }
-            "EXT-X-MEDIA-SEQUENCE" => self.next = value.trim().parse().ok()?,
+            "EXT-X-MEDIA-SEQUENCE" => self.next = value.trim().parse().ok().filter(|n| *n < MAX_SEQUENCE)?,
             // Ours is counted from the beginning.
             "EXT-X-DISCONTINUITY-SEQUENCE" => {}
             "EXT-X-DISCONTINUITY" => self.discontinuity = true,
@@ -186,7 +189,7 @@ impl Reader {
             keys: self.keys.clone(),
             map: self.map.clone(),
         });
-        self.next = self.next.checked_add(1)?;
+        self.next += 1;
         Some(())
     }
 }
@@ -257,7 +260,7 @@ mod tests {
             ("#EXTM3U\n#EXTINF:-1,\n1.ts\n", PushedError::Line(2)),
             ("#EXTM3U\n#EXTINF:86401,\n1.ts\n", PushedError::Line(2)),
             ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:-1\n", PushedError::Line(2)),
-            ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n#EXTINF:1,\na.ts\n", PushedError::Line(4)),
+            ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:4611686018427387904\n#EXTINF:1,\na.ts\n", PushedError::Line(2)),
             ("#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:yesterday\n", PushedError::Line(2)),
             ("#EXTM3U\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n", PushedError::Delta(2)),
         ] {

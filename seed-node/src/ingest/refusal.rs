@@ -24,6 +24,9 @@ pub enum Refusal {
         "this stream needs its key: as the password in the URL (http://x:KEY@HOST/NAME/index.m3u8), or as Authorization: Bearer KEY"
     )]
     Key,
+    /// A channel's name.
+    #[error("this is a channel that plays by its schedule; push under another name")]
+    Channel,
     /// Another method.
     #[error("push with PUT or POST, remove with DELETE, read with GET and HEAD")]
     Method,
@@ -90,6 +93,7 @@ impl Refusal {
             | Self::Broken(_)
             | Self::Window(_) => StatusCode::BAD_REQUEST,
             Self::Key => StatusCode::UNAUTHORIZED,
+            Self::Channel => StatusCode::CONFLICT,
             Self::Nothing => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,

@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Finding;
 use crate::cache::{self, CacheConfig};
+use crate::channel;
 use crate::config::Settings;
 use crate::ingest;
 use crate::rtc::socket::BUFFER;
@@ -182,7 +183,35 @@ fn origin(config: &ingest::Config) -> Vec<Finding> {
         }
         Err(error) => Finding::wrong("--ingest-keys", error.to_string()),
     }));
+    findings.extend(config.channels.iter().map(|path| schedule(path)));
     findings
+}
+
+fn schedule(path: &Path) -> Finding {
+    const FLAG: &str = "--channel";
+    let wrong = |error: String| Finding::wrong(FLAG, error);
+    let schedule = match channel::read(path) {
+        Ok(schedule) => schedule,
+        Err(error) => return wrong(error.to_string()),
+    };
+    let (packaged, films): (Vec<_>, Vec<_>) =
+        schedule.films.iter().partition(|film| channel::package::is_needed(film));
+    if let Some(error) = films.into_iter().find_map(|film| channel::film::Film::open(film).err()) {
+        return wrong(error.to_string());
+    }
+    if let Some(missing) = packaged.iter().find(|file| !file.is_file()) {
+        return wrong(format!("{} isn't there", missing.display()));
+    }
+    match channel::package::ffmpeg() {
+        Err(error) if !packaged.is_empty() => wrong(format!(
+            "{} files have to be packaged, and ffmpeg can't be run: {error}; install it (apt install ffmpeg)",
+            packaged.len()
+        )),
+        _ => Finding::good(
+            FLAG,
+            format!("{} can be played, of {} films", path.display(), schedule.films.len()),
+        ),
+    }
 }
 
 fn directory(store: &Store<'_>) -> Finding {

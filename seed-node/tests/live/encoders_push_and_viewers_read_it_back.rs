@@ -128,7 +128,7 @@ async fn fragmented_ladders_with_their_own_folders_and_audio_alone_come_back_too
     package(&at, &[&ladder[..], &PUT].concat(), &to).await;
     let folder = made(&station, &at, &ladder, "v%v/index.m3u8").await;
     let master = station.text("tv/master.m3u8").await;
-    assert!(master.contains("v0/index.m3u8") && master.contains("TYPE=AUDIO"), "{master}");
+    assert!(master.contains("\nv0/index.m3u8") && master.contains("TYPE=AUDIO"), "{master}");
     let mut files = 0;
     for rendition in ["v0", "v1"] {
         files += compare(&station, &format!("tv/{rendition}/index.m3u8"), &folder.join(rendition)).await;

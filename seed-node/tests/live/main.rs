@@ -2,6 +2,7 @@
 //! be linked with all of WebRTC.
 
 mod a_browser_exchanges_20_mb_with_a_seed;
+mod a_channel_plays_by_its_schedule;
 mod a_check_says_what_would_go_wrong;
 mod a_killed_seed_serves_from_its_disk;
 mod a_link_leads_to_the_certificate_of_its_description;

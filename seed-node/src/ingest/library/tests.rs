@@ -20,6 +20,7 @@ impl Place {
             retain: Duration::from_secs(3600),
             prefix: "/".to_owned(),
             keys: None,
+            channels: Vec::new(),
         };
         Library::open(&config).expect("a directory of its own")
     }
@@ -181,6 +182,7 @@ fn a_directory_belongs_to_one_node() {
         retain: Duration::MAX,
         prefix: "/".to_owned(),
         keys: None,
+        channels: Vec::new(),
     };
     assert!(matches!(Library::open(&config), Err(IngestError::Taken(_))));
     drop(library);
