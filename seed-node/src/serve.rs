@@ -28,15 +28,15 @@ pub(crate) struct Limits {
     pub(crate) outlives_sender: bool,
 }
 
-/// Serves until stopped; then all connections end. `open` is told how many there are.
+/// Serves until stopped; then all connections end. `open` is told how many there are, `service` makes what answers the next one.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     limits: Limits,
     open: impl Fn(usize),
-    service: S,
+    mut service: impl FnMut() -> S,
     mut stop: watch::Receiver<bool>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
     S::Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
 {
     let mut connections = JoinSet::new();
@@ -48,7 +48,7 @@ pub(crate) async fn serve<S>(
             _ = stop.changed() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, limits, service.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, limits, service()))),
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
         }

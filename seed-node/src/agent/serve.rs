@@ -30,7 +30,7 @@ pub(super) async fn serve(agent: Arc<Agent>, listener: TcpListener, stop: watch:
         listener,
         LIMITS,
         |open| counted.tally.connections.store(open as u64, Relaxed),
-        service,
+        || service.clone(),
         stop,
     )
     .await;

@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::name::{FilePath, StreamName};
 use super::pushed::Pushed;
 use super::refusal::Refusal;
-use super::stream::{Line, MAX_FILES, Stream};
+use super::stream::{Line, MAX_FILES, Put, Stream};
 use super::{Changes, Config, IngestError, now_ms};
 
 /// Most streams of a node.
@@ -131,7 +131,7 @@ impl Library {
             let lying = disk.read(&name).map_err(cant)?;
             let mut stream = Stream::restore(lying.lines, |file| lying.files.get(file).copied());
             for (path, text) in lying.manifests {
-                stream.manifest(&path, text, 0);
+                stream.manifest(&path, text, 0, 0);
             }
             for file in lying.files.keys().filter(|file| !stream.has(file)) {
                 disk.remove(&name, file);
@@ -261,8 +261,14 @@ impl Library {
         self.tell(stream, changed.unwrap_or_default());
     }
 
-    /// Takes a media playlist.
-    pub fn playlist(&self, stream: &StreamName, path: &FilePath, pushed: Pushed) -> Result<(), Refusal> {
+    /// Takes a media playlist, unless one that was sent later is there.
+    pub fn playlist(
+        &self,
+        stream: &StreamName,
+        path: &FilePath,
+        pushed: Pushed,
+        serial: u64,
+    ) -> Result<(), Refusal> {
         for item in &pushed.items {
             match path.join(&item.uri) {
                 Some(Ok(_)) => {}
@@ -274,7 +280,7 @@ impl Library {
         let mut state = self.state();
         self.room_for(&mut state, stream, now)?;
         let kept = state.streams.entry(stream.clone()).or_default();
-        let changed = kept.stream.playlist(path, pushed, now).ok_or(Refusal::Playlists)?;
+        let changed = kept.stream.playlist(path, pushed, serial, now).ok_or(Refusal::Playlists)?;
         self.settle(&mut state, stream);
         if changed {
             self.tell(stream, vec![path.clone()]);
@@ -283,18 +289,25 @@ impl Library {
         Ok(())
     }
 
-    /// Takes a multivariant playlist.
-    pub fn manifest(&self, stream: &StreamName, path: &FilePath, text: String) -> Result<(), Refusal> {
+    /// Takes a multivariant playlist or a DASH manifest, unless one that was sent later is there.
+    pub fn manifest(
+        &self,
+        stream: &StreamName,
+        path: &FilePath,
+        text: String,
+        serial: u64,
+    ) -> Result<(), Refusal> {
         let now = now_ms();
         let mut state = self.state();
         self.room_for(&mut state, stream, now)?;
         state.serial += 1;
-        let serial = state.serial;
+        let part = state.serial;
         let kept = state.streams.entry(stream.clone()).or_default();
-        if !kept.stream.manifest(path, text.clone(), now) {
-            return Err(Refusal::Manifests);
+        match kept.stream.manifest(path, text.clone(), serial, now) {
+            Put::Full => return Err(Refusal::Manifests),
+            Put::Overtaken => {}
+            Put::Taken => self.disk.manifest(stream, path, &text, part)?,
         }
-        self.disk.manifest(stream, path, &text, serial)?;
         self.tally.uploads.fetch_add(1, Relaxed);
         Ok(())
     }

@@ -19,10 +19,11 @@ pub mod refusal;
 pub mod stream;
 pub mod timeline;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -31,6 +32,8 @@ use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, DATE, RANGE};
 use axum::http::{Method, Response, StatusCode};
 use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
 
 use tokio::net::TcpListener;
@@ -137,18 +140,14 @@ pub async fn start(
         TcpListener::bind(config.listen).await.map_err(|e| IngestError::Listen(config.listen, e))?;
     let address = listener.local_addr().map_err(|e| IngestError::Listen(config.listen, e))?;
     let app = Arc::new(App { library: Arc::clone(&library), keys, channels, prefix: config.prefix.clone() });
-    let service = TowerToHyperService::new(Router::new().fallback(respond).with_state(app).layer(cors()));
+    let router = Router::new().fallback(respond).with_state(app).layer(cors());
     let (counted, stopped) = (Arc::clone(&library), stop.clone());
     tasks.spawn(async move {
         let limits = Limits { connections: CONNECTIONS, silent: SILENT, outlives_sender: true };
-        serve::serve(
-            listener,
-            limits,
-            |count| counted.tally.connections.store(count as u64, Relaxed),
-            service,
-            stopped,
-        )
-        .await;
+        let open = |count| counted.tally.connections.store(count as u64, Relaxed);
+        let serials = Arc::new(AtomicU64::new(1));
+        serve::serve(listener, limits, open, || numbered(router.clone(), Arc::clone(&serials)), stopped)
+            .await;
         Ok(())
     });
     let (swept, mut stopped) = (Arc::clone(&library), stop.clone());
@@ -172,6 +171,32 @@ pub async fn start(
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// A request's place among all: encoders send a playlist on a connection of its own each time, and don't wait for the answer before the next.
+#[derive(Clone, Copy, Debug)]
+struct Serial(u64);
+
+/// What answers a connection: the first request has its place by when the connection came, for then they have an order.
+fn numbered(
+    router: Router,
+    serials: Arc<AtomicU64>,
+) -> impl Service<
+    hyper::Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
+> {
+    let inner = TowerToHyperService::new(router);
+    let came = AtomicU64::new(serials.fetch_add(1, Relaxed));
+    service_fn(move |mut request: hyper::Request<Incoming>| {
+        let serial = match came.swap(0, Relaxed) {
+            0 => serials.fetch_add(1, Relaxed),
+            first => first,
+        };
+        request.extensions_mut().insert(Serial(serial));
+        inner.call(request)
+    })
 }
 
 /// Pages of every site may read, with ranges; none may push.
@@ -239,7 +264,8 @@ async fn answer(app: &App, request: Request) -> Result<Response<Body>, Refusal> 
             if *request.method() == Method::DELETE {
                 return Ok(StatusCode::NO_CONTENT.into_response());
             }
-            receive::receive(&app.library, stream, file, request.into_body()).await?;
+            let serial = request.extensions().get().map_or(0, |Serial(serial)| *serial);
+            receive::receive(&app.library, stream, file, serial, request.into_body()).await?;
             Ok(StatusCode::CREATED.into_response())
         }
         _ => Err(Refusal::Method),

@@ -22,11 +22,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// So is one that takes so long in all.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Takes a pushed file.
+/// Takes a pushed file. `serial` orders requests: of two manifests the later one counts.
 pub(super) async fn receive(
     library: &Arc<Library>,
     stream: StreamName,
     path: FilePath,
+    serial: u64,
     body: Body,
 ) -> Result<(), Refusal> {
     if path.kind() == Kind::Media {
@@ -45,14 +46,14 @@ pub(super) async fn receive(
         Kind::Mpd => {
             let text = String::from_utf8(text).map_err(|_| Refusal::Mpd)?;
             let text = with_base(&text, &library.run_folder(&stream).unwrap_or_default())?;
-            library.manifest(&stream, &path, text)
+            library.manifest(&stream, &path, text, serial)
         }
         Kind::Playlist | Kind::Media => {
             let text = pushed::text(&text)?;
             if pushed::is_multivariant(text) {
-                library.manifest(&stream, &path, text.to_owned())
+                library.manifest(&stream, &path, text.to_owned(), serial)
             } else {
-                library.playlist(&stream, &path, Pushed::parse(text)?)
+                library.playlist(&stream, &path, Pushed::parse(text)?, serial)
             }
         }
     })

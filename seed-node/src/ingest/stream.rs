@@ -47,6 +47,8 @@ struct Feed {
     timeline: Timeline,
     /// A playlist that names what isn't there yet, and since when.
     waiting: Option<(Pushed, u64)>,
+    /// The place among all requests of the one that brought the newest.
+    serial: u64,
 }
 
 /// A line of the journal: what has to be known again after a restart.
@@ -70,6 +72,17 @@ pub enum Line {
     Entry(String, Entry),
 }
 
+/// What has become of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is there.
+    Taken,
+    /// One that was sent later has come before it.
+    Overtaken,
+    /// There are too many.
+    Full,
+}
+
 /// What is left to be done.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -86,7 +99,8 @@ pub struct Stream {
     by_age: BTreeSet<(u64, FilePath)>,
     runs: VecDeque<Run>,
     feeds: BTreeMap<FilePath, Feed>,
-    manifests: BTreeMap<FilePath, String>,
+    /// With the place of the request that brought it among all.
+    manifests: BTreeMap<FilePath, (u64, String)>,
     /// Being uploaded now, by the encoder's names.
     coming: HashMap<FilePath, u32>,
     pushed_ms: u64,
@@ -184,28 +198,34 @@ impl Stream {
         self.runs.back().map(|run| run.id)
     }
 
-    /// Takes a multivariant playlist or a DASH manifest. `false`: there are too many.
-    pub fn manifest(&mut self, path: &FilePath, text: String, now_ms: u64) -> bool {
+    /// Takes a multivariant playlist or a DASH manifest.
+    pub fn manifest(&mut self, path: &FilePath, text: String, serial: u64, now_ms: u64) -> Put {
         self.pushed_ms = self.pushed_ms.max(now_ms);
-        if self.manifests.len() >= MAX_MANIFESTS && !self.manifests.contains_key(path) {
-            return false;
+        match self.manifests.get(path) {
+            Some((known, _)) if *known > serial => return Put::Overtaken,
+            None if self.manifests.len() >= MAX_MANIFESTS => return Put::Full,
+            _ => {}
         }
-        self.manifests.insert(path.clone(), text);
-        true
+        self.manifests.insert(path.clone(), (serial, text));
+        Put::Taken
     }
 
     /// See [`manifest`](Self::manifest).
     pub fn manifest_text(&self, path: &FilePath) -> Option<&str> {
-        self.manifests.get(path).map(String::as_str)
+        self.manifests.get(path).map(|(_, text)| text.as_str())
     }
 
-    /// Takes a media playlist. Told back: whether it has changed; `None` if there are too many.
-    pub fn playlist(&mut self, path: &FilePath, pushed: Pushed, now_ms: u64) -> Option<bool> {
+    /// Takes a media playlist, unless one that was sent later has come. Told back: whether it has changed; `None` if there are too many.
+    pub fn playlist(&mut self, path: &FilePath, pushed: Pushed, serial: u64, now_ms: u64) -> Option<bool> {
         self.pushed_ms = now_ms;
         if self.feeds.len() >= MAX_PLAYLISTS && !self.feeds.contains_key(path) {
             return None;
         }
         let feed = self.feeds.entry(path.clone()).or_default();
+        if serial < feed.serial {
+            return Some(false);
+        }
+        feed.serial = serial;
         let since = feed.waiting.take().map_or(now_ms, |(_, since)| since);
         feed.waiting = Some((pushed, since));
         Some(self.take(path, now_ms))
@@ -421,7 +441,7 @@ impl Stream {
                 }
             }
             let timeline = Timeline::restore(head, entries);
-            stream.feeds.insert(path, Feed { timeline, waiting: None });
+            stream.feeds.insert(path, Feed { timeline, waiting: None, serial: 0 });
         }
         stream
     }

@@ -344,4 +344,37 @@ mod tests {
         assert_eq!(copies(&config(dir.path().join("new"))).state, State::Good);
         assert!(!dir.path().join("new").exists(), "nothing is left behind");
     }
+    // R48 R49
+    #[test]
+    fn what_an_origin_and_its_channels_lack_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let mut config = ingest::Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            dir: at("new"),
+            budget: 1,
+            retain: std::time::Duration::MAX,
+            prefix: "/".to_owned(),
+            keys: None,
+            channels: Vec::new(),
+        };
+        let states = |config: &ingest::Config| origin(config).iter().map(|f| f.state).collect::<Vec<_>>();
+        assert_eq!(states(&config), [State::Good]);
+        assert!(!at("new").exists(), "nothing is left behind");
+        (config.keys, config.channels) = (Some(at("keys")), vec![at("tv.toml")]);
+        assert_eq!(states(&config), [State::Good, State::Wrong, State::Wrong]);
+        std::fs::write(at("keys"), "tv a-key-of-some-length\n").expect("written");
+        std::fs::set_permissions(at("keys"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        let schedule = |file: &str| {
+            let text = format!("name = \"tv\"\n[[item]]\nfile = \"{file}\"\n");
+            std::fs::write(at("tv.toml"), text).expect("written");
+            schedule(&at("tv.toml"))
+        };
+        assert!(schedule("a.mp4").says.contains("a.mp4 isn't there"));
+        assert!(schedule("a.m3u8").says.contains("can't read"));
+        std::fs::write(at("0.ts"), "media").expect("written");
+        std::fs::write(at("a.m3u8"), "#EXTM3U\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n").expect("written");
+        assert_eq!(schedule("a.m3u8").state, State::Good);
+        assert_eq!(states(&config), [State::Good; 3]);
+    }
 }

@@ -53,7 +53,7 @@ fn list(library: &Library, stream: &str, numbers: std::ops::RangeInclusive<u64>)
         text += &format!("#EXTINF:2.0,\n{number}.ts\n");
     }
     let pushed = Pushed::parse(&text).expect("a playlist");
-    library.playlist(&name(stream), &path("index.m3u8"), pushed).expect("taken");
+    library.playlist(&name(stream), &path("index.m3u8"), pushed, 0).expect("taken");
 }
 
 fn shown(library: &Library, stream: &str) -> String {
@@ -145,7 +145,7 @@ fn after_a_restart_all_is_there_but_what_was_half_and_a_torn_line_harms_nothing(
         upload(&library, "radio", &format!("{number}.ts"), &[number as u8; SEGMENT]).expect("room");
         list(&library, "radio", 0..=number);
     }
-    library.manifest(&name("radio"), &path("master.m3u8"), "#EXTM3U\n".to_owned()).expect("taken");
+    library.manifest(&name("radio"), &path("master.m3u8"), "#EXTM3U\n".to_owned(), 1).expect("taken");
     let half = library.begin(&name("radio"), &path("5.ts")).expect("begun");
     fs::write(&half, [5; 100]).expect("written");
     let (before, used) = (shown(&library, "radio"), on_disk(&place));

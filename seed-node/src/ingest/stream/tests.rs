@@ -30,7 +30,7 @@ impl Station {
 
     fn push(&mut self, text: &str) -> Option<bool> {
         let pushed = Pushed::parse(text).expect("a playlist");
-        self.stream.playlist(&path("index.m3u8"), pushed, self.now)
+        self.stream.playlist(&path("index.m3u8"), pushed, 0, self.now)
     }
 
     fn segments(&mut self, numbers: std::ops::Range<u64>, life: &str) {
@@ -191,14 +191,29 @@ fn playlists_and_manifests_hold_their_limits_at_under_and_over() {
     let mut stream = Stream::default();
     for at in 0..=MAX_PLAYLISTS {
         let pushed = Pushed::parse("#EXTM3U\n").expect("a playlist");
-        let taken = stream.playlist(&path(&format!("{at}.m3u8")), pushed, 0);
+        let taken = stream.playlist(&path(&format!("{at}.m3u8")), pushed, 0, 0);
         assert_eq!(taken.is_some(), at < MAX_PLAYLISTS, "{at}");
     }
     for at in 0..=MAX_MANIFESTS {
-        let taken = stream.manifest(&path(&format!("{at}.mpd")), String::new(), 0);
-        assert_eq!(taken, at < MAX_MANIFESTS, "{at}");
+        let taken = stream.manifest(&path(&format!("{at}.mpd")), String::new(), 0, 0);
+        assert_eq!(taken, if at < MAX_MANIFESTS { Put::Taken } else { Put::Full }, "{at}");
     }
-    assert!(stream.manifest(&path("0.mpd"), String::new(), 0), "one that is there already may change");
+    assert_eq!(
+        stream.manifest(&path("0.mpd"), String::new(), 0, 0),
+        Put::Taken,
+        "one that is there already may change"
+    );
+}
+
+#[test]
+fn a_manifest_that_was_overtaken_on_its_way_says_nothing() {
+    let mut stream = Stream::default();
+    let master = path("master.m3u8");
+    let mut put = |text: &str, serial| stream.manifest(&master, text.to_owned(), serial, 0);
+    assert_eq!(put("later", 7), Put::Taken);
+    assert_eq!(put("earlier", 6), Put::Overtaken);
+    assert_eq!(put("on the same connection", 7), Put::Taken);
+    assert_eq!(stream.manifest_text(&master), Some("on the same connection"));
 }
 
 // H12

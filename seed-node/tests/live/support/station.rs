@@ -127,6 +127,7 @@ pub(crate) async fn probed(url: &str, seconds: u32) -> (Vec<String>, usize) {
     let packets = lines.iter().flatten().filter_map(|word| word.parse::<usize>().ok()).sum();
     let mut codecs: Vec<String> =
         lines.iter().filter_map(|words| Some((*words.first()?).to_owned())).collect();
+    codecs.retain(|codec| !codec.is_empty());
     codecs.sort();
     codecs.dedup();
     (codecs, packets)
