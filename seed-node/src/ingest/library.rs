@@ -33,7 +33,7 @@ pub struct Tally {
     pub uploads: AtomicU64,
     /// Their bytes.
     pub uploaded_bytes: AtomicU64,
-    /// Requests refused.
+    /// Pushes refused.
     pub refused: AtomicU64,
     /// Files removed to make room.
     pub evicted: AtomicU64,

@@ -26,7 +26,7 @@ pub fn render(out: &mut String, library: &Library) {
         ("uploads_total", "counter", "Files and playlists taken.", tally.uploads.load(Relaxed)),
         ("uploaded_bytes_total", "counter", "Bytes of files taken.", tally.uploaded_bytes.load(Relaxed)),
         ("served_total", "counter", "Requests of readers answered.", tally.served.load(Relaxed)),
-        ("refused_total", "counter", "Requests refused.", tally.refused.load(Relaxed)),
+        ("refused_total", "counter", "Pushes refused.", tally.refused.load(Relaxed)),
         (
             "evicted_total",
             "counter",

@@ -219,8 +219,8 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
             response
         }
         Err(refusal) => {
-            app.library.tally.refused.fetch_add(1, Relaxed);
             if !reads {
+                app.library.tally.refused.fetch_add(1, Relaxed);
                 tracing::warn!(%refusal, "a push was refused");
             }
             refusal.into_response()

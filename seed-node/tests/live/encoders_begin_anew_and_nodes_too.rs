@@ -95,7 +95,7 @@ async fn over_restarts_of_both_the_stream_goes_on_and_old_urls_keep_their_bytes(
     assert_eq!(shown.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{shown}");
     let different: HashSet<_> = second.values().map(|bytes| blake3::hash(bytes)).collect();
     assert_eq!(different.len(), 8);
-    let (codecs, _) = probed(&whole, 30).await;
+    let (codecs, _) = probed(&whole, 6).await;
     assert_eq!(codecs, ["aac", "h264"]);
 }
 

@@ -12,7 +12,7 @@ async fn viewers_of_a_pushed_stream_share_it_and_get_it_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let tape = tape(folder.path(), 500).await.unwrap();
     let mut stage = Stage::set(small_library(), 2, &tape).await.unwrap();
-    let viewers = stage.watch(Way::Peers, 16).await.unwrap();
+    let viewers = stage.watch(Way::Peers, 12).await.unwrap();
     let mut reports = Vec::new();
     for viewer in &viewers {
         viewer
@@ -23,7 +23,7 @@ async fn viewers_of_a_pushed_stream_share_it_and_get_it_bit_by_bit() {
         reports.push(viewer.report().await.unwrap());
     }
     for report in &reports {
-        assert!(report.decode_errors.is_empty() && report.hashes.len() >= 4, "{}", report.brief());
+        assert!(report.decode_errors.is_empty() && report.hashes.len() >= 3, "{}", report.brief());
         for handed in &report.hashes {
             let pushed = stage.ingest().get(&handed.path).await.unwrap();
             let hash: String = Sha256::digest(&pushed).iter().map(|byte| format!("{byte:02x}")).collect();

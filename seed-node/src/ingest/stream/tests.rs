@@ -82,7 +82,8 @@ fn what_is_live_stays_while_the_encoder_is_there() {
     station.stream.expire(long, station.now + IDLE.as_millis() as u64 + 1);
     assert_eq!(station.listed(), 0);
     assert!(station.stream.is_empty());
-    station.segments(20..21, "a");
+    station.upload("0.ts", "b0");
+    assert_eq!(station.push(&list(0..=0)), Some(true));
     assert!(station.shown().contains("#EXT-X-MEDIA-SEQUENCE:20\n"), "no number comes again");
 }
 

@@ -115,7 +115,11 @@ pub(crate) async fn package(tape: &Path, more: &[&str], to: &str) {
 
 /// What ffprobe says of the first seconds of a stream: the codecs, and how many packets it reads. A live stream isn't waited for.
 pub(crate) async fn probed(url: &str, seconds: u32) -> (Vec<String>, usize) {
-    let output = Command::new("ffprobe")
+    let mut command = Command::new("ffprobe");
+    if url.contains(".m3u8") {
+        command.args(["-live_start_index", "0"]);
+    }
+    let output = command
         .args(["-v", "error", "-count_packets", "-of", "csv=p=0", "-read_intervals", &format!("%+{seconds}")])
         .args(["-show_entries", "stream=codec_name,nb_read_packets", url])
         .stderr(Stdio::inherit())
