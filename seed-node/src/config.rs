@@ -1,6 +1,7 @@
 //! What an operator can set: flags, environment, a TOML file. README.md has the table; a test holds it to this.
 
 pub mod amount;
+mod ingest;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,9 +15,10 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use amount::{Amount, Span};
+pub use ingest::{MIN_INGEST, MIN_RETAIN};
 
 use crate::cache::CacheConfig;
-use crate::ingest;
+use crate::ingest::Config as IngestConfig;
 
 /// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port; or lets native players take
 /// part in the same swarms.
@@ -232,17 +234,12 @@ pub const MIN_MEMORY: u64 = 16 * 1024 * 1024;
 pub const MIN_CACHE: u64 = 64 * 1024 * 1024;
 /// Least time that copies are kept for.
 pub const MIN_KEEP: Duration = Duration::from_secs(1);
-/// Least disk for pushed streams: twice the longest segment.
-pub const MIN_INGEST: u64 = 64 * 1024 * 1024;
-/// Least time that they are kept for: what players need to begin.
-pub const MIN_RETAIN: Duration = Duration::from_secs(10);
 /// Least bytes/s of all streams: less is no use to any of them.
 pub const MIN_SITE_CAP: u32 = 64 * 1024;
 /// Longest time to leave in.
 pub const MAX_DRAIN: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(10);
 const CACHE_SIZE: u64 = 10 << 30;
-const RETAIN: Duration = Duration::from_secs(3600);
 const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Settings with everything decided.
@@ -289,24 +286,13 @@ pub struct Settings {
     /// Their digests are signed, and that is all.
     pub publish_only: bool,
     /// The origin that encoders push to.
-    pub ingest: Option<ingest::Config>,
+    pub ingest: Option<IngestConfig>,
     /// Where viewers find what is pushed, if that isn't its own address.
     pub ingest_url: Option<Url>,
     /// The metrics' address.
     pub metrics: Option<SocketAddr>,
     /// One more certificate authority.
     pub ca: Option<PathBuf>,
-}
-
-impl Settings {
-    /// Whether what is pushed to this address is found under the manifest's URL.
-    pub fn is_pushed(&self, manifest: &Url, listening: SocketAddr) -> bool {
-        let own = || Url::parse(&format!("http://{listening}/")).ok();
-        let public = self.ingest_url.clone().or_else(own);
-        public.is_some_and(|public| {
-            manifest.origin() == public.origin() && manifest.path().starts_with(public.path())
-        })
-    }
 }
 
 impl Options {
@@ -403,54 +389,6 @@ impl Options {
             signal.set_path(WEBSOCKET);
         }
         Ok(Some(signal))
-    }
-
-    /// With a slash at its end, so that it is a prefix of what lies under it alone.
-    fn ingest_url(&self) -> Result<Option<Url>, ConfigError> {
-        let Some(text) = &self.ingest_url else { return Ok(None) };
-        let mut url = url("ingest-url", text, ["http", "https"], "http:// or https://")?;
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(ConfigError::IngestUrl(text.clone()));
-        }
-        if !url.path().ends_with('/') {
-            let path = format!("{}/", url.path());
-            url.set_path(&path);
-        }
-        Ok(Some(url))
-    }
-
-    fn ingest(&self, url: Option<&Url>) -> Result<Option<ingest::Config>, ConfigError> {
-        let Some(listen) = self.ingest else {
-            let given = [
-                ("ingest-url", self.ingest_url.is_some()),
-                ("ingest-dir", self.ingest_dir.is_some()),
-                ("ingest-size", self.ingest_size.is_some()),
-                ("ingest-keys", self.ingest_keys.is_some()),
-                ("retain", self.retain.is_some()),
-                ("channel", !self.channel.is_empty()),
-            ];
-            let alone = given.into_iter().find(|(_, given)| *given);
-            return alone.map_or(Ok(None), |(flag, _)| Err(ConfigError::NoIngest(flag)));
-        };
-        let dir = self.ingest_dir.clone().ok_or(ConfigError::NoIngestDir)?;
-        let budget = self.ingest_size.map_or(CACHE_SIZE, |size| size.0);
-        let retain = self.retain.map_or(RETAIN, |retain| retain.0);
-        if budget < MIN_INGEST {
-            return Err(ConfigError::TooLittle("ingest-size", MIN_INGEST));
-        }
-        if retain < MIN_RETAIN {
-            return Err(ConfigError::TooShort("retain", "10s"));
-        }
-        let prefix = url.map_or("/", Url::path).to_owned();
-        Ok(Some(ingest::Config {
-            listen,
-            dir,
-            budget,
-            retain,
-            prefix,
-            keys: self.ingest_keys.clone(),
-            channels: self.channel.clone(),
-        }))
     }
 
     fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {

@@ -57,6 +57,8 @@ pub struct Pushed {
     pub head: Vec<String>,
     /// Oldest first.
     pub items: Vec<Item>,
+    /// As many as the encoder lists.
+    pub listed: usize,
     /// Nothing will be added.
     pub ended: bool,
     /// It said from the beginning that it would end (`#EXT-X-PLAYLIST-TYPE`).
@@ -95,9 +97,28 @@ impl Pushed {
                 return Err(PushedError::TooLong);
             }
         }
+        reader.done.listed = reader.done.items.len();
         Ok(reader.done)
     }
+
+    /// With what an earlier list named and this one doesn't any more, where they join: on a slow line segments come later than
+    /// they are listed.
+    #[must_use]
+    pub fn after(mut self, mut earlier: Self) -> Self {
+        let Some(first) = self.items.first().map(|item| item.sequence) else { return self };
+        if earlier.items.last().is_some_and(|last| last.sequence + 1 >= first) {
+            earlier.items.retain(|item| item.sequence < first);
+            let over = earlier.items.len().saturating_sub(MAX_EARLIER);
+            earlier.items.drain(..over);
+            earlier.items.append(&mut self.items);
+            self.items = earlier.items;
+        }
+        self
+    }
 }
+
+/// Most segments that are waited for besides those that are listed.
+const MAX_EARLIER: usize = 256;
 
 /// An encoder that begins there has more to come than will ever come.
 const MAX_SEQUENCE: u64 = 1 << 62;

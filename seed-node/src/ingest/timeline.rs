@@ -219,7 +219,7 @@ impl Timeline {
         let head = &mut self.head;
         head.version = head.version.max(pushed.version).max(3);
         head.target = head.target.max(pushed.target);
-        head.window = head.window.max(pushed.items.len()).min(MAX_WINDOW);
+        head.window = head.window.max(pushed.listed).min(MAX_WINDOW);
         head.lines.clone_from(&pushed.head);
     }
 

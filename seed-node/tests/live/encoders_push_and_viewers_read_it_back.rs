@@ -5,7 +5,7 @@ use crate::support;
 use std::path::{Path, PathBuf};
 
 use reqwest::header;
-use support::station::{KEY, Station, package, probed, tape, uris};
+use support::station::{KEY, Station, package, package_at, probed, tape, uris};
 
 const PUT: [&str; 2] = ["-method", "PUT"];
 
@@ -43,15 +43,16 @@ async fn transport_streams_come_back_bit_by_bit_long_after_the_encoder_has_delet
     tape(&at, 20, true).await;
     let all = ["-f", "hls", "-hls_time", "2", "-hls_list_size", "0"];
     let folder = made(&station, &at, &all, "index.m3u8").await;
-    let live = ["-f", "hls", "-hls_time", "2", "-hls_list_size", "3", "-hls_flags", "delete_segments"];
+    let live = ["-f", "hls", "-hls_time", "2", "-hls_list_size", "6", "-hls_flags", "delete_segments"];
     // As people write it: the key is the password.
     let to = format!("http://encoder:{KEY}@{}/tv/index.m3u8", station.authority());
-    package(&at, &[&live[..], &PUT].concat(), &to).await;
+    // Ten times as fast as it plays.
+    package_at(Some("10"), &at, &[&live[..], &PUT].concat(), &to).await;
 
     let window = station.text("tv/index.m3u8").await;
-    assert_eq!(uris(&window).len(), 3, "live is what the encoder lists: {window}");
+    assert_eq!(uris(&window).len(), 6, "live is what the encoder lists: {window}");
     assert_eq!(compare(&station, "tv/index.m3u8?window=1h", &folder).await, 10);
-    assert_eq!(uris(&station.text("tv/index.m3u8?window=9s").await).len(), 5);
+    assert_eq!(uris(&station.text("tv/index.m3u8?window=15s").await).len(), 8);
     let (codecs, packets) = probed(&station.url("tv/index.m3u8"), 4).await;
     assert_eq!(codecs, ["aac", "h264"]);
     assert!(packets > 4 * 25, "{packets}");

@@ -188,6 +188,24 @@ fn a_playlist_that_comes_before_its_segment_shows_it_when_it_is_whole() {
 }
 
 #[test]
+fn what_is_listed_no_longer_when_it_comes_is_not_lost() {
+    let mut station = Station::new();
+    station.segments(0..3, "a");
+    let name = path("3.ts");
+    station.stream.arriving(&name, station.now);
+    station.push(&list(2..=3));
+    station.upload("4.ts", "a4");
+    assert_eq!(station.push(&list(4..=4)), Some(false), "the third is still on its way");
+    let public = name.versioned(&blake3::hash(b"a3"));
+    station.stream.arrived(&name, &public, 1000, false, station.now);
+    assert_eq!(station.stream.left(&name, station.now), [path("index.m3u8")]);
+    assert_eq!(station.listed(), 5);
+    assert!(!station.shown().contains("#EXT-X-DISCONTINUITY"));
+    let live = station.stream.render(&path("index.m3u8"), None, "/radio/", station.now).expect("some");
+    assert_eq!(live.matches("#EXTINF").count(), 3, "the window is what the encoder lists");
+}
+
+#[test]
 fn playlists_and_manifests_hold_their_limits_at_under_and_over() {
     let mut stream = Stream::default();
     for at in 0..=MAX_PLAYLISTS {

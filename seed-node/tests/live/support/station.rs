@@ -96,8 +96,17 @@ pub(crate) async fn tape(path: &Path, seconds: u32, picture: bool) {
 
 /// ffmpeg that packages a tape in the same way each time, wherever to.
 pub(crate) fn packager(tape: &Path, more: &[&str], to: &str) -> Child {
-    Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-y", "-fflags", "+bitexact"])
+    packager_at(None, tape, more, to)
+}
+
+/// The same so many times as fast as it plays, instead of at once.
+fn packager_at(speed: Option<&str>, tape: &Path, more: &[&str], to: &str) -> Child {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-y", "-fflags", "+bitexact"]);
+    if let Some(speed) = speed {
+        command.args(["-readrate", speed]);
+    }
+    command
         .arg("-i")
         .arg(tape)
         .args(["-map", "0", "-c", "copy", "-flags", "+bitexact", "-fflags", "+bitexact"])
@@ -111,6 +120,10 @@ pub(crate) fn packager(tape: &Path, more: &[&str], to: &str) -> Child {
 
 pub(crate) async fn package(tape: &Path, more: &[&str], to: &str) {
     assert!(packager(tape, more, to).wait().await.expect("it ends").success(), "{to}");
+}
+
+pub(crate) async fn package_at(speed: Option<&str>, tape: &Path, more: &[&str], to: &str) {
+    assert!(packager_at(speed, tape, more, to).wait().await.expect("it ends").success(), "{to}");
 }
 
 /// What ffprobe says of the first seconds of a stream: the codecs, and how many packets it reads. A live stream isn't waited for.
