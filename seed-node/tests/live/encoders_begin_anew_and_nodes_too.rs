@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use support::program::signaling;
-use support::station::{package, packager, probed, tape, uris};
+use support::station::{package, package_at, packager, probed, tape, uris};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -68,7 +68,8 @@ async fn over_restarts_of_both_the_stream_goes_on_and_old_urls_keep_their_bytes(
     tape(&tone, 8, false).await;
 
     let mut running = node(dir.path(), port, &[]).await;
-    package(&picture, &PUSH, &url).await;
+    // Ten times as fast as they play.
+    package_at(Some("10"), &picture, &PUSH, &url).await;
     let first = all(&whole).await;
     assert_eq!(first.len(), 4);
     // Killed, with an upload under way.
@@ -85,7 +86,7 @@ async fn over_restarts_of_both_the_stream_goes_on_and_old_urls_keep_their_bytes(
     assert_eq!(std::fs::read_dir(&part).expect("there").count(), 0, "what was half is gone");
 
     // An encoder begins anew with the same names, and with other bytes under them.
-    package(&tone, &PUSH, &url).await;
+    package_at(Some("10"), &tone, &PUSH, &url).await;
     let second = all(&whole).await;
     assert_eq!(second.len(), 8);
     for (uri, bytes) in &first {
