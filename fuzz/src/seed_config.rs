@@ -1,16 +1,24 @@
-//! A seed node's settings file.
+//! A seed node's settings file, and the schedule of a channel.
 
+use std::path::Path;
+
+use rillcast_seed::channel::schedule::{MAX_ITEMS, Schedule};
 use rillcast_seed::config::{MAX_MANIFESTS, MIN_MEMORY, Options};
 
 /// Reads a file and settles it.
 pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(schedule) = Schedule::parse(text, Path::new("films")) {
+        assert!((1..=MAX_ITEMS + 1).contains(&schedule.films.len()));
+    }
     let Ok(options) = toml::from_str::<Options>(text) else { return };
     let insecure_open = options.insecure_open;
     let Ok(settings) = options.settle() else { return };
-    assert!((1..=MAX_MANIFESTS).contains(&settings.manifests.len()));
+    assert!(settings.manifests.len() <= MAX_MANIFESTS);
+    assert!(!settings.manifests.is_empty() || settings.ingest.is_some());
+    assert!(settings.manifests.is_empty() || settings.signal.is_some());
     assert!(settings.memory >= MIN_MEMORY && settings.max_links > 0);
-    assert!(matches!(settings.signal.scheme(), "ws" | "wss"));
+    assert!(settings.signal.is_none_or(|signal| matches!(signal.scheme(), "ws" | "wss")));
     for address in [Some(settings.udp), settings.metrics].into_iter().flatten() {
         assert!(insecure_open || address.ip().to_canonical().is_loopback());
     }

@@ -115,6 +115,12 @@ impl Edge {
         }
     }
 
+    /// The origin itself says that the playlist has changed: look at once, whatever came of the last look.
+    pub fn told(&mut self, now: Instant) {
+        let earliest = self.looked.map_or(now, |looked| (looked + self.pace.quick / 4).max(now));
+        self.next = self.next.min(earliest);
+    }
+
     /// The look that began at `looked` failed.
     pub fn failed(&mut self, looked: Instant) {
         self.looked = Some(looked);

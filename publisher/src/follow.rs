@@ -33,6 +33,8 @@ const PENDING: usize = 64;
 pub(crate) enum Command {
     /// Another place where the playlist may be found.
     Address(Url),
+    /// The playlist has changed.
+    Look,
     /// Digest this first.
     Want(SegmentKey),
     /// Read this from its copy again.
@@ -76,6 +78,7 @@ impl Follower {
             tokio::select! {
                 command = inbox.recv() => match command {
                     Some(Command::Address(url)) => view.add_address(url),
+                    Some(Command::Look) => view.look(Instant::now()),
                     Some(Command::Want(key)) => view.want(key),
                     Some(Command::Recall(key)) => view.recall(key),
                     None => return,
@@ -116,9 +119,9 @@ impl Follower {
             }
         }
         let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
-        if !view.looking && !ended {
+        if !view.looking && (!ended || view.told) {
             if view.edge.next() <= now {
-                view.looking = true;
+                (view.looking, view.told) = (true, false);
                 jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone()));
             } else {
                 wake = [wake, Some(view.edge.next())].into_iter().flatten().min();
@@ -190,7 +193,15 @@ impl Follower {
     }
 
     async fn looked(&self, view: &mut View, at: Instant, answer: Result<Option<Document>, OriginError>) {
+        self.heed(view, at, answer).await;
         view.looking = false;
+        if view.told {
+            // It changed while it was on its way.
+            view.edge.told(Instant::now());
+        }
+    }
+
+    async fn heed(&self, view: &mut View, at: Instant, answer: Result<Option<Document>, OriginError>) {
         let parsed = match answer {
             Ok(None) => {
                 view.failing = false;

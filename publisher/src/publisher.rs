@@ -266,6 +266,16 @@ impl Publisher {
         state.ledgers.retain(|of, _| of.0 != swarm);
     }
 
+    /// The origin says that this playlist has changed: it is looked at at once, in every swarm.
+    pub fn look(&self, track: TrackId) {
+        for ((_, of), followed) in &self.state().followed {
+            if *of == track {
+                // Dropped where the queue is full: then it is looked at by its pace.
+                let _ = followed.commands.try_send(Command::Look);
+            }
+        }
+    }
+
     /// Somebody needs this segment's digest: it comes before the others.
     pub fn want(&self, swarm: SwarmId, key: SegmentKey) {
         if let Some(followed) = self.state().followed.get(&(swarm, key.track)) {

@@ -1,6 +1,7 @@
 //! What an operator can set: flags, environment, a TOML file. README.md has the table; a test holds it to this.
 
 pub mod amount;
+mod ingest;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,10 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use amount::{Amount, Span};
+pub use ingest::{MIN_INGEST, MIN_RETAIN};
 
 use crate::cache::CacheConfig;
+use crate::ingest::Config as IngestConfig;
 
 /// Follows live streams, signs their segments' digests, and serves viewers over WebRTC on one UDP port; or lets native players take
 /// part in the same swarms.
@@ -100,6 +103,31 @@ pub struct Options {
     /// Seed the manifests as well, besides being an agent.
     #[arg(long, env = "RILLCAST_SEED_SEED")]
     pub seed: bool,
+    /// Sign the digests of the manifests' segments and do nothing else: hold nothing, give nothing, have no links. For a node beside a packager.
+    #[arg(long, env = "RILLCAST_SEED_PUBLISH_ONLY")]
+    pub publish_only: bool,
+    /// Take streams that encoders push over HTTP (HLS, DASH) at this address, and be their origin. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST")]
+    pub ingest: Option<SocketAddr>,
+    /// Where viewers find what is pushed: manifests under this prefix are this node's own. A proxy before it keeps paths. Default:
+    /// http://ADDR:PORT/ of --ingest.
+    #[arg(long, value_name = "URL-PREFIX", env = "RILLCAST_SEED_INGEST_URL")]
+    pub ingest_url: Option<String>,
+    /// Keep what is pushed in this directory, which belongs to this node alone.
+    #[arg(long, value_name = "DIR", env = "RILLCAST_SEED_INGEST_DIR")]
+    pub ingest_dir: Option<PathBuf>,
+    /// Bytes on disk for what is pushed, of all streams together. Default: 10G.
+    #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_INGEST_SIZE")]
+    pub ingest_size: Option<Amount>,
+    /// The stream keys: lines of a stream's name (or *) and the key with which it is pushed. Read again when changed.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_INGEST_KEYS")]
+    pub ingest_keys: Option<PathBuf>,
+    /// Play a linear channel by this schedule (TOML), found at --ingest's address. Repeatable, at most 16.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CHANNEL", value_delimiter = ' ')]
+    pub channel: Vec<PathBuf>,
+    /// How long what is pushed is kept, so that viewers can go back in time. Default: 1h.
+    #[arg(long, value_name = "TIME", env = "RILLCAST_SEED_RETAIN")]
+    pub retain: Option<Span>,
     /// Serve /metrics and /health here. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_METRICS")]
     pub metrics: Option<SocketAddr>,
@@ -111,7 +139,7 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", env = "RILLCAST_SEED_LOG_FORMAT", default_value = "text")]
     #[serde(skip)]
     pub log_format: LogFormat,
-    /// Serve addresses other than loopback without a token, or the agent or metrics to everybody.
+    /// Serve addresses other than loopback without a token, or the agent or metrics to everybody, or let everybody push.
     #[arg(long, env = "RILLCAST_SEED_INSECURE_OPEN")]
     pub insecure_open: bool,
 }
@@ -136,7 +164,7 @@ pub enum ConfigError {
     #[error("{0}: {1}")]
     Toml(PathBuf, String),
     /// Nothing to seed.
-    #[error("no stream to seed; give at least one --manifest URL")]
+    #[error("no stream to seed; give at least one --manifest URL, or --ingest for encoders to push to")]
     NoManifest,
     /// More than can be run.
     #[error("{0} manifests, but one node seeds at most {MAX_MANIFESTS}; start another node")]
@@ -176,6 +204,24 @@ pub enum ConfigError {
     /// Settings of a cache that there is none of.
     #[error("--{0} says how copies are kept, but not where; give --cache-dir too")]
     NoCache(&'static str),
+    /// A publisher that plays.
+    #[error("--publish-only has no links, and --agent lives by them; start a node for each")]
+    PublishOnly,
+    /// An origin without a place for what is pushed.
+    #[error("--ingest needs --ingest-dir: what is pushed is kept there, past what the encoder lists")]
+    NoIngestDir,
+    /// Settings of an origin that there is none of.
+    #[error("--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest too")]
+    NoIngest(&'static str),
+    /// Not a place for streams.
+    #[error("--ingest-url {0:?} has a query or fragment; give scheme, host, port and path alone")]
+    IngestUrl(String),
+    /// Everybody may push.
+    #[error(
+        "--ingest {0} can be reached by others, who could push what they like; name the stream keys with --ingest-keys, use a \
+         loopback address, or add --insecure-open if that is what you want"
+    )]
+    OpenIngest(SocketAddr),
     /// Viewers of a site without keys.
     #[error(
         "--udp {0} can be reached by others, and without --token-file the site asks nobody for a token: whoever likes could be \
@@ -219,8 +265,8 @@ const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Settings {
     /// Streams.
     pub manifests: Vec<Url>,
-    /// Signaling.
-    pub signal: Url,
+    /// Signaling; none without manifests.
+    pub signal: Option<Url>,
     /// Site.
     pub site: String,
     /// Content id.
@@ -257,6 +303,12 @@ pub struct Settings {
     pub agent: Option<SocketAddr>,
     /// The manifests are seeded.
     pub seeds: bool,
+    /// Their digests are signed, and that is all.
+    pub publish_only: bool,
+    /// The origin that encoders push to.
+    pub ingest: Option<IngestConfig>,
+    /// Where viewers find what is pushed, if that isn't its own address.
+    pub ingest_url: Option<Url>,
     /// The metrics' address.
     pub metrics: Option<SocketAddr>,
     /// One more certificate authority.
@@ -269,7 +321,7 @@ impl Options {
         if let Some(path) = self.config.take() {
             self = self.over(Self::read(&path)?);
         }
-        if self.manifest.is_empty() {
+        if self.manifest.is_empty() && (self.ingest.is_none() || self.agent.is_some()) {
             return Err(ConfigError::NoManifest);
         }
         if self.manifest.len() > MAX_MANIFESTS {
@@ -280,19 +332,22 @@ impl Options {
         }
         let manifests =
             self.manifest.iter().map(|m| url("manifest", m, ["http", "https"], "http:// or https://"));
-        let signal = self.signal.as_deref().ok_or(ConfigError::NoSignal)?;
-        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
-        if signal.path() == "/" {
-            signal.set_path(WEBSOCKET);
+        if self.publish_only && self.agent.is_some() {
+            return Err(ConfigError::PublishOnly);
         }
+        let signal = self.signaling()?;
         let cache = self.cache()?;
+        let ingest_url = self.ingest_url()?;
+        let ingest = self.ingest(ingest_url.as_ref())?;
+        // Where nothing is given nobody links.
+        let port = if self.manifest.is_empty() || self.publish_only { 0 } else { 9200 };
         let settings = Settings {
             manifests: manifests.collect::<Result<_, _>>()?,
             signal,
             site: self.site.unwrap_or_else(|| "default".to_owned()),
             content: self.content,
             token_file: self.token_file,
-            udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9200))),
+            udp: self.udp.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port))),
             advertise: self.advertise,
             key: self.key,
             memory: self.memory.map_or(512 << 20, |a| a.0),
@@ -301,12 +356,16 @@ impl Options {
             site_cap: self.site_cap.map_or(0, |a| u32::try_from(a.0).unwrap_or(u32::MAX)),
             yields: self.yields,
             drain: self.drain.map_or(DRAIN, |drain| drain.0),
-            all_renditions: self.all_renditions,
+            // Nobody who is linked with says what is played.
+            all_renditions: self.all_renditions || self.publish_only,
             allow: self.allow,
             mirrors: Arc::new(Mirrors::new(&self.fallback)?),
             max_links: self.max_links.unwrap_or(512),
             agent: self.agent,
             seeds: self.seed || self.agent.is_none(),
+            publish_only: self.publish_only,
+            ingest,
+            ingest_url,
             metrics: self.metrics,
             ca: self.ca,
         };
@@ -334,7 +393,23 @@ impl Options {
         if let Some(agent) = settings.agent.filter(is_open) {
             return Err(ConfigError::OpenAgent(agent));
         }
+        if let Some(ingest) =
+            settings.ingest.as_ref().filter(|ingest| ingest.keys.is_none() && is_open(&ingest.listen))
+        {
+            return Err(ConfigError::OpenIngest(ingest.listen));
+        }
         Ok(settings)
+    }
+
+    fn signaling(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(signal) = self.signal.as_deref() else {
+            return if self.manifest.is_empty() { Ok(None) } else { Err(ConfigError::NoSignal) };
+        };
+        let mut signal = url("signal", signal, ["ws", "wss"], "ws:// or wss://")?;
+        if signal.path() == "/" {
+            signal.set_path(WEBSOCKET);
+        }
+        Ok(Some(signal))
     }
 
     fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
@@ -389,6 +464,14 @@ impl Options {
             max_links: self.max_links.or(file.max_links),
             agent: self.agent.or(file.agent),
             seed: self.seed || file.seed,
+            publish_only: self.publish_only || file.publish_only,
+            ingest: self.ingest.or(file.ingest),
+            ingest_url: self.ingest_url.or(file.ingest_url),
+            ingest_dir: self.ingest_dir.or(file.ingest_dir),
+            ingest_size: self.ingest_size.or(file.ingest_size),
+            ingest_keys: self.ingest_keys.or(file.ingest_keys),
+            channel: if self.channel.is_empty() { file.channel } else { self.channel },
+            retain: self.retain.or(file.retain),
             metrics: self.metrics.or(file.metrics),
             ca: self.ca.or(file.ca),
             log_format: self.log_format,

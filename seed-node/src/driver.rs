@@ -10,11 +10,12 @@ use rillcast_core::engine::Input;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::ClientMessage;
-use rillcast_publisher::{Copies, Mirrors, Publisher, PublishingKey, Url};
-use tokio::sync::{mpsc, watch};
+use rillcast_publisher::{Copies, Mirrors, Publisher, PublishingKey, Url, track_id};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::Error;
 use crate::follow::Following;
+use crate::ingest::Changes;
 use crate::manifest::{allow_list, read_manifest};
 use crate::payload::Media;
 use crate::peer::{Peer, Told, Visit};
@@ -34,6 +35,10 @@ const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 pub struct SwarmConfig {
     /// The HLS manifest: a multivariant playlist, or a media playlist.
     pub manifest: Url,
+    /// Where it is fetched: elsewhere if this node is its origin. The path is the same.
+    pub at: Url,
+    /// What changes there, if this node is its origin.
+    pub changes: Option<Changes>,
     /// What the swarm is named by, if not by the manifest's URL.
     pub content: Option<String>,
     /// Where the token is that lets us in, if the site asks for one.
@@ -46,6 +51,8 @@ pub struct SwarmConfig {
     pub allow: Vec<String>,
     /// Follow every rendition, played or not.
     pub all_renditions: bool,
+    /// Sign, and do nothing else.
+    pub publish_only: bool,
     /// Bytes of blocks held.
     pub store_budget: u64,
     /// Bytes/s given to all peers together; 0 is no cap.
@@ -69,6 +76,7 @@ impl SwarmConfig {
             content: self.content.clone().unwrap_or_else(|| self.manifest.to_string()),
             role,
             publisher: None,
+            links: !self.publish_only,
             token_file: self.token_file.clone(),
             store_budget: self.store_budget,
             upload_cap: self.upload_cap,
@@ -132,7 +140,8 @@ pub async fn run(
         config,
     };
     let mut tick = tokio::time::interval(TICK);
-    let manifest = read_manifest(driver.publisher.clone(), driver.config.manifest.clone(), allow);
+    let mut changed = driver.config.changes.as_ref().map(|changes| changes.0.subscribe());
+    let manifest = read_manifest(driver.publisher.clone(), driver.config.at.clone(), allow);
     tokio::pin!(manifest);
     let mut know_manifest = false;
     let mut now = Stage::Serving;
@@ -149,12 +158,26 @@ pub async fn run(
                 let now = driver.peer.now();
                 driver.following.renditions(now, urls);
             }
+            path = next(&mut changed), if now == Stage::Serving => driver.publisher.look(track_id(&path)),
             _ = tick.tick(), if now == Stage::Serving => driver.tick(),
         }
         driver.heed();
     }
     driver.peer.leave().await;
     Ok(())
+}
+
+/// The next playlist that has changed; never where nobody tells.
+async fn next(changes: &mut Option<broadcast::Receiver<Arc<str>>>) -> Arc<str> {
+    while let Some(changed) = changes {
+        match changed.recv().await {
+            Ok(path) => return path,
+            // What was missed is found by looking, as ever.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => *changes = None,
+        }
+    }
+    std::future::pending().await
 }
 
 struct Driver {
@@ -240,7 +263,10 @@ impl Driver {
                 }
                 self.recent.push_back(digest.clone());
                 self.peer.send(ClientMessage::Publish { digest: digest.clone() });
-                self.peer.input(Input::Published { digest, body: Media(published.body) });
+                // Who gives nothing has no use for the bytes.
+                if !self.config.publish_only {
+                    self.peer.input(Input::Published { digest, body: Media(published.body) });
+                }
             }
             rillcast_publisher::Event::Playlist { track, playlist, .. } => {
                 self.peer.sources().learn(track, playlist);

@@ -12,6 +12,8 @@
 //! - [`follow`]: which renditions are followed and published
 //! - [`source`]: fetches from the source
 //! - [`cache`]: copies on disk; [`recall`]: which of them viewers are about to need
+//! - [`channel`]: linear channels, made of films by a schedule
+//! - [`ingest`]: the origin that encoders push to
 //! - [`agent`]: players' requests over HTTP, answered from the swarm
 //! - [`check`], [`payload`]: verification, and the bytes that the engine moves here
 //! - [`preflight`]: looks at all that a node needs before it is started
@@ -20,10 +22,12 @@
 
 pub mod agent;
 pub mod cache;
+pub mod channel;
 pub mod check;
 pub mod config;
 pub mod driver;
 pub mod follow;
+pub mod ingest;
 pub mod links;
 mod manifest;
 pub mod metrics;
@@ -35,6 +39,7 @@ pub mod preflight;
 pub mod recall;
 pub mod rtc;
 pub mod sealing;
+mod serve;
 pub mod share;
 pub mod signaling;
 pub mod source;
@@ -65,6 +70,9 @@ pub enum Error {
     /// The HTTP client.
     #[error("can't set an HTTP client up: {0}")]
     Http(#[from] reqwest::Error),
+    /// What encoders push to.
+    #[error(transparent)]
+    Ingest(#[from] ingest::IngestError),
     /// Longer than signaling takes.
     #[error("the {0} is longer than signaling takes; shorten it, or give a --content id")]
     TooLong(&'static str),

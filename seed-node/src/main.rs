@@ -94,6 +94,12 @@ async fn run(options: Options) -> anyhow::Result<()> {
             })
         );
     }
+    if let Some(ingest) = &node.ingest {
+        println!(
+            "{}",
+            json!({ "ingest": format!("http://{}/", ingest.address), "metrics": node.metrics.map(|m| m.to_string()) })
+        );
+    }
     let mut all_joined = false;
     loop {
         tokio::select! {

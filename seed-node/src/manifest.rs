@@ -19,17 +19,20 @@ pub(crate) fn allowed(manifest: &Url, more: &[String], mirrors: &Mirrors) -> Res
 
 /// See [`allowed`].
 pub(crate) fn allow_list(config: &SwarmConfig) -> Result<Arc<AllowList>, Error> {
-    Ok(Arc::new(allowed(&config.manifest, &config.allow, &config.mirrors)?))
+    Ok(Arc::new(allowed(&config.at, &config.allow, &config.mirrors)?))
 }
 
 /// Reads the manifest, again and again until it can be had.
 pub(crate) async fn read_manifest(publisher: Publisher, manifest: Url, allow: Arc<AllowList>) -> Vec<Url> {
+    let mut told = false;
     loop {
         match publisher.renditions(manifest.as_str(), &allow).await {
             Ok(urls) => return urls,
-            Err(error) => {
-                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read")
+            // Once: an encoder that is yet to come may be long in coming.
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!(%error, manifest = rillcast_publisher::origin::bare(&manifest), "the manifest can't be read, and is asked for again every two seconds")
             }
+            Err(_) => {}
         }
         tokio::time::sleep(MANIFEST_AGAIN).await;
     }

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::agent::tally::Tally;
 use crate::cache::Cache;
+use crate::ingest::{self, library::Library};
 use crate::picture::{Picture, Shared};
 use crate::rtc::Endpoint;
 
@@ -34,6 +35,8 @@ pub struct Watched {
     pub cache: Option<Arc<Cache>>,
     /// The agent.
     pub agent: Option<WatchedAgent>,
+    /// What encoders push to.
+    pub ingest: Option<Arc<Library>>,
 }
 
 /// An agent's part of it.
@@ -161,6 +164,9 @@ fn render(watched: &Watched) -> String {
                 let _ = writeln!(out, "rillcast_agent_{name}{{manifest=\"{manifest}\"}} {value}");
             }
         }
+    }
+    if let Some(library) = &watched.ingest {
+        ingest::metrics::render(&mut out, library);
     }
     origins(&mut out, &watched.mirrors);
     if let Some(cache) = &watched.cache {

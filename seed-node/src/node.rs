@@ -1,10 +1,10 @@
 //! A whole node: the port, the key, a driver for each stream, the agent, metrics, and a graceful end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rillcast_publisher::{Copies, PublishingKey};
+use rillcast_publisher::{Copies, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -13,6 +13,7 @@ use crate::agent;
 use crate::cache::Cache;
 use crate::config::Settings;
 use crate::driver::{self, Joined, Stage, SwarmConfig};
+use crate::ingest;
 use crate::metrics::{self, ServeGuard, Watched, WatchedAgent};
 use crate::picture::Shared;
 use crate::rtc::{Endpoint, EndpointConfig};
@@ -34,9 +35,12 @@ pub struct Node {
     pub swarms: Vec<(String, Shared)>,
     /// What native players play through, if they do.
     pub agent: Option<agent::Running>,
+    /// What encoders push to, if they do.
+    pub ingest: Option<ingest::Running>,
     endpoint: Arc<Endpoint>,
     seeds: JoinSet<Result<(), Error>>,
-    agents: JoinSet<Result<(), Error>>,
+    /// The agent's tasks, and those of what encoders push to.
+    served: JoinSet<Result<(), Error>>,
     joined: mpsc::Receiver<Joined>,
     stage: watch::Sender<Stage>,
     stop: watch::Sender<bool>,
@@ -60,12 +64,20 @@ impl Node {
         let endpoint = bind(&settings, settings.udp)?;
         let udp = endpoint.mux().local_addr().map_err(Error::Io)?;
         let (stop, stopped) = watch::channel(false);
-        let (tell_joined, joined) = mpsc::channel(settings.manifests.len());
+        let (tell_joined, joined) = mpsc::channel(settings.manifests.len().max(1));
         let (stage, staged) = watch::channel(Stage::Serving);
-        let (mut seeds, mut agents) = (JoinSet::new(), JoinSet::new());
+        let (mut seeds, mut served) = (JoinSet::new(), JoinSet::new());
         let mut swarms = Vec::new();
+        let ingest = match &settings.ingest {
+            None => None,
+            Some(config) => Some(ingest::start(config, &mut served, &stopped).await?),
+        };
         let shares = shares(&settings);
-        let seeded = configs(&settings, cache.as_ref(), &shares);
+        let mut seeded = configs(&settings, cache.as_ref(), &shares);
+        if let Some(ingest) = &ingest {
+            let own = seeded.iter_mut().filter(|config| settings.is_pushed(&config.manifest, ingest.address));
+            own.for_each(|config| at_home(config, ingest));
+        }
         // The last shares, where each manifest has two roles.
         let played = configs(&settings, None, &shares[shares.len().saturating_sub(seeded.len())..]);
         let agent = match settings.agent {
@@ -74,7 +86,7 @@ impl Node {
                 // A certificate stands for one visit to a swarm: a node that seeds it too needs another one, and so another port.
                 let other = SocketAddr::new(settings.udp.ip(), 0);
                 let own = if settings.seeds { bind(&settings, other)? } else { Arc::clone(&endpoint) };
-                Some(agent::start(address, &played, &own, &tls, &mut agents, &stopped).await?)
+                Some(agent::start(address, &played, &own, &tls, &mut served, &stopped).await?)
             }
         };
         for config in seeded.into_iter().filter(|_| settings.seeds) {
@@ -98,6 +110,7 @@ impl Node {
             agent: agent
                 .as_ref()
                 .map(|a| WatchedAgent { tally: Arc::clone(&a.tally), swarms: a.swarms.clone() }),
+            ingest: ingest.as_ref().map(|ingest| Arc::clone(&ingest.library)),
         };
         let (metrics, serving) = match settings.metrics {
             None => (None, None),
@@ -114,9 +127,10 @@ impl Node {
             publisher,
             swarms,
             agent,
+            ingest,
             endpoint,
             seeds,
-            agents,
+            served,
             joined,
             stage,
             stop,
@@ -133,7 +147,7 @@ impl Node {
     pub async fn failed(&mut self) -> Error {
         let ended = tokio::select! {
             Some(ended) = self.seeds.join_next() => ended,
-            Some(ended) = self.agents.join_next() => ended,
+            Some(ended) = self.served.join_next() => ended,
             else => return std::future::pending().await,
         };
         match ended {
@@ -166,7 +180,7 @@ impl Node {
         self.stop.send_replace(true);
         let goodbye = async {
             while self.seeds.join_next().await.is_some() {}
-            while self.agents.join_next().await.is_some() {}
+            while self.served.join_next().await.is_some() {}
             while self.endpoint.mux().routes().0 > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -191,20 +205,25 @@ fn roles(settings: &Settings) -> usize {
 fn shares(settings: &Settings) -> Vec<Share> {
     match settings.site_cap {
         0 => Vec::new(),
+        _ if settings.manifests.is_empty() => Vec::new(),
         cap => share::divide(cap, settings.manifests.len() * roles(settings)),
     }
 }
 
 /// Of each manifest. Memory is shared by them, in every role that they have.
 fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) -> Vec<SwarmConfig> {
-    let config = |(at, manifest): (usize, &rillcast_publisher::Url)| SwarmConfig {
+    let Some(signal) = &settings.signal else { return Vec::new() };
+    let config = |(at, manifest): (usize, &Url)| SwarmConfig {
         manifest: manifest.clone(),
+        at: manifest.clone(),
+        changes: None,
         content: settings.content.clone(),
         token_file: settings.token_file.clone(),
-        signal: settings.signal.clone(),
+        signal: signal.clone(),
         site: settings.site.clone(),
         allow: settings.allow.clone(),
         all_renditions: settings.all_renditions,
+        publish_only: settings.publish_only,
         store_budget: settings.memory / settings.manifests.len() as u64 / roles(settings) as u64,
         upload_cap: settings.upload_cap,
         share: shares.get(at).cloned(),
@@ -213,6 +232,20 @@ fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) ->
         copies: cache.map(|cache| Arc::clone(cache) as Arc<dyn Copies>),
     };
     settings.manifests.iter().enumerate().map(config).collect()
+}
+
+/// A manifest of this node's own is fetched without a way round by its public address, and looked at as soon as it changes.
+fn at_home(config: &mut SwarmConfig, ingest: &ingest::Running) {
+    let ip = match ingest.address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let address = SocketAddr::new(ip, ingest.address.port());
+    if let Ok(at) = Url::parse(&format!("http://{address}{}", config.manifest.path())) {
+        config.at = at;
+        config.changes = Some(ingest.library.changes());
+    }
 }
 
 /// What `wss://` is checked with.

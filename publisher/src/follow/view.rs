@@ -37,6 +37,8 @@ pub(super) struct View {
     pub(super) settled: Instant,
     pub(super) underway: Vec<SegmentKey>,
     pub(super) looking: bool,
+    /// It was said to have changed, since the last look began.
+    pub(super) told: bool,
     pub(super) failing: bool,
 }
 
@@ -56,6 +58,7 @@ impl View {
             settled: Instant::now() + config.settle,
             underway: Vec::new(),
             looking: false,
+            told: false,
             failing: false,
         }
     }
@@ -78,6 +81,11 @@ impl View {
         self.behind = None;
         from.clone_into(&mut self.from);
         false
+    }
+
+    pub(super) fn look(&mut self, now: Instant) {
+        self.told = true;
+        self.edge.told(now);
     }
 
     pub(super) fn want(&mut self, key: SegmentKey) {

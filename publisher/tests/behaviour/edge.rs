@@ -79,6 +79,33 @@ async fn digests_are_out_within_a_fraction_of_a_segment_and_with_few_looks() {
     }
 }
 
+// R48
+#[tokio::test]
+async fn what_the_origin_itself_says_has_changed_is_looked_at_though_it_had_ended() {
+    let end = Arc::new(AtomicU64::new(3));
+    let shared = end.clone();
+    let origin = Origin::start(move |ask| {
+        if ask.path.ends_with(".m3u8") {
+            return Answer::ok(playlist(0..shared.load(Ordering::SeqCst), true));
+        }
+        Answer::ok(body(&ask.path))
+    })
+    .await;
+    let mut bench = Bench::new(Config::default());
+    let track = bench.publisher.follow(SWARM, &origin.url("/v.m3u8"), &origin.allow()).expect("follows");
+    assert_eq!(bench.numbers(3).await, [0, 1, 2]);
+    for number in 3..6 {
+        end.store(number + 1, Ordering::SeqCst);
+        let looks = origin.count("/v.m3u8");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(origin.count("/v.m3u8"), looks, "a finished playlist isn't looked at unasked");
+        bench.publisher.look(track);
+        assert_eq!(bench.published().await.digest.key.number, number);
+    }
+    bench.publisher.look(track_id("/another.m3u8"));
+    assert_eq!(origin.count("/v.m3u8"), 4);
+}
+
 #[tokio::test]
 async fn an_unchanged_playlist_is_not_sent_again_where_the_origin_knows_tags() {
     let origin = Origin::start(|ask| {

@@ -43,6 +43,14 @@ fn an_agent_seeds_only_if_told_so() {
 }
 
 #[test]
+fn a_publisher_alone_follows_everything_and_is_no_agent() {
+    let settings = settle(&["--publish-only"]).expect("enough");
+    assert!(settings.publish_only && settings.all_renditions && settings.seeds);
+    assert_eq!(settings.udp.port(), 0);
+    assert!(matches!(settle(&["--publish-only", "--agent", "127.0.0.1:7"]), Err(ConfigError::PublishOnly)));
+}
+
+#[test]
 fn amounts_are_read_with_their_unit() {
     for (text, bytes) in [("0", 0), ("1023", 1023), ("2K", 2048), ("512M", 512 << 20), ("3g", 3 << 30)] {
         assert_eq!(text.parse::<Amount>().expect(text), Amount(bytes));
@@ -107,6 +115,62 @@ fn each_limit_holds_at_under_and_over() {
     manifests(MAX_MANIFESTS).expect("at");
     manifests(MAX_MANIFESTS + 1).expect_err("over");
     assert!(matches!(manifests(0), Err(ConfigError::NoManifest)));
+}
+
+// R48
+#[test]
+fn an_origin_has_a_place_and_keys_where_others_can_reach_it() {
+    let alone = |extra: &[&str]| {
+        let flags = [&["rillcast-seed", "--ingest", "127.0.0.1:7"], extra].concat();
+        Options::try_parse_from(flags).expect("flags that exist").settle()
+    };
+    let dir = ["--ingest-dir", "d"];
+    let with = |extra: &[&str]| alone(&[&dir, extra].concat());
+    let settings = with(&[]).expect("it needs nothing to seed");
+    assert_eq!((settings.signal, settings.manifests.len()), (None, 0));
+    let ingest = settings.ingest.expect("an origin");
+    assert_eq!(
+        (ingest.budget, ingest.retain, ingest.prefix.as_str()),
+        (10 << 30, Duration::from_secs(3600), "/")
+    );
+    assert!(matches!(alone(&[]), Err(ConfigError::NoIngestDir)));
+    assert!(matches!(with(&["--manifest", "http://o.example/m"]), Err(ConfigError::NoSignal)));
+    assert!(matches!(with(&["--agent", "127.0.0.1:8"]), Err(ConfigError::NoManifest)));
+    for (flag, at, under) in [("--ingest-size", "64M", "65535K"), ("--retain", "10s", "9999ms")] {
+        with(&[flag, at]).expect("at the limit");
+        let said = with(&[flag, under]).expect_err("under").to_string();
+        assert!(said.contains(flag), "{said}");
+        let said = settle(&[flag, at]).expect_err("no origin").to_string();
+        assert!(said.contains("--ingest"), "{said}");
+    }
+    let open = ["--ingest", "0.0.0.0:7", "--ingest-dir", "d"];
+    let said = settle(&open).expect_err("refused").to_string();
+    assert!(said.contains("--ingest-keys") && said.contains("--insecure-open"), "{said}");
+    settle(&[&open[..], &["--ingest-keys", "k"]].concat()).expect("who pushes has a key");
+    settle(&[&open[..], &["--insecure-open"]].concat()).expect("the operator wants it");
+}
+
+#[test]
+fn what_lies_under_the_public_address_is_pushed_here() {
+    let settle = |extra: &[&str]| {
+        let base = ["--ingest", "127.0.0.1:7", "--ingest-dir", "d"];
+        settle(&[&base, extra].concat())
+    };
+    let listening = "127.0.0.1:7".parse().expect("an address");
+    let url = |text: &str| Url::parse(text).expect("a URL");
+    let public = settle(&["--ingest-url", "https://tv.example/live"]).expect("a prefix");
+    assert_eq!(public.ingest.as_ref().expect("an origin").prefix, "/live/");
+    assert!(public.is_pushed(&url("https://tv.example/live/a/index.m3u8"), listening));
+    for other in ["https://tv.example/lively/a", "http://tv.example/live/a", "https://tv.example:8443/live/a"]
+    {
+        assert!(!public.is_pushed(&url(other), listening), "{other}");
+    }
+    let plain = settle(&[]).expect("its own address");
+    assert!(plain.is_pushed(&url("http://127.0.0.1:7/a/index.m3u8"), listening));
+    assert!(!plain.is_pushed(&url("http://o.example/a/index.m3u8"), listening));
+    for wrong in ["ftp://tv.example/", "tv.example", "https://tv.example/?a=b"] {
+        settle(&["--ingest-url", wrong]).expect_err(wrong);
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Visit {
     pub role: Role,
     /// Whose digests we publish, if we do.
     pub publisher: Option<PublisherKey>,
+    /// Others may link with us. A publisher that can open no sealed signals is introduced to nobody.
+    pub links: bool,
     /// Where the token is that lets us in, if the site asks for one.
     pub token_file: Option<PathBuf>,
     /// Bytes of blocks held.
@@ -164,7 +166,7 @@ impl Peer {
             publisher: visit.publisher,
             fingerprint: endpoint.fingerprint(),
             session: Some(SessionKey(session.verifying_key().to_bytes())),
-            sealing: Some(endpoint.sealer().key()),
+            sealing: visit.links.then(|| endpoint.sealer().key()),
             ticket: None,
         };
         let mut random = [0u8; 8];

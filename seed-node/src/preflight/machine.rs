@@ -9,7 +9,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Finding;
 use crate::cache::{self, CacheConfig};
+use crate::channel;
 use crate::config::Settings;
+use crate::ingest;
 use crate::rtc::socket::BUFFER;
 
 /// Files that a node has open besides one for each link's origin connections: ports, logs, connections to servers.
@@ -18,13 +20,20 @@ const FILES: u64 = 128;
 /// Of everything on this machine.
 pub fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![udp(settings.udp), buffers()];
-    let served = [("--metrics", settings.metrics), ("--agent", settings.agent)];
+    let ingest = settings.ingest.as_ref();
+    let served = [
+        ("--metrics", settings.metrics),
+        ("--agent", settings.agent),
+        ("--ingest", ingest.map(|i| i.listen)),
+    ];
     findings.extend(served.into_iter().filter_map(|(flag, address)| Some(tcp(flag, address?))));
     findings.extend(advertised(settings.udp, &settings.advertise));
     findings.extend(settings.key.as_deref().map(key));
-    findings.extend(settings.cache.as_ref().map(directory));
+    findings.extend(settings.cache.as_ref().map(copies));
+    findings.extend(ingest.into_iter().flat_map(origin));
     let files = getrlimit(Resource::Nofile).current;
-    findings.push(descriptors(files, settings.max_links));
+    let connections = ingest.map_or(0, |_| ingest::CONNECTIONS);
+    findings.push(descriptors(files, settings.max_links + connections));
     findings
 }
 
@@ -148,33 +157,91 @@ fn key(path: &Path) -> Finding {
     }
 }
 
-fn directory(config: &CacheConfig) -> Finding {
-    const FLAG: &str = "--cache-dir";
-    let dir = config.dir.display();
-    let there = config.dir.ancestors().find(|path| path.exists()).unwrap_or(&config.dir);
-    if let Err(error) = writable(there) {
-        return Finding::wrong(
-            FLAG,
-            format!("{dir} can't be written: {error}; make it, for this user to write"),
-        );
+/// A directory that has to hold so much.
+struct Store<'a> {
+    /// The flags that name it, and how much it may hold.
+    flags: [&'static str; 2],
+    dir: &'a Path,
+    budget: u64,
+    /// Bytes of what is there already: they count as room.
+    used: u64,
+}
+
+fn copies(config: &CacheConfig) -> Finding {
+    let flags = ["--cache-dir", "--cache-size"];
+    directory(&Store { flags, dir: &config.dir, budget: config.budget, used: used(&config.dir) })
+}
+
+/// What a node needs that encoders push to.
+fn origin(config: &ingest::Config) -> Vec<Finding> {
+    let flags = ["--ingest-dir", "--ingest-size"];
+    let used = ingest::disk::used(&config.dir);
+    let mut findings = vec![directory(&Store { flags, dir: &config.dir, budget: config.budget, used })];
+    findings.extend(config.keys.as_deref().map(|path| match ingest::keys::Keys::open(path) {
+        Ok(_) => {
+            Finding::good("--ingest-keys", format!("{} can be read, by this user alone", path.display()))
+        }
+        Err(error) => Finding::wrong("--ingest-keys", error.to_string()),
+    }));
+    findings.extend(config.channels.iter().map(|path| schedule(path)));
+    findings
+}
+
+fn schedule(path: &Path) -> Finding {
+    const FLAG: &str = "--channel";
+    let wrong = |error: String| Finding::wrong(FLAG, error);
+    let schedule = match channel::read(path) {
+        Ok(schedule) => schedule,
+        Err(error) => return wrong(error.to_string()),
+    };
+    let (packaged, films): (Vec<_>, Vec<_>) =
+        schedule.films.iter().partition(|film| channel::package::is_needed(film));
+    if let Some(error) = films.into_iter().find_map(|film| channel::film::Film::open(film).err()) {
+        return wrong(error.to_string());
     }
-    match cache::free(&config.dir) {
-        Err(error) => Finding::poor(FLAG, format!("{dir}: free space can't be told: {error}")),
-        Ok(free) => room(&dir.to_string(), config.budget, free.saturating_add(used(&config.dir))),
+    if let Some(missing) = packaged.iter().find(|file| !file.is_file()) {
+        return wrong(format!("{} isn't there", missing.display()));
+    }
+    match channel::package::ffmpeg() {
+        Err(error) if !packaged.is_empty() => wrong(format!(
+            "{} files have to be packaged, and ffmpeg can't be run: {error}; install it (apt install ffmpeg)",
+            packaged.len()
+        )),
+        _ => Finding::good(
+            FLAG,
+            format!("{} can be played, of {} films", path.display(), schedule.films.len()),
+        ),
     }
 }
 
-fn room(dir: &str, budget: u64, free: u64) -> Finding {
-    let mib = |bytes: u64| bytes >> 20;
-    if free < budget {
-        let says = format!(
-            "{dir} has room for {} MiB, less than the {} of --cache-size: lower that, or make room",
-            mib(free),
-            mib(budget)
+fn directory(store: &Store<'_>) -> Finding {
+    let [flag, _] = store.flags;
+    let dir = store.dir.display();
+    let there = store.dir.ancestors().find(|path| path.exists()).unwrap_or(store.dir);
+    if let Err(error) = writable(there) {
+        return Finding::wrong(
+            flag,
+            format!("{dir} can't be written: {error}; make it, for this user to write"),
         );
-        return Finding::wrong("--cache-dir", says);
     }
-    Finding::good("--cache-dir", format!("{dir} can be written and has room for {} MiB", mib(free)))
+    match cache::free(store.dir) {
+        Err(error) => Finding::poor(flag, format!("{dir}: free space can't be told: {error}")),
+        Ok(free) => room(store, free.saturating_add(store.used)),
+    }
+}
+
+fn room(store: &Store<'_>, free: u64) -> Finding {
+    let mib = |bytes: u64| bytes >> 20;
+    let ([flag, size], dir) = (store.flags, store.dir.display());
+    if free < store.budget {
+        let says = format!(
+            "{dir} has room for {} MiB, less than the {} of {size}: lower that, or make room",
+            mib(free),
+            mib(store.budget)
+        );
+        return Finding::wrong(flag, says);
+    }
+    Finding::good(flag, format!("{dir} can be written and has room for {} MiB", mib(free)))
 }
 
 /// Bytes of the copies that are there already: they count as room.
@@ -198,7 +265,7 @@ fn descriptors(limit: Option<u64>, links: usize) -> Finding {
         Some(limit) if limit < needed => Finding::poor(
             WHAT,
             format!(
-                "{limit} are allowed, {needed} may be needed with --max-links {links}; run: ulimit -n {needed}, or set LimitNOFILE= in the unit"
+                "{limit} are allowed, {needed} may be needed by {links} links and connections; run: ulimit -n {needed}, or set LimitNOFILE= in the unit"
             ),
         ),
         _ => Finding::good(WHAT, format!("{needed} may be needed, and are allowed")),
@@ -269,11 +336,45 @@ mod tests {
         }
         assert_eq!(descriptors(None, 512).state, State::Good);
         for (free, state) in [(99, State::Wrong), (100, State::Good), (101, State::Good)] {
-            assert_eq!(room("d", 100, free).state, state, "{free}");
+            let store = Store { flags: ["--d", "--s"], dir: Path::new("d"), budget: 100, used: 0 };
+            assert_eq!(room(&store, free).state, state, "{free}");
         }
         let dir = tempfile::tempdir().expect("a directory");
         let config = |dir: std::path::PathBuf| CacheConfig { dir, budget: 1, keep: std::time::Duration::MAX };
-        assert_eq!(directory(&config(dir.path().join("new"))).state, State::Good);
+        assert_eq!(copies(&config(dir.path().join("new"))).state, State::Good);
         assert!(!dir.path().join("new").exists(), "nothing is left behind");
+    }
+    // R48 R49
+    #[test]
+    fn what_an_origin_and_its_channels_lack_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let mut config = ingest::Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            dir: at("new"),
+            budget: 1,
+            retain: std::time::Duration::MAX,
+            prefix: "/".to_owned(),
+            keys: None,
+            channels: Vec::new(),
+        };
+        let states = |config: &ingest::Config| origin(config).iter().map(|f| f.state).collect::<Vec<_>>();
+        assert_eq!(states(&config), [State::Good]);
+        assert!(!at("new").exists(), "nothing is left behind");
+        (config.keys, config.channels) = (Some(at("keys")), vec![at("tv.toml")]);
+        assert_eq!(states(&config), [State::Good, State::Wrong, State::Wrong]);
+        std::fs::write(at("keys"), "tv a-key-of-some-length\n").expect("written");
+        std::fs::set_permissions(at("keys"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        let schedule = |file: &str| {
+            let text = format!("name = \"tv\"\n[[item]]\nfile = \"{file}\"\n");
+            std::fs::write(at("tv.toml"), text).expect("written");
+            schedule(&at("tv.toml"))
+        };
+        assert!(schedule("a.mp4").says.contains("a.mp4 isn't there"));
+        assert!(schedule("a.m3u8").says.contains("can't read"));
+        std::fs::write(at("0.ts"), "media").expect("written");
+        std::fs::write(at("a.m3u8"), "#EXTM3U\n#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n").expect("written");
+        assert_eq!(schedule("a.m3u8").state, State::Good);
+        assert_eq!(states(&config), [State::Good; 3]);
     }
 }

@@ -35,7 +35,9 @@ pub async fn check(settings: &Settings) -> Vec<Finding> {
     for manifest in &settings.manifests {
         findings.push(origin(settings, manifest).await);
     }
-    findings.push(signaling(settings).await);
+    if let Some(signal) = &settings.signal {
+        findings.push(signaling(settings, signal).await);
+    }
     findings
 }
 
@@ -86,6 +88,9 @@ fn token(path: &Path, site: &str, seeds: bool, now: u64) -> Finding {
 /// Reads a manifest, and one of its media playlists.
 async fn origin(settings: &Settings, manifest: &Url) -> Finding {
     let what = format!("--manifest {}", bare(manifest));
+    if settings.ingest.as_ref().is_some_and(|ingest| settings.is_pushed(manifest, ingest.listen)) {
+        return Finding::good(what, "is pushed to this node: there is nothing to look at before it runs");
+    }
     match renditions(settings, manifest).await {
         Ok(says) => Finding::good(what, says),
         Err(why) => Finding::wrong(what, format!("{why}; check the URL in a player, --allow and --fallback")),
@@ -115,16 +120,17 @@ async fn renditions(settings: &Settings, manifest: &Url) -> Result<String, Strin
 }
 
 /// Joins as the node will, but as no publisher, and leaves again.
-async fn signaling(settings: &Settings) -> Finding {
-    let what = format!("--signal {}", bare(&settings.signal));
-    match join(settings).await {
+async fn signaling(settings: &Settings, signal: &Url) -> Finding {
+    let what = format!("--signal {}", bare(signal));
+    match join(settings, signal).await {
         Ok(()) => Finding::good(what, "lets this node in"),
         Err(why) => Finding::wrong(what, why),
     }
 }
 
-async fn join(settings: &Settings) -> Result<(), String> {
-    let content = settings.content.clone().unwrap_or_else(|| settings.manifests[0].to_string());
+async fn join(settings: &Settings, signal: &Url) -> Result<(), String> {
+    let named = settings.content.clone().or_else(|| settings.manifests.first().map(Url::to_string));
+    let content = named.unwrap_or_default();
     let join = Join {
         version: rillcast_protocol::VERSION,
         site: Text::new(settings.site.as_str()).ok_or("--site is longer than signaling takes")?,
@@ -140,7 +146,7 @@ async fn join(settings: &Settings) -> Result<(), String> {
         ticket: None,
     };
     let tls = node::tls(settings.ca.as_deref()).map_err(|error| error.to_string())?;
-    let (url, token) = (settings.signal.to_string(), settings.token_file.clone());
+    let (url, token) = (signal.to_string(), settings.token_file.clone());
     let (signaling, mut news) = Signaling::start(url, join, token, Arc::new(tls));
     let first = tokio::time::timeout(WITHIN, news.recv()).await;
     drop(news);

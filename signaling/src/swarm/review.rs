@@ -112,6 +112,8 @@ pub(super) fn settings(
     let mut settings = standing.restrict(joiner.allowance.lower(settings));
     // A seed has an address of its own to serve from.
     settings.enabled &= !(settings.relay_only && joiner.role == Role::Seed);
+    // A publisher that can open no sealed signals has come to publish alone: it meets nobody.
+    settings.enabled &= !(joiner.publisher.is_some() && joiner.visit.sealing.is_none());
     settings
 }
 

@@ -89,6 +89,28 @@ async fn only_listed_seeds_may_publish_where_there_is_a_list() {
     assert_eq!(viewer.err(), Some(RefusedCode::Unauthorised), "viewers don't publish");
 }
 
+// R10
+#[tokio::test]
+async fn a_publisher_that_can_open_no_sealed_signals_publishes_and_meets_nobody() {
+    let bench = Bench::new(Limits::default(), "");
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let mut early = bench.viewer();
+    let alone = Join { publisher: Some(key.public()), sealing: None, ..join(Role::Seed) };
+    let mut publisher = bench.enter(alone).expect("room");
+    let mut late = bench.viewer();
+    publish(&bench, &publisher, &key, 1);
+    for viewer in [&mut early, &mut late] {
+        let heard = viewer.heard();
+        let met = heard.iter().filter_map(|m| match m {
+            ServerMessage::Introduce { peers } => Some(peers.to_vec()),
+            _ => None,
+        });
+        assert!(met.flatten().all(|peer| peer.id != publisher.id), "the viewers meet each other alone");
+        assert!(heard.iter().any(|m| matches!(m, ServerMessage::Digest { .. })));
+    }
+    assert!(publisher.introduced().is_empty());
+}
+
 #[tokio::test]
 async fn a_digest_goes_to_as_many_as_the_fanout_and_players_of_the_track_come_first() {
     for (members, fanout) in [(3, 4), (4, 4), (20, 4)] {

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod attack;
 pub mod bound;
+pub mod ingest;
 pub mod nat;
 pub mod offload;
 mod report;

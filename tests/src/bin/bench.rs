@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rillcast_tests::bench::{agent, attack, nat, offload, seed, upgrade, uplink};
+use rillcast_tests::bench::{agent, attack, ingest, nat, offload, seed, upgrade, uplink};
 
 /// Measures clients side by side, in real browsers.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Bench {
     Uplink(uplink::Options),
     /// What viewers notice of an upgrade of the servers.
     Upgrade(upgrade::Options),
+    /// What peers cost in latency where an encoder pushes to a node.
+    Ingest(ingest::Options),
     /// Who meets whom behind which kinds of NAT, directly or through a relay.
     Nat(nat::Options),
     /// What a seed carries, and what that costs it.
@@ -53,6 +55,7 @@ async fn run() -> Result<()> {
         Bench::Agent(options) => agent::agent(&options).await,
         Bench::Uplink(options) => uplink::uplink(&options).await,
         Bench::Upgrade(options) => upgrade::upgrade(&options).await,
+        Bench::Ingest(options) => ingest::ingest(&options).await,
         Bench::Nat(options) => nat::nat(&options).await,
         Bench::Seed(options) => seed::seed(&options).await,
         Bench::SeedPart(part) => seed::alone(part).await,

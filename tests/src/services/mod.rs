@@ -3,6 +3,7 @@
 mod admin;
 mod agent;
 mod http;
+mod ingest;
 mod place;
 mod rillcast;
 mod server;
@@ -10,6 +11,7 @@ mod tracker;
 mod turn;
 
 pub use agent::{Agent, Brought};
+pub use ingest::{Ingest, SEGMENT_S, push, tape};
 pub use place::Place;
 pub use rillcast::{Rillcast, SITE, Setup, content, program};
 pub use server::Server;

@@ -8,6 +8,7 @@ mod browser_attacked;
 mod browser_bench_offload;
 mod browser_control;
 mod browser_demo_page;
+mod browser_ingest;
 mod browser_nats;
 mod browser_plain;
 mod browser_receipts;

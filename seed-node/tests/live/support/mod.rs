@@ -7,6 +7,7 @@ pub(crate) mod ffmpeg;
 pub(crate) mod files;
 pub(crate) mod origin;
 pub(crate) mod program;
+pub(crate) mod station;
 pub(crate) mod viewer;
 
 use std::net::SocketAddr;
