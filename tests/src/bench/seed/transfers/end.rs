@@ -52,8 +52,10 @@ impl End<'_> {
         match self {
             Self::Native(end) => end.begin(offer).await,
             Self::Page(page) => {
-                let script = include_str!("page.js").trim_end();
-                page.eval::<bool>(&format!("{script}({CONTROL_CHANNEL}, {BULK_CHANNEL}), true")).await?;
+                // What is evaluated is an expression.
+                let script = include_str!("page.js").trim_end().trim_end_matches(';');
+                let open = format!("window.rcEnd = rcOpen({CONTROL_CHANNEL}, {BULK_CHANNEL})");
+                page.eval::<bool>(&format!("{script}, {open}, true")).await?;
                 let offer = offer.map(|offer| offer.to_sdp(Side::Offer).context("no description"));
                 let sdp: String = page.eval(&format!("rcEnd.begin({})", json!(offer.transpose()?))).await?;
                 Description::from_sdp(&sdp).context("the browser's description can't be read")

@@ -1,5 +1,5 @@
 // One end of a transfer in a page, driven by `page.rs`: a plain connection with our two channels.
-window.rcEnd = ((controlId, bulkId) => {
+window.rcOpen = (controlId, bulkId) => {
   const PAYLOAD = 16 * 1024;
   const HIGH = 1024 * 1024;
   const LOW = 256 * 1024;
@@ -56,4 +56,4 @@ window.rcEnd = ((controlId, bulkId) => {
       return true;
     },
   };
-})
+};
