@@ -11,6 +11,7 @@ async fn ffmpeg_copies_through_an_agent_what_browsers_hand_it() {
     println!("{found:?}");
     assert!(found.identical, "{found:?}");
     assert!(found.copied > 1_000_000, "{found:?}");
-    // `bench agent` has four viewers and more time, and asks for 80 %.
-    assert!(found.peer_share > 0.5, "{found:?}");
+    // Three of its seven segments are there before it has met anybody, and of the others one of three viewers fetches each block: 0.38 is what is
+    // possible. `bench agent` has more viewers and more time.
+    assert!(found.peer_share > 0.2, "{found:?}");
 }
