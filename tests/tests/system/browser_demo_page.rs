@@ -5,17 +5,28 @@ use std::time::Duration;
 
 use rillcast_tests::browser::{Browser, Kind, Launch};
 use rillcast_tests::services::Place;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+/// A running demo. Killed, it would leave its servers behind: it is told to end, as by Ctrl-C.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.id().and_then(|pid| Pid::from_raw(pid as i32)) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+    }
+}
+
 /// Starts the demo and returns it with the address that it prints.
-async fn demo() -> (Child, String) {
+async fn demo() -> (Demo, String) {
     let port = || Place::LOOPBACK.free_port().unwrap().to_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_demo"))
         .args(["--port", &port(), "--signaling-port", &port()])
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -24,7 +35,7 @@ async fn demo() -> (Child, String) {
             // Keeps reading, so that the demo never waits for us.
             let url = line[at..].to_owned();
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (child, url);
+            return (Demo(child), url);
         }
     }
     panic!("the demo ended without an address: {:?}", child.wait().await);
