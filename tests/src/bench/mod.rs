@@ -7,6 +7,7 @@ pub mod ingest;
 pub mod nat;
 pub mod offload;
 mod report;
+pub mod reports;
 pub mod seed;
 pub mod upgrade;
 pub mod uplink;

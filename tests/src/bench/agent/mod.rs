@@ -11,7 +11,7 @@ mod options;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 pub use self::findings::Findings;
 pub use self::options::Options;
@@ -32,11 +32,7 @@ const TRIES: u32 = 3;
 pub async fn agent(options: &Options) -> Result<()> {
     let found = measure(options, super::library().await?).await?;
     println!("{}", report::agent::text(&found));
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
-    let path = dir.join("agent.html");
-    std::fs::write(&path, report::agent::page(&found))
-        .with_context(|| format!("can't write {}", path.display()))?;
+    let path = options.reports.write("agent.html", &report::agent::page(&found))?;
     println!("report: {}", path.display());
     println!("{}", serde_json::to_string(&found)?);
     let failing = found.failing();

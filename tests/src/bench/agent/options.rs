@@ -1,8 +1,8 @@
 //! What to play.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
+
+use crate::bench::reports::Reports;
 
 /// Options of `bench agent`.
 #[derive(Debug, Clone, Args)]
@@ -16,20 +16,13 @@ pub struct Options {
     /// Without mpv.
     #[arg(long)]
     pub no_mpv: bool,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
     /// A short one, for tests.
     pub fn short(viewers: u32, seconds: u64) -> Self {
-        Self { viewers, seconds, no_mpv: true, reports: None }
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
+        Self { viewers, seconds, no_mpv: true, reports: Reports::default() }
     }
 }

@@ -19,7 +19,7 @@ mod trials;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 pub use options::{Options, Part};
 
@@ -56,15 +56,9 @@ pub async fn attack(options: &Options) -> Result<()> {
 }
 
 fn write_report(options: &Options, found: &Findings) -> Result<PathBuf> {
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
     let judged = found.judged();
     let html = report::attack::page(&options.conditions(), found, &judged);
     let json = serde_json::json!({ "conditions": options.conditions(), "findings": found, "judged": judged });
-    let write = |ending: &str, text: &str| {
-        let path = dir.join(format!("attack.{ending}"));
-        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display())).map(|()| path)
-    };
-    write("json", &serde_json::to_string_pretty(&json)?)?;
-    write("html", &html)
+    options.reports.write("attack.json", &serde_json::to_string_pretty(&json)?)?;
+    options.reports.write("attack.html", &html)
 }

@@ -1,8 +1,8 @@
 //! What to attack, and for how long.
 
-use std::path::{Path, PathBuf};
-
 use clap::{Args, ValueEnum};
+
+use crate::bench::reports::Reports;
 
 /// A part of the bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,21 +33,14 @@ pub struct Options {
     /// What to do, if not everything.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
     /// Whether a part is to be done.
     pub fn has(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
     }
 
     /// The conditions in words: those of the parts that are done.

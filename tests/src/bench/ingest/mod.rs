@@ -139,14 +139,8 @@ fn line(run: &Run) -> String {
 }
 
 fn write(options: &Options, figures: &serde_json::Value, runs: &[Run]) -> Result<PathBuf> {
-    let path = options.reports().join("ingest.json");
-    let write = |text: String| {
-        std::fs::create_dir_all(options.reports())?;
-        std::fs::write(&path, text)
-    };
     let all = serde_json::json!({ "conditions": options.conditions(), "figures": figures, "runs": runs });
-    write(serde_json::to_string_pretty(&all)?).with_context(|| format!("can't write {}", path.display()))?;
-    Ok(path)
+    options.reports.write("ingest.json", &serde_json::to_string_pretty(&all)?)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,8 +1,8 @@
 //! What to measure.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
+
+use crate::bench::reports::Reports;
 
 /// Options of `bench ingest`.
 #[derive(Debug, Clone, Args)]
@@ -19,18 +19,11 @@ pub struct Options {
     /// Bitrate of what is pushed, in kbit/s.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=8000))]
     pub kbps: u32,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
-    }
-
     /// The conditions in words.
     pub fn conditions(&self) -> String {
         format!(

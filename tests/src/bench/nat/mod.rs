@@ -12,7 +12,7 @@ mod places;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 pub use options::Options;
 
@@ -38,12 +38,6 @@ pub async fn nat(options: &Options) -> Result<()> {
 }
 
 fn write(options: &Options, found: &Findings) -> Result<PathBuf> {
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
-    let write = |ending: &str, text: &str| {
-        let path = dir.join(format!("nat.{ending}"));
-        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display())).map(|()| path)
-    };
-    write("json", &serde_json::to_string_pretty(&found.all())?)?;
-    write("html", &report::nat::page(found))
+    options.reports.write("nat.json", &serde_json::to_string_pretty(&found.all())?)?;
+    options.reports.write("nat.html", &report::nat::page(found))
 }

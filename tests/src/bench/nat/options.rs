@@ -1,10 +1,10 @@
 //! Whom to have meet.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::bench::reports::Reports;
 use crate::netlab::internet::kind::Kind;
 use crate::netlab::internet::population::Share;
 
@@ -26,9 +26,8 @@ pub struct Options {
     /// The same seed gives the same NATs.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
@@ -40,11 +39,5 @@ impl Options {
     /// How long a pair may take.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
     }
 }

@@ -60,18 +60,13 @@ pub fn table(summaries: &[Summary]) -> String {
 }
 
 fn write_report(options: &Options, summaries: &[Summary], results: &[RunResult]) -> Result<PathBuf> {
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
     let name = options.report_name();
     let svg = report::chart::offload(summaries, results);
     let html = report::page::offload(options, summaries, results, &svg);
     let json = serde_json::json!({
         "conditions": options.conditions(), "clients": summaries, "runs": results,
     });
-    let write = |ending: &str, text: &str| {
-        let path = dir.join(format!("{name}.{ending}"));
-        std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display())).map(|()| path)
-    };
+    let write = |ending: &str, text: &str| options.reports.write(&format!("{name}.{ending}"), text);
     write("svg", &svg)?;
     write("json", &serde_json::to_string_pretty(&json)?)?;
     write("html", &html)

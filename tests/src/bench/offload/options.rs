@@ -1,8 +1,8 @@
 //! What to measure.
 
-use std::path::{Path, PathBuf};
-
 use clap::{Args, ValueEnum};
+
+use crate::bench::reports::Reports;
 
 /// A client as given on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,9 +77,8 @@ pub struct Options {
     /// Runs of each client; the figures are their medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
     /// What is added to the query of viewers' pages.
     #[arg(skip)]
     pub(crate) page: &'static str,
@@ -102,7 +101,7 @@ impl Options {
             flat: true,
             verify: true,
             runs: 1,
-            reports: None,
+            reports: Reports::default(),
             page: "",
         }
     }
@@ -140,12 +139,6 @@ impl Options {
     /// Path of the master playlist that is watched.
     pub fn stream(&self) -> &'static str {
         if self.vod { "/vod/master.m3u8" } else { "/live/master.m3u8" }
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
     }
 
     /// Name of the report's files.

@@ -1,12 +1,12 @@
 //! What to measure, and for how long.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::transfers::Pair;
+use crate::bench::reports::Reports;
 use crate::native::Stream;
 
 /// A part of the bench.
@@ -54,9 +54,8 @@ pub struct Options {
     /// What to do, if not everything.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
@@ -68,12 +67,6 @@ impl Options {
     /// Whether transfers between these two are wanted.
     pub(super) fn has_pair(&self, pair: Pair) -> bool {
         self.pairs.is_empty() || self.pairs.contains(&pair)
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
     }
 
     /// The conditions in words: those of the parts that are done.

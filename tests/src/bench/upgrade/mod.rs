@@ -6,7 +6,7 @@ mod options;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::findings::Stretch;
 pub(crate) use self::findings::{Findings, Watched};
@@ -19,11 +19,7 @@ use crate::scene::{Plan, Scene, Viewer};
 pub async fn upgrade(options: &Options) -> Result<()> {
     let found = measure(options).await?;
     println!("{}", report::upgrade::text(&found));
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
-    let path = dir.join("upgrade.html");
-    std::fs::write(&path, report::upgrade::page(&found))
-        .with_context(|| format!("can't write {}", path.display()))?;
+    let path = options.reports.write("upgrade.html", &report::upgrade::page(&found))?;
     println!("report: {}", path.display());
     println!("{}", serde_json::to_string(&found)?);
     let failing = found.failing();

@@ -1,8 +1,10 @@
 //! From what to what.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+
+use crate::bench::reports::Reports;
 
 /// Options of `bench upgrade`.
 #[derive(Debug, Clone, Args)]
@@ -16,15 +18,8 @@ pub struct Options {
     /// Seconds before, between and after the steps of the upgrade.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=600))]
     pub seconds: u64,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
-impl Options {
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
-    }
-}
+impl Options {}

@@ -11,7 +11,7 @@ mod stage;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::findings::median;
 pub(crate) use self::findings::{Case, Findings};
@@ -37,11 +37,7 @@ pub async fn uplink(options: &Options) -> Result<()> {
     let found = Findings { tcp_alone: tcp_alone / options.capacity(), cases };
     println!("{}", report::uplink::text(&found));
     println!("{}", options.conditions());
-    let dir = options.reports();
-    std::fs::create_dir_all(&dir).with_context(|| format!("can't create {}", dir.display()))?;
-    let path = dir.join("uplink.html");
-    std::fs::write(&path, report::uplink::page(&options.conditions(), &found))
-        .with_context(|| format!("can't write {}", path.display()))?;
+    let path = options.reports.write("uplink.html", &report::uplink::page(&options.conditions(), &found))?;
     println!("report: {}", path.display());
     println!("{}", serde_json::to_string(&found)?);
     let failing = found.failing();

@@ -1,10 +1,10 @@
 //! What to measure.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::bench::reports::Reports;
 use crate::netlab::{Link, Mbits};
 
 /// Options of `bench uplink`.
@@ -28,9 +28,8 @@ pub struct Options {
     /// The congestion control of the TCP flow, by the kernel's name for it.
     #[arg(long, default_value = "cubic", value_name = "NAME")]
     pub congestion: String,
-    /// Folder for the report.
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: Reports,
 }
 
 impl Options {
@@ -55,11 +54,5 @@ impl Options {
             "an uplink of {} Mbit/s with a queue of {} ms, {} players that take 4 Mbit/s each from it, TCP by {}, {} rounds of {} s",
             self.uplink, self.queue, self.takers, self.congestion, self.rounds, self.seconds
         )
-    }
-
-    /// Where reports go.
-    pub fn reports(&self) -> PathBuf {
-        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports");
-        self.reports.clone().unwrap_or_else(usual)
     }
 }
