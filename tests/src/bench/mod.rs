@@ -4,6 +4,7 @@ pub mod agent;
 pub mod attack;
 pub mod bound;
 pub mod ingest;
+mod median;
 pub mod nat;
 pub mod offload;
 mod report;

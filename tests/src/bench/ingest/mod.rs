@@ -14,7 +14,12 @@ use serde::Serialize;
 pub use options::Options;
 pub use stage::{Stage, Viewer, Way};
 
+use super::median::median;
 use super::offload::ViewerReport;
+use super::report::{
+    self,
+    ingest::{TITLES, line},
+};
 use crate::services::tape;
 
 /// What viewers may be further behind with peers, in seconds.
@@ -63,15 +68,16 @@ pub async fn ingest(options: &Options) -> Result<()> {
             eprintln!("{}", line(&runs[runs.len() - 1]));
         }
     }
-    let [plain, peers] = [Way::Plain, Way::Peers].map(|way| middle(&runs, way));
-    println!("{TITLES}\n{}\n{}", line(&plain), line(&peers));
+    let medians = [Way::Plain, Way::Peers].map(|way| middle(&runs, way));
+    let [plain, peers] = &medians;
+    println!("{TITLES}\n{}\n{}", line(plain), line(peers));
     println!("{}", options.conditions());
     let behind = peers.latency_s - plain.latency_s;
     let figures = serde_json::json!({
         "viewers": options.viewers, "runs": options.runs, "plain": plain, "rillcast": peers,
         "behind_s": (behind * 1e3).round() / 1e3, "most_behind_s": MOST_BEHIND_S,
     });
-    println!("report: {}", write(options, &figures, &runs)?.display());
+    println!("report: {}", write(options, &figures, &medians, &runs)?.display());
     println!("{figures}");
     ensure!(
         behind <= MOST_BEHIND_S,
@@ -85,7 +91,7 @@ impl Run {
     pub fn of(way: Way, reports: &[ViewerReport]) -> Result<Self> {
         let latencies: Vec<f64> = reports.iter().filter_map(|report| report.latency_s).collect();
         ensure!(latencies.len() == reports.len() && !reports.is_empty(), "a viewer didn't play: {reports:?}");
-        let starts = reports.iter().filter_map(|report| report.start_ms).collect();
+        let starts = reports.iter().filter_map(|report| report.start_ms);
         let consumed: u64 = reports.iter().map(|report| report.consumed_bytes).sum();
         let share = |of: fn(&ViewerReport) -> u64| {
             reports.iter().map(of).sum::<u64>() as f64 / consumed.max(1) as f64
@@ -93,8 +99,8 @@ impl Run {
         Ok(Self {
             way: way.name(),
             latency_most_s: round(latencies.iter().copied().fold(0.0, f64::max)),
-            latency_s: median(latencies),
-            start_ms: median(starts),
+            latency_s: round(median(latencies).unwrap_or(0.0)),
+            start_ms: round(median(starts).unwrap_or(0.0)),
             stalls: reports.iter().map(|report| report.stalls).sum(),
             peer_share: round(share(|report| report.sources.peers)),
             seed_share: round(share(|report| report.sources.seeds)),
@@ -107,7 +113,7 @@ impl Run {
 /// Medians of the runs in one way; stalls and errors are of all of them.
 fn middle(runs: &[Run], way: Way) -> Run {
     let own: Vec<&Run> = runs.iter().filter(|run| run.way == way.name()).collect();
-    let of = |field: fn(&Run) -> f64| median(own.iter().map(|run| field(run)).collect());
+    let of = |field: fn(&Run) -> f64| round(median(own.iter().map(|run| field(run))).unwrap_or(0.0));
     Run {
         way: way.name(),
         latency_s: of(|run| run.latency_s),
@@ -121,51 +127,18 @@ fn middle(runs: &[Run], way: Way) -> Run {
     }
 }
 
-const TITLES: &str = "way       latency   most  start s  stalls  peers  seeds  publisher  errors";
-
-fn line(run: &Run) -> String {
-    format!(
-        "{:<8}  {:>7.2}  {:>5.2}  {:>7.2}  {:>6}  {:>4.0}%  {:>4.0}%  {:>8.0}%  {:>6}",
-        run.way,
-        run.latency_s,
-        run.latency_most_s,
-        run.start_ms / 1e3,
-        run.stalls,
-        100.0 * run.peer_share,
-        100.0 * run.seed_share,
-        100.0 * run.publisher_share,
-        run.decode_errors
-    )
-}
-
-fn write(options: &Options, figures: &serde_json::Value, runs: &[Run]) -> Result<PathBuf> {
+fn write(
+    options: &Options,
+    figures: &serde_json::Value,
+    medians: &[Run; 2],
+    runs: &[Run],
+) -> Result<PathBuf> {
     let all = serde_json::json!({ "conditions": options.conditions(), "figures": figures, "runs": runs });
-    options.reports.write("ingest.json", &serde_json::to_string_pretty(&all)?)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.get(middle) {
-        None => 0.0,
-        Some(value) if values.len() % 2 == 1 => round(*value),
-        Some(value) => round((values[middle - 1] + value) / 2.0),
-    }
+    options.reports.write("ingest.json", &serde_json::to_string_pretty(&all)?)?;
+    options.reports.write("ingest.html", &report::ingest::page(&options.conditions(), medians, runs))
 }
 
 /// More decimals than that the figures aren't worth.
 fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_is_the_middle_or_between_the_two() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
-    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{Client, Options};
 use crate::bench::bound::{self, Played, Uplinks};
+use crate::bench::median::median;
 use crate::netlab::Link;
 use crate::origin::{Origin, Resource, SegmentBytes, SegmentId};
 
@@ -206,8 +207,8 @@ pub(super) fn settle(run: &Run<'_>) -> RunResult {
         copies_bound: bound.copies,
         stalls: run.reports.iter().map(|report| report.stalls).sum(),
         stall_ms: run.reports.iter().map(|report| report.stall_ms).sum(),
-        start_ms: median(run.reports.iter().filter_map(|report| report.start_ms).collect()),
-        latency_s: median(run.reports.iter().filter_map(|report| report.latency_s).collect()),
+        start_ms: median(run.reports.iter().filter_map(|report| report.start_ms)),
+        latency_s: median(run.reports.iter().filter_map(|report| report.latency_s)),
         bitrate_bps: if playing > 0.0 { bits / playing } else { 0.0 },
         cpu_per_viewer: run.cpu_ms as f64 / 1000.0 / watched.max(1.0),
         cpu_ms_per_mb: if consumed == 0 { 0.0 } else { run.cpu_ms as f64 / (consumed as f64 / 1e6) },
@@ -338,27 +339,9 @@ fn percentile_95(values: &[u64]) -> f64 {
         .map_or(0.0, |&value| value as f64)
 }
 
-/// The middle value, or the mean of the two in the middle.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians_of_none_odd_and_even() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
-    }
 
     #[test]
     fn the_95th_percentile_ignores_a_single_peak() {

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::account::{RunResult, median};
+use super::account::RunResult;
 use super::options::Client;
+use crate::bench::median::median;
 
 /// The keys that every measuring command shares (DESIGN.md, section 12), and a few of this bench's own.
 #[derive(Debug, Clone, Serialize)]
@@ -42,9 +43,9 @@ impl Summary {
     pub fn of(client: Client, results: &[RunResult]) -> Option<Self> {
         let own: Vec<&RunResult> = results.iter().filter(|result| result.client == client.name()).collect();
         let viewers = own.first()?.viewers;
-        let of = |field: fn(&RunResult) -> f64| round(median(own.iter().map(|run| field(run)).collect()));
+        let of = |field: fn(&RunResult) -> f64| round(median(own.iter().map(|run| field(run))));
         let some = |field: fn(&RunResult) -> Option<f64>| {
-            median(own.iter().filter_map(|run| field(run)).collect()).map(|value| round(Some(value)))
+            median(own.iter().filter_map(|run| field(run))).map(|value| round(Some(value)))
         };
         Some(Self {
             client: client.name(),

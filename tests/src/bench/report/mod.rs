@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod attack;
 pub(crate) mod chart;
+pub(crate) mod ingest;
 pub(crate) mod nat;
 pub(crate) mod page;
 pub(crate) mod seed;

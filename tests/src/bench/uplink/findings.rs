@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::stage::Uploader;
+use crate::bench::median::median;
 
 /// Beside what yields a TCP flow keeps so much of what it gets alone.
 const KEEPS: f64 = 0.9;
@@ -30,7 +31,7 @@ impl Case {
             Uploader::Browser => "a viewer in Chromium",
             Uploader::Seed => "a seed",
         };
-        let of = |which: usize| median(rounds.iter().map(|round| round[which]).collect());
+        let of = |which: usize| median(rounds.iter().map(|round| round[which])).unwrap_or(0.0);
         Self { uploader, yields, alone: of(0), tcp_keeps: of(1), rounds }
     }
 
@@ -62,15 +63,5 @@ pub(crate) struct Findings {
 impl Findings {
     pub(super) fn failing(&self) -> Vec<String> {
         self.cases.iter().flat_map(Case::failing).collect()
-    }
-}
-
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        even if even.is_multiple_of(2) => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
     }
 }

@@ -11,13 +11,13 @@ mod stage;
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use self::findings::median;
 pub(crate) use self::findings::{Case, Findings};
 use self::flow::Flow;
 pub use self::options::Options;
 use self::stage::{Stage, Uploader};
+use super::median::median;
 use super::report;
 use crate::netlab::{Host, Lab, Link};
 
@@ -54,7 +54,7 @@ async fn tcp_alone(options: &Options) -> Result<f64> {
         eprintln!("uplink: TCP alone, round {} of {}", round + 1, options.rounds);
         rates.push(flow_rate(&home, &away, options).await?);
     }
-    Ok(median(rates))
+    median(rates).context("there's a round at least")
 }
 
 async fn case(options: &Options, uploader: Uploader, yields: bool, tcp_alone: f64) -> Result<Case> {
