@@ -16,7 +16,8 @@ use anyhow::{Context, Result, ensure};
 pub(crate) use self::findings::{Case, Findings};
 use self::flow::Flow;
 pub use self::options::Options;
-use self::stage::{Stage, Uploader};
+use self::stage::Stage;
+pub use self::stage::Uploader;
 use super::median::median;
 use super::report;
 use crate::netlab::{Host, Lab, Link};
@@ -28,7 +29,7 @@ const SETTLED: Duration = Duration::from_secs(15);
 pub async fn uplink(options: &Options) -> Result<()> {
     let tcp_alone = tcp_alone(options).await?;
     let mut cases = Vec::new();
-    for uploader in [Uploader::Browser, Uploader::Seed] {
+    for uploader in options.uploaders() {
         // As any other first: it shows what there is to yield to.
         for yields in [false, true] {
             cases.push(case(options, uploader, yields, tcp_alone).await?);

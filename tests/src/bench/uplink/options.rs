@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::stage::Uploader;
 use crate::bench::reports::Reports;
 use crate::netlab::{Link, Mbits};
 
@@ -28,6 +29,9 @@ pub struct Options {
     /// The congestion control of the TCP flow, by the kernel's name for it.
     #[arg(long, default_value = "cubic", value_name = "NAME")]
     pub congestion: String,
+    /// Who uploads, if not first the one and then the other.
+    #[arg(long, value_enum)]
+    only: Option<Uploader>,
     #[command(flatten)]
     pub(crate) reports: Reports,
 }
@@ -36,6 +40,11 @@ impl Options {
     /// The link of whoever uploads: nothing but the uplink is scarce.
     pub fn link(&self) -> Link {
         Link { up: Some(Mbits(self.uplink)), down: None, queue_ms: self.queue }
+    }
+
+    /// Who uploads, one after the other.
+    pub fn uploaders(&self) -> Vec<Uploader> {
+        self.only.map_or_else(|| vec![Uploader::Browser, Uploader::Seed], |one| vec![one])
     }
 
     /// What the uplink carries, in bytes per second.

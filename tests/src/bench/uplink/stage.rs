@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use tokio::process::Child;
 
 use super::options::Options;
@@ -15,10 +16,15 @@ use crate::services::{Agent, Place, Rillcast, Setup};
 use crate::site;
 
 const STREAM: &str = "/live/master.m3u8";
+/// Segments in the playlist.
+const WINDOW: u64 = 12;
+/// How many of them players are behind the newest: who plays at the edge has what peers don't bring at once from the
+/// source, and then wants nothing of anybody until the next segment.
+const BEHIND: u64 = 10;
 
 /// Who uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Uploader {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Uploader {
     /// A viewer in a Chromium.
     Browser,
     /// A seed node.
@@ -47,7 +53,7 @@ impl Stage {
         let home = lab.add("home", options.link())?;
         let away = lab.add("away", Link::UNSHAPED)?;
         let at = lab.add("origin", Link::UNSHAPED)?;
-        let config = OriginConfig { mounts: site::mounts(), ..OriginConfig::default() };
+        let config = OriginConfig { mounts: site::mounts(), window: WINDOW, ..OriginConfig::default() };
         let origin = Origin::start_on(library, config, at.listen(8080)?).await?;
         let place = Place::Host(lab.add("services", Link::UNSHAPED)?);
         let setup = Setup { settings: settings(&home, yields), ..Setup::default() };
@@ -104,6 +110,7 @@ fn library() -> Result<Library> {
 /// ffmpeg, which plays at the stream's pace and shows nothing.
 fn player(place: &Place, url: &str) -> Result<Child> {
     let mut command = place.command(Path::new("ffmpeg"));
-    command.args(["-nostdin", "-loglevel", "quiet", "-i", url, "-c", "copy", "-f", "null", "-"]);
+    command.args(["-nostdin", "-loglevel", "quiet", "-re", "-live_start_index", &format!("-{BEHIND}")]);
+    command.args(["-i", url, "-c", "copy", "-f", "null", "-"]);
     Ok(command.stdin(std::process::Stdio::null()).spawn()?)
 }
