@@ -29,15 +29,22 @@ pub struct Host {
     address: IpAddr,
     /// Where it is plugged in, if that is a switch: the switch's namespace, and the port.
     port: Option<(String, String)>,
+    /// The namespace of the router between it and the switch, if there is one.
+    router: Option<String>,
 }
 
 impl Host {
     pub(super) fn on_switch(namespace: String, address: IpAddr, switch: String, port: String) -> Self {
-        Self { namespace, address, port: Some((switch, port)) }
+        Self { namespace, address, port: Some((switch, port)), router: None }
+    }
+
+    /// A host behind this one, which is its router.
+    pub(super) fn standing_before(self, namespace: String, address: IpAddr) -> Self {
+        Self { namespace, address, port: self.port, router: Some(self.namespace) }
     }
 
     pub(super) fn on_wire(namespace: String, address: IpAddr) -> Self {
-        Self { namespace, address, port: None }
+        Self { namespace, address, port: None, router: None }
     }
 
     /// Name of its network namespace, for `ip netns exec`.
@@ -70,10 +77,10 @@ impl Host {
         command
     }
 
-    /// Changes its link.
+    /// Changes its link, or its router's.
     pub fn set_link(&self, link: Link) -> Result<()> {
         let (switch, port) = self.port()?;
-        shape(&self.namespace, "eth0", link.up, link.queue_ms)?;
+        shape(self.outermost(), "eth0", link.up, link.queue_ms)?;
         shape(switch, port, link.down, link.queue_ms)
     }
 
@@ -84,13 +91,18 @@ impl Host {
         run("ip", &["-n", switch, "link", "set", port, state]).map(drop)
     }
 
-    /// What went through its network interface so far.
+    /// What went over its link so far.
     pub fn traffic(&self) -> Result<Traffic> {
-        let text = run("ip", &["-n", &self.namespace, "-s", "-j", "link", "show", "dev", "eth0"])?;
+        let text = run("ip", &["-n", self.outermost(), "-s", "-j", "link", "show", "dev", "eth0"])?;
         let shown: Vec<Shown> =
             serde_json::from_str(&text).context("ip's statistics have changed their form")?;
         let stats = &shown.first().context("ip showed no interface")?.stats64;
         Ok(Traffic { sent: stats.tx.bytes, received: stats.rx.bytes })
+    }
+
+    /// The namespace whose `eth0` is the link.
+    fn outermost(&self) -> &str {
+        self.router.as_deref().unwrap_or(&self.namespace)
     }
 
     fn port(&self) -> Result<(&str, &str)> {
@@ -100,7 +112,7 @@ impl Host {
     }
 
     /// Does something on a thread that has moved into this host's namespace.
-    fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    pub(super) fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let path = Path::new("/run/netns").join(&self.namespace);
         let file = File::open(&path).with_context(|| format!("{} is gone", path.display()))?;
         std::thread::spawn(move || {

@@ -3,9 +3,10 @@
 //!
 //! Every host has a namespace with an `eth0` in 10.77.0.0/16 and a default route (browsers gather no addresses
 //! without one). Its uplink is shaped on its own side of the cable, its downlink on the switch's side, each with a
-//! queue as access links have. [`internet`] is another way to connect hosts: by NATs of every kind.
+//! queue as access links have. A [home](Lab::add_home) has a router between, with the queue. [`internet`] is another way to connect hosts: by NATs of every kind.
 
 mod command;
+mod home;
 mod host;
 pub mod internet;
 mod leftovers;
@@ -55,12 +56,10 @@ impl Lab {
 
     /// Plugs a host in. `name` is for people; it must be new in this laboratory.
     pub fn add(&self, name: &str, link: Link) -> Result<Host> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        ensure!(number <= HOSTS, "a laboratory holds at most {HOSTS} hosts");
+        let number = self.next_number()?;
         let namespace = self.add_namespace(name)?;
         let port = format!("p{number}");
-        let [high, low] = (number as u16).to_be_bytes();
-        let address = IpAddr::from([10, 77, high, low]);
+        let address = Self::address(number);
         let host = Host::on_switch(namespace, address, self.switch(), port.clone());
         in_batch(
             &self.switch(),
@@ -69,18 +68,35 @@ impl Lab {
                 &format!("link set {port} master br0 up"),
             ],
         )?;
+        Self::bring_up(host.namespace(), address)?;
+        host.set_link(link)?;
+        Ok(host)
+    }
+
+    fn next_number(&self) -> Result<u32> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        ensure!(number <= HOSTS, "a laboratory holds at most {HOSTS} hosts");
+        Ok(number)
+    }
+
+    /// The address of the host with this number.
+    fn address(number: u32) -> IpAddr {
+        let [high, low] = (number as u16).to_be_bytes();
+        IpAddr::from([10, 77, high, low])
+    }
+
+    /// Gives a namespace's `eth0` its address.
+    fn bring_up(namespace: &str, address: IpAddr) -> Result<()> {
         in_batch(
-            host.namespace(),
+            namespace,
             &[
                 "link set lo up",
-                &format!("addr add {}/16 broadcast 10.77.255.255 dev eth0", host.address()),
+                &format!("addr add {address}/16 broadcast 10.77.255.255 dev eth0"),
                 "link set eth0 up",
                 // Nobody is there: what is meant for elsewhere gets lost, as it should.
                 "route add default via 10.77.255.254",
             ],
-        )?;
-        host.set_link(link)?;
-        Ok(host)
+        )
     }
 
     /// A namespace without an interface, which goes with this laboratory. Told back: its full name.

@@ -66,6 +66,42 @@ fn a_pulled_cable_cuts_the_host_off() {
     }
 }
 
+/// How long a connection takes to be made while a TCP flow goes the same way, as a share of what the queue holds.
+fn queue_under_a_flow(from: &Host, to: &Host, link: Link) -> f64 {
+    let listener = to.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut flow = from.connect(addr).unwrap();
+    let (mut receiver, _) = listener.accept().unwrap();
+    let flowing = std::thread::spawn(move || while flow.write(&[0; 64 * 1024]).is_ok() {});
+    let until = Instant::now() + Duration::from_secs(3);
+    let mut buffer = vec![0; 64 * 1024];
+    while Instant::now() < until {
+        receiver.read(&mut buffer).unwrap();
+    }
+    let (listener, begun) = (to.listen(0).unwrap(), Instant::now());
+    from.connect(listener.local_addr().unwrap()).unwrap();
+    let took = begun.elapsed();
+    drop(receiver);
+    flowing.join().unwrap();
+    took.as_secs_f64() * 1e3 / f64::from(link.queue_ms)
+}
+
+#[test]
+fn a_home_is_behind_a_router_whose_queue_tcp_fills() {
+    let lab = Lab::new().unwrap();
+    let link = Link { up: Some(Mbits(4.0)), down: None, queue_ms: 300 };
+    let (home, server) = (lab.add_home("home", link).unwrap(), lab.add("server", link).unwrap());
+    let away = lab.add("away", Link::UNSHAPED).unwrap();
+    let before = home.traffic().unwrap().sent;
+    let (behind, own) = (queue_under_a_flow(&home, &away, link), queue_under_a_flow(&server, &away, link));
+    println!("of the queue: a router's {behind:.2}, its own {own:.2}");
+    assert!(behind > 2.0 * own, "a router's {behind}, its own {own}");
+    assert!(home.traffic().unwrap().sent - before > 500_000, "what is counted is what went over the link");
+    // The other way round it's reached as anybody else.
+    let listener = home.listen(0).unwrap();
+    away.connect(listener.local_addr().unwrap()).unwrap();
+}
+
 #[tokio::test]
 async fn nothing_is_left_behind() {
     let lab = Lab::new().unwrap();

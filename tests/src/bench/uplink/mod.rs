@@ -49,7 +49,7 @@ pub async fn uplink(options: &Options) -> Result<()> {
 /// What the flow gets with nobody beside it, in bytes per second.
 async fn tcp_alone(options: &Options) -> Result<f64> {
     let lab = Lab::new()?;
-    let (home, away) = (lab.add("home", options.link())?, lab.add("away", Link::UNSHAPED)?);
+    let (home, away) = (lab.add_home("home", options.link())?, lab.add("away", Link::UNSHAPED)?);
     let mut rates = Vec::new();
     for round in 0..options.rounds {
         eprintln!("uplink: TCP alone, round {} of {}", round + 1, options.rounds);

@@ -26,6 +26,10 @@ pub struct Options {
     /// Players that take what the uplink gives.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=32))]
     pub takers: u32,
+    /// How many segments of 4 s they play behind the newest. At the edge they have what peers don't bring at once from the source,
+    /// and want nothing of anybody until the next segment.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=10))]
+    pub behind: u32,
     /// The congestion control of the TCP flow, by the kernel's name for it.
     #[arg(long, default_value = "cubic", value_name = "NAME")]
     pub congestion: String,
@@ -60,8 +64,8 @@ impl Options {
     /// The conditions in words.
     pub fn conditions(&self) -> String {
         format!(
-            "an uplink of {} Mbit/s with a queue of {} ms, {} players that take 4 Mbit/s each from it, TCP by {}, {} rounds of {} s",
-            self.uplink, self.queue, self.takers, self.congestion, self.rounds, self.seconds
+            "an uplink of {} Mbit/s with a queue of {} ms, {} players that take 4 Mbit/s each from it, {} segments behind the newest, TCP by {}, {} rounds of {} s",
+            self.uplink, self.queue, self.takers, self.behind, self.congestion, self.rounds, self.seconds
         )
     }
 }

@@ -16,11 +16,8 @@ use crate::services::{Agent, Place, Rillcast, Setup};
 use crate::site;
 
 const STREAM: &str = "/live/master.m3u8";
-/// Segments in the playlist.
+/// Segments in the playlist: more than anybody is behind.
 const WINDOW: u64 = 12;
-/// How many of them players are behind the newest: who plays at the edge has what peers don't bring at once from the
-/// source, and then wants nothing of anybody until the next segment.
-const BEHIND: u64 = 10;
 
 /// Who uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +47,7 @@ impl Stage {
     pub(super) async fn set(options: &Options, uploader: Uploader, yields: bool) -> Result<Self> {
         let library = tokio::task::spawn_blocking(library).await??;
         let lab = Lab::new()?;
-        let home = lab.add("home", options.link())?;
+        let home = lab.add_home("home", options.link())?;
         let away = lab.add("away", Link::UNSHAPED)?;
         let at = lab.add("origin", Link::UNSHAPED)?;
         let config = OriginConfig { mounts: site::mounts(), window: WINDOW, ..OriginConfig::default() };
@@ -78,7 +75,7 @@ impl Stage {
         for number in 0..options.takers {
             let place = Place::Host(lab.add(&format!("taker{number}"), Link::UNSHAPED)?);
             let agent = Agent::start(&place, servers.address(), &origin.url(STREAM)).await?;
-            takers.push((player(&place, &agent.url())?, agent));
+            takers.push((player(&place, &agent.url(), options.behind)?, agent));
         }
         let takers = takers.into_iter().map(|(player, agent)| (agent, player)).collect();
         Ok(Self { home, away, servers, takers, _uploader: browser, _origin: origin, _lab: lab })
@@ -108,9 +105,9 @@ fn library() -> Result<Library> {
 }
 
 /// ffmpeg, which plays at the stream's pace and shows nothing.
-fn player(place: &Place, url: &str) -> Result<Child> {
+fn player(place: &Place, url: &str, behind: u32) -> Result<Child> {
     let mut command = place.command(Path::new("ffmpeg"));
-    command.args(["-nostdin", "-loglevel", "quiet", "-re", "-live_start_index", &format!("-{BEHIND}")]);
+    command.args(["-nostdin", "-loglevel", "quiet", "-re", "-live_start_index", &format!("-{behind}")]);
     command.args(["-i", url, "-c", "copy", "-f", "null", "-"]);
     Ok(command.stdin(std::process::Stdio::null()).spawn()?)
 }
