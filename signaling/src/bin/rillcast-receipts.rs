@@ -12,7 +12,7 @@ use rillcast_signaling::receipts::{self, Sealed};
 
 /// Checks a log of receipts and adds up what each user has given.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "rillcast-receipts", version, about)]
 struct Arguments {
     /// A public key of the server that gave the tickets, in 64 hex digits; `/health` of the server tells it. Give all that counted.
     #[arg(long = "authority", required = true, value_parser = authority)]
