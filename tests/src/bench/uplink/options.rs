@@ -28,7 +28,7 @@ pub struct Options {
     pub takers: u32,
     /// How many segments of 4 s they play behind the newest. At the edge they have what peers don't bring at once from the source,
     /// and want nothing of anybody until the next segment.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(3..=10))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(3..=10))]
     pub behind: u32,
     /// The congestion control of the TCP flow, by the kernel's name for it.
     #[arg(long, default_value = "cubic", value_name = "NAME")]
