@@ -44,6 +44,7 @@ impl Swarm {
                 let ok = *other != id
                     && member.takes_part()
                     && !again
+                    && !asker.is_out_of_reach(member)
                     && (met.is_some() || member.introduced.len() < member.introductions(desk.limits));
                 ok.then(|| Candidate {
                     id: *other,
@@ -79,11 +80,14 @@ impl Swarm {
 
     fn pair(&mut self, desk: &Desk<'_>, id: PeerId, chosen: &[PeerId], now: Instant) {
         let Some(asker) = self.members.get(&id) else { return };
-        let of_asker = asker.descriptor(false);
+        let version = asker.joiner.version;
+        let versions =
+            chosen.iter().map(|other| self.members.get(other).map_or(version, |m| m.joiner.version));
+        let of_asker: Vec<_> = versions.map(|version| asker.descriptor(false, version)).collect();
         let mut descriptors = Vec::with_capacity(chosen.len());
-        for other in chosen {
+        for (other, of_asker) in chosen.iter().zip(of_asker) {
             let Some(member) = self.members.get_mut(other) else { continue };
-            descriptors.push(member.descriptor(true));
+            descriptors.push(member.descriptor(true, version));
             member.introduce(id, now, desk.limits);
             member.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped([of_asker]) });
             desk.metrics.introductions_total.up();

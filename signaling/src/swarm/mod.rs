@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::{List, Text};
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::{Report, ServerMessage, Welcome};
 use rillcast_publisher::Publisher;
 
@@ -183,6 +184,7 @@ impl Swarm {
             report: Report::default(),
             backlog: VecDeque::new(),
             accounts: Accounts::new(now),
+            nat: NatClass::Unknown,
             joiner,
         };
         self.order.push(id);
@@ -255,6 +257,13 @@ impl Swarm {
         if let Some(member) = self.members.get_mut(&id) {
             desk.metrics.report(&member.report, &report);
             member.report = report;
+        }
+    }
+
+    /// How a member's network maps addresses; it has found out.
+    pub fn nat(&mut self, id: PeerId, class: NatClass) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.nat = class;
         }
     }
 
