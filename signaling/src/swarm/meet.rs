@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::{Blob, List};
 use rillcast_protocol::id::PeerId;
+use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
 use rillcast_protocol::signal::{MAX_RELAY, ServerMessage};
 
 use super::{Desk, Swarm};
@@ -97,6 +98,24 @@ impl Swarm {
             asker.introduce(descriptor.id, now, desk.limits);
         }
         asker.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped(descriptors) });
+    }
+
+    /// A member has found out how its network maps addresses. Whom it met before that, and no way leads to, is told, so that neither goes on trying: once
+    /// in a connection, or who says it again and again would have the server say it to many.
+    pub(crate) fn nat(&mut self, id: PeerId, class: NatClass) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.nat = class;
+        if class == NatClass::Unknown || std::mem::replace(&mut member.has_shown_nat, true) {
+            return;
+        }
+        let Some(member) = self.members.get(&id) else { return };
+        for other in member.introduced.keys().filter_map(|other| self.members.get(other)) {
+            let version = other.joiner.version;
+            if version >= TOLD_SINCE && other.introduced.contains_key(&id) && member.is_out_of_reach(other) {
+                let peers = List::clipped([member.descriptor(false, version)]);
+                other.joiner.outbox.send(&ServerMessage::Introduce { peers });
+            }
+        }
     }
 
     /// Hands a payload on, if both were introduced to each other.

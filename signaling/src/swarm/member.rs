@@ -85,6 +85,8 @@ pub(crate) struct Member {
     pub(crate) accounts: Accounts,
     /// How its network maps addresses, as it has told.
     pub(crate) nat: NatClass,
+    /// It has told before.
+    pub(crate) has_shown_nat: bool,
 }
 
 /// What others say of a member.

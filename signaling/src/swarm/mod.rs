@@ -185,6 +185,7 @@ impl Swarm {
             backlog: VecDeque::new(),
             accounts: Accounts::new(now),
             nat: NatClass::Unknown,
+            has_shown_nat: false,
             joiner,
         };
         self.order.push(id);
@@ -257,13 +258,6 @@ impl Swarm {
         if let Some(member) = self.members.get_mut(&id) {
             desk.metrics.report(&member.report, &report);
             member.report = report;
-        }
-    }
-
-    /// How a member's network maps addresses; it has found out.
-    pub fn nat(&mut self, id: PeerId, class: NatClass) {
-        if let Some(member) = self.members.get_mut(&id) {
-            member.nat = class;
         }
     }
 

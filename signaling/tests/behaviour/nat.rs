@@ -95,6 +95,23 @@ fn a_class_is_told_to_whom_its_owner_is_introduced_to_and_to_no_older_version() 
 }
 
 #[test]
+fn who_met_before_classes_were_known_is_told_once_that_no_way_leads_there() {
+    let bench = Bench::open(Limits::default(), "", Open::Everyone);
+    let mut first = viewer(&bench, 1, NatClass::Dependent);
+    let mut near = viewer(&bench, 2, NatClass::Independent);
+    let second = viewer(&bench, 3, NatClass::Dependent);
+    let told = |puppet: &mut Puppet| -> Vec<_> {
+        introduced(puppet).iter().filter(|p| p.id == second.id).map(|p| p.nat).collect()
+    };
+    assert_eq!(told(&mut first), [NatClass::Unknown, NatClass::Dependent]);
+    assert_eq!(told(&mut near), [NatClass::Unknown], "nothing keeps these two from meeting");
+    for class in [NatClass::Dependent, NatClass::Blocked, NatClass::Unknown, NatClass::Dependent] {
+        bench.say(&second, ClientMessage::Nat { class });
+    }
+    assert_eq!(told(&mut first), [], "whatever it says later");
+}
+
+#[test]
 fn a_pair_that_no_way_joins_is_not_introduced_where_no_relay_is_there() {
     use NatClass::{Dependent, Independent};
     const OTHERS: u8 = 40;
