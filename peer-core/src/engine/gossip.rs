@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::{Role, TrackId};
+use rillcast_protocol::id::{PeerId, Role, TrackId};
 use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
 use rillcast_protocol::signal::PeerDescriptor;
 use rillcast_protocol::ticket::SignedTicket;
@@ -158,7 +158,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 continue;
             }
             if self.members.knows(holder.peer) {
-                self.members.hear_of(&known_as(&known, true), known.playing, via, now);
+                self.hear_of(&known, via, now);
             } else if self.may_hear(link, &known.ticket, now) {
                 let what = check_of(&known.ticket);
                 self.check(Pending::Heard(Box::new(known), link), what);
@@ -192,7 +192,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
         // It may have been revoked meanwhile.
         if !self.trust.is_revoked(holder.peer) {
-            self.members.hear_of(&known_as(known, true), known.playing, via, now);
+            self.hear_of(known, via, now);
+        }
+    }
+
+    fn hear_of(&mut self, known: &Acquaintance, via: PeerId, now: Instant) {
+        self.members.hear_of(&known_as(known, true), known.playing, via, now);
+        if known.nat != NatClass::Unknown {
+            self.give_up_hopeless(now);
         }
     }
 

@@ -93,6 +93,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let me = self.membership.map(|m| m.peer);
         let others: Vec<_> = peers.iter().filter(|p| Some(p.id) != me).copied().collect();
         self.members.introduce(&others, now);
+        self.give_up_hopeless(now);
         self.upkeep_at = now;
     }
 

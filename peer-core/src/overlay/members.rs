@@ -132,9 +132,11 @@ impl Members {
             if is_new || known.via.is_some() || known.state == State::Idle && known.attempts > 0 {
                 known.via = Some(via);
                 known.descriptor.initiate = true;
-                if peer.nat != NatClass::Unknown {
-                    known.descriptor.nat = peer.nat;
-                }
+            }
+            // The server may have told of it before it knew.
+            let open = known.via.is_some() || known.descriptor.nat == NatClass::Unknown;
+            if open && peer.nat != NatClass::Unknown {
+                known.descriptor.nat = peer.nat;
             }
         }
     }

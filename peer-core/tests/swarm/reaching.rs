@@ -94,6 +94,26 @@ fn an_attempt_is_given_up_when_it_is_found_out_that_no_way_leads_there() {
     assert!(!solo.connects.contains(&peer_id(1)), "nor is it tried again");
 }
 
+// The server told of it before it knew its own class.
+#[test]
+fn an_attempt_is_given_up_when_a_neighbour_tells_that_no_way_leads_there() {
+    for (servers, neighbours, given_up) in [
+        (NatClass::Unknown, NatClass::Dependent, true),
+        (NatClass::Unknown, NatClass::Open, false),
+        (NatClass::Open, NatClass::Dependent, false),
+    ] {
+        let mut solo = at_home(NatClass::Dependent, false);
+        let link = solo.neighbour(1);
+        solo.tell(Input::Introduced(vec![elsewhere(9, servers)]));
+        solo.wait(Duration::from_secs(1));
+        assert!(solo.connects.contains(&peer_id(9)));
+        solo.hear(link, Message::Shuffle { peers: List::clipped([told_of(9, neighbours)]) });
+        assert_eq!(solo.is_closed(9), given_up, "{servers:?}, then {neighbours:?}");
+        solo.tell(Input::Introduced(vec![elsewhere(9, NatClass::Dependent)]));
+        assert!(solo.is_closed(9), "the server has the last word");
+    }
+}
+
 #[test]
 fn a_call_is_answered_only_where_a_way_may_lead() {
     for (nat, answered) in [(NatClass::Dependent, false), (NatClass::Independent, true)] {
