@@ -198,7 +198,7 @@ fn who_was_tried_in_vain_is_neither_called_nor_answered_for_a_while_or_until_we_
     assert!(calls(MISSES - 1, &|_| ()), "one may have been lost datagrams");
     assert!(!calls(MISSES, &|_| ()));
     let later = |solo: &mut Solo, time| {
-        solo.now = solo.now + time;
+        solo.now += time;
         settle(solo, HOME);
     };
     assert!(!calls(MISSES, &|solo| later(solo, REMEMBERED - Duration::from_secs(5))));
