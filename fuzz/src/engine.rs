@@ -13,6 +13,7 @@ use rillcast_core::wire::{BulkHeader, Message, TransferId};
 use rillcast_protocol::coding::Wire;
 use rillcast_protocol::digest::{BLOCK, SegmentDigest};
 use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, Role, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, ServerMessage, Welcome};
 use rillcast_protocol::ticket::{Signed, Ticket};
@@ -86,9 +87,13 @@ pub enum Step {
     Published,
     /// What is to be verified waits from now on, or no more.
     Dawdle,
+    /// How our network maps addresses is found out: how.
+    Nat,
+    /// No way was found to a peer: which.
+    NoWay,
 }
 
-const STEPS: u8 = Step::Dawdle as u8 + 1;
+const STEPS: u8 = Step::NoWay as u8 + 1;
 
 /// Plays the sequence.
 pub fn run(data: &[u8]) {
@@ -286,10 +291,15 @@ impl World {
                 let number = number(feed);
                 self.tell(Input::Published { digest: digest(number), body: Media(body(number)) });
             }
-            _ => {
+            21 => {
                 self.dawdles = !self.dawdles;
                 self.settle();
             }
+            22 => {
+                let class = NatClass::from_bytes(&[feed.below(5)]).unwrap_or_default();
+                self.tell(Input::Nat(class));
+            }
+            _ => self.tell(Input::NoWay { peer: peer(feed.below(PEERS)) }),
         }
     }
 

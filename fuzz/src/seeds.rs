@@ -186,6 +186,9 @@ fn engines(add: &mut impl FnMut(&'static str, &str, Vec<u8>), server: &[(String,
         step(Step::Bulk, &[1, 0x80, 0, 0, 0, 0, 0, 0, 0, 7, 0x10, 0]),
         step(Step::Verdict, &[0, 1]),
         step(Step::Dawdle, &[]),
+        step(Step::Nat, &[3]),
+        step(Step::NoWay, &[1]),
+        step(Step::Nat, &[1]),
         step(Step::Wait, &[9]),
     ]
     .concat();

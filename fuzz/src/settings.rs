@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         let Some(site) = sites.find(name) else { continue };
         for is_seed in [false, true] {
             let own = Own {
-                stun: Some("stun:example:3478".to_owned()),
+                stun: vec!["stun:example:3478".to_owned(), "stun:example:3479".to_owned()],
                 turn: Some("turn:example:3478".to_owned()),
             };
             let reach = Reach { own: Some(&own), secret: None, until: 1 };

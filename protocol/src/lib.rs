@@ -5,6 +5,7 @@
 //! - [`coding`]: the bounded binary codec; every length is checked before anything is allocated
 //! - [`digest`]: what a publisher signs about a segment
 //! - [`ticket`]: who may take part, and who may no more
+//! - [`nat`]: how a peer's network maps its addresses
 //! - [`sealing`]: how what peers tell each other to connect is kept from those who carry it
 //! - [`session`]: a WebRTC session description as its few essential fields
 //! - [`settings`]: what a site allows its viewers
@@ -15,6 +16,7 @@
 pub mod coding;
 pub mod digest;
 pub mod id;
+pub mod nat;
 pub mod receipt;
 pub mod sealing;
 pub mod session;
@@ -23,6 +25,6 @@ pub mod signal;
 pub mod ticket;
 
 /// Version of everything on the wire. Peers of version N and N-1 share a swarm.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The oldest version still spoken.
 pub const OLDEST_VERSION: u8 = 1;

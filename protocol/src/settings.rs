@@ -16,6 +16,13 @@ wire_struct! {
     }
 }
 
+impl IceServer {
+    /// Whether it relays.
+    pub fn relays(&self) -> bool {
+        self.url.as_str().starts_with("turn")
+    }
+}
+
 wire_struct! {
     /// A site's settings as one peer gets them.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +47,13 @@ wire_struct! {
         pub report_secs: u16,
         /// Seconds that tickets count on after their time while the server can't be reached.
         pub grace_secs: u32,
+    }
+}
+
+impl Settings {
+    /// Whether links may go through a relay.
+    pub fn has_relays(&self) -> bool {
+        self.ice.iter().any(IceServer::relays)
     }
 }
 

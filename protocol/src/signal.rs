@@ -2,13 +2,14 @@
 //!
 //! Join first; the answer is `Welcome` or `Refused`. Afterwards either side speaks when it has something to say.
 
-use crate::coding::{Blob, List, Text, Wire};
+use crate::coding::{Blob, List, Reader, Text, Wire, Writer};
 use crate::digest::SegmentDigest;
 pub use crate::id::Network;
 use crate::id::{
     AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
     SwarmId, TrackId,
 };
+use crate::nat::NatClass;
 use crate::receipt::{MAX_VOUCHERS, Voucher};
 use crate::settings::Settings;
 use crate::ticket::{MAX_AUTHORITIES, SignedRevocations, SignedTicket};
@@ -19,24 +20,42 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Longest relayed payload.
 pub const MAX_RELAY: usize = 4096;
 
-wire_struct! {
-    /// A peer as the server describes it to another.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct PeerDescriptor {
-        /// The peer.
-        pub id: PeerId,
-        /// What it is.
-        pub role: Role,
-        /// Its place in source elections; chosen by the server.
-        pub nonce: u64,
-        /// Its weight in source elections; 100 is an ordinary viewer.
-        pub weight: u16,
-        /// Where it is.
-        pub net: Network,
-        /// What signals to it are sealed with, where it can open them.
-        pub sealing: Option<SealingKey>,
-        /// The receiver of this descriptor is to open the link (makes the offer); otherwise it waits for one.
-        pub initiate: bool,
+/// A peer as the server describes it to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerDescriptor {
+    /// The peer.
+    pub id: PeerId,
+    /// What it is.
+    pub role: Role,
+    /// Its place in source elections; chosen by the server.
+    pub nonce: u64,
+    /// Its weight in source elections; 100 is an ordinary viewer.
+    pub weight: u16,
+    /// Where it is.
+    pub net: Network,
+    /// What signals to it are sealed with, where it can open them.
+    pub sealing: Option<SealingKey>,
+    /// The receiver of this descriptor is to open the link (makes the offer); otherwise it waits for one.
+    pub initiate: bool,
+    /// How its network maps addresses, as it has told. On the wire in one byte with `initiate`.
+    pub nat: NatClass,
+}
+
+impl Wire for PeerDescriptor {
+    fn encode(&self, w: &mut Writer) {
+        self.id.encode(w);
+        self.role.encode(w);
+        self.nonce.encode(w);
+        self.weight.encode(w);
+        self.net.encode(w);
+        self.sealing.encode(w);
+        self.nat.beside(self.initiate, w);
+    }
+    fn decode(r: &mut Reader<'_>) -> Self {
+        let (id, role, nonce, weight) = (Wire::decode(r), Wire::decode(r), Wire::decode(r), Wire::decode(r));
+        let (net, sealing) = (Wire::decode(r), Wire::decode(r));
+        let (initiate, nat) = NatClass::and_flag(r);
+        Self { id, role, nonce, weight, net, sealing, initiate, nat }
     }
 }
 
@@ -148,6 +167,9 @@ wire_enum! {
         10 => Accuse { /// Which peer.
                        peer: PeerId, /// A block of this segment.
                        key: SegmentKey },
+        /// How the sender's network maps its addresses: for whom it is introduced to. To servers of version [`TOLD_SINCE`](crate::nat::TOLD_SINCE) on.
+        11 => Nat { /// Replaces what it said before.
+                    class: NatClass },
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::coding::{List, Reader, Wire, Writer};
 use crate::id::{AuthorityKey, Fingerprint, Network, PeerId, Role, SealingKey, SessionKey, SwarmId};
+use crate::nat::NatClass;
 use crate::signal::PeerDescriptor;
 use crate::wire_struct;
 
@@ -91,7 +92,7 @@ impl Ticket {
     /// The holder, to somebody who is to make the offer (`initiate`) or to wait for one.
     pub fn describe(&self, initiate: bool) -> PeerDescriptor {
         let Self { peer: id, role, nonce, weight, net, sealing, .. } = *self;
-        PeerDescriptor { id, role, nonce, weight, net, sealing, initiate }
+        PeerDescriptor { id, role, nonce, weight, net, sealing, initiate, nat: NatClass::Unknown }
     }
 }
 

@@ -7,6 +7,7 @@ use rillcast_protocol::id::{
     AuthorityKey, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
     SwarmId, TrackId,
 };
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::{IceServer, Settings};
@@ -232,6 +233,7 @@ fn what_peers_say() {
     golden(ClientMessage::Report { report }, "06 01 02 03 04 05 06 07 08 09 0a");
     golden(ClientMessage::WantDigests { keys: List::clipped([KEY]) }, &format!("07 01 {KEY_HEX}"));
     golden(ClientMessage::Renew {}, "08");
+    golden(ClientMessage::Nat { class: NatClass::Dependent }, "0b 03");
 }
 
 #[test]
@@ -278,10 +280,17 @@ fn what_the_server_says() {
         net: NETWORK,
         sealing: None,
         initiate: true,
+        nat: NatClass::Unknown,
     };
     golden(
         ServerMessage::Introduce { peers: List::clipped([peer]) },
         &format!("01 01 {} 00 07 ac02 {NETWORK_HEX} 00 01", id_hex(6)),
+    );
+    golden(
+        ServerMessage::Introduce {
+            peers: List::clipped([PeerDescriptor { nat: NatClass::Dependent, ..peer }]),
+        },
+        &format!("01 01 {} 00 07 ac02 {NETWORK_HEX} 00 07", id_hex(6)),
     );
     let payload = Blob::default();
     golden(ServerMessage::Relayed { from: id(8), payload }, &format!("02 {} 00", id_hex(8)));

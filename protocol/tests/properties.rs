@@ -10,6 +10,7 @@ use rillcast_protocol::id::{
     AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey,
     SessionKey, SwarmId, TrackId, canonical_path,
 };
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::receipt::{MAX_VOUCHERS, Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::Settings;
@@ -91,6 +92,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         }),
         prop::collection::vec(key(), 0..=16)
             .prop_map(|keys| ClientMessage::WantDigests { keys: List::clipped(keys) }),
+        nat().prop_map(|class| ClientMessage::Nat { class }),
     ]
 }
 
@@ -98,10 +100,16 @@ fn network() -> impl Strategy<Value = Network> {
     (any::<u32>(), any::<u16>(), any::<u32>()).prop_map(|(asn, country, site)| Network { asn, country, site })
 }
 
+fn nat() -> impl Strategy<Value = NatClass> {
+    use NatClass::{Blocked, Dependent, Independent, Open, Unknown};
+    prop::sample::select(vec![Unknown, Open, Independent, Dependent, Blocked])
+}
+
 fn peer() -> impl Strategy<Value = PeerDescriptor> {
     let sealing = any::<Option<[u8; 32]>>();
-    (any::<[u8; 16]>(), any::<bool>(), any::<u64>(), any::<u16>(), network(), sealing, any::<bool>())
-        .prop_map(|(id, seed, nonce, weight, net, sealing, initiate)| PeerDescriptor {
+    let last = (any::<bool>(), nat());
+    (any::<[u8; 16]>(), any::<bool>(), any::<u64>(), any::<u16>(), network(), sealing, last).prop_map(
+        |(id, seed, nonce, weight, net, sealing, (initiate, nat))| PeerDescriptor {
             id: PeerId(id),
             role: if seed { Role::Seed } else { Role::Viewer },
             nonce,
@@ -109,7 +117,9 @@ fn peer() -> impl Strategy<Value = PeerDescriptor> {
             net,
             sealing: sealing.map(SealingKey),
             initiate,
-        })
+            nat,
+        },
+    )
 }
 
 fn ticket() -> impl Strategy<Value = SignedTicket> {

@@ -59,6 +59,7 @@ fn name(why: &Why) -> &'static str {
         Why::Told => "told",
         Why::Peer => "peer",
         Why::NeverOpened => "never_opened",
+        Why::NoWay => "no_way",
         Why::Silent => "silent",
         Why::Stalled => "stalled",
         Why::Overrun => "overrun",

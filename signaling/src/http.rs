@@ -21,7 +21,9 @@ use crate::hosted::{BASE, Part, Refusal};
 use crate::hub::Hub;
 use crate::listen::Caller;
 use crate::metrics::Count;
+use crate::options::HostPort;
 use crate::site::Own;
+use crate::site::ice::MAX_STUN;
 use crate::socket;
 
 /// What requests are answered from.
@@ -31,8 +33,10 @@ pub struct Front {
     pub hub: Arc<Hub>,
     /// The browser bundle.
     pub bundle: Arc<Bundle>,
-    /// Port of this server's STUN, if it has one.
-    pub stun_port: Option<u16>,
+    /// Ports of this server's STUN.
+    pub stun_ports: Vec<u16>,
+    /// Another server's STUN, which peers are told of besides.
+    pub stun_also: Option<HostPort>,
     /// Port of its TURN.
     pub turn_port: Option<u16>,
     /// Nobody is asked for authorisation.
@@ -100,10 +104,10 @@ async fn websocket(
     let origin = text(header::ORIGIN).map(str::to_owned);
     let host = text(header::HOST).and_then(host_name);
     // What relays answers STUN too.
-    let stun = front.stun_port.or(front.turn_port).zip(host);
+    let ports = if front.stun_ports.is_empty() { front.turn_port.as_slice() } else { &front.stun_ports };
     let turn = front.turn_port.zip(host);
     let own = Own {
-        stun: stun.map(|(port, host)| format!("stun:{host}:{port}")),
+        stun: host.map_or(Vec::new(), |host| stun_urls(host, ports, front.stun_also.as_ref())),
         turn: turn.map(|(port, host)| format!("turn:{host}:{port}?transport=udp")),
     };
     let request = socket::Request { caller, origin, own };
@@ -115,6 +119,20 @@ async fn websocket(
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes)
         .on_upgrade(move |socket| socket::serve(socket, front.hub, request))
+}
+
+/// Our own STUN: at one port, and at the other address that the operator names, or at another port.
+fn stun_urls(host: &str, ports: &[u16], also: Option<&HostPort>) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for url in ports.iter().map(|port| format!("stun:{host}:{port}")) {
+        // One port at an IPv4 and an IPv6 address is one URL.
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    urls.truncate(if also.is_some() { MAX_STUN - 1 } else { MAX_STUN });
+    urls.extend(also.map(|at| format!("stun:{at}")));
+    urls
 }
 
 /// The host of a `Host` header, if it looks like one: it goes back to whoever sent it, as part of a URL.

@@ -1,9 +1,12 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
+use thiserror::Error;
 
 use crate::cidr::Cidr;
 use crate::turn::options::{Ports, RelayAddress};
@@ -31,9 +34,12 @@ pub struct Options {
     /// Its private key, PEM.
     #[arg(long, value_name = "FILE", env = "RILLCAST_SIGNALING_KEY")]
     pub key: Option<PathBuf>,
-    /// Answer STUN here, over UDP. Repeatable; the first one's port is what viewers are told.
+    /// Answer STUN here, over UDP. Repeatable; viewers are told the ports of the first two, which tell them how their NATs map ports.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SIGNALING_STUN", value_delimiter = ' ')]
     pub stun: Vec<SocketAddr>,
+    /// Tell viewers of STUN at another address (of this machine or another one) instead of the second --stun: some NATs map by address alone.
+    #[arg(long, value_name = "HOST:PORT", env = "RILLCAST_SIGNALING_STUN_ALSO")]
+    pub stun_also: Option<HostPort>,
     /// Relay for peers that can't reach each other (TURN) here, over UDP; answers STUN too. Repeatable; the first one's port is what viewers are told.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SIGNALING_TURN", value_delimiter = ' ')]
     pub turn: Vec<SocketAddr>,
@@ -105,6 +111,40 @@ pub struct Options {
     pub log_format: LogFormat,
 }
 
+/// A host by name or address and a port, as others reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort(String);
+
+/// A text that names no host and port.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is no host and port; write it like stun.example:3478, 203.0.113.8:3478 or [2001:db8::8]:3478")]
+pub struct HostPortError(String);
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_host = |host: &str| match host.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
+            None => {
+                (1..=200).contains(&host.len())
+                    && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+            }
+        };
+        match parts {
+            Some((host, _)) if is_host(host) => Ok(Self(text.to_owned())),
+            _ => Err(HostPortError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -132,6 +172,22 @@ mod tests {
             let expected = format!("RILLCAST_SIGNALING_{}", name.to_uppercase().replace('-', "_"));
             assert_eq!(variable.and_then(|v| v.to_str()), Some(expected.as_str()), "--{name}");
             assert!(readme.contains(&format!("`--{name}")), "README.md lacks --{name}");
+        }
+    }
+
+    #[test]
+    fn a_host_and_port_are_a_name_or_an_address_and_a_port_above_0() {
+        let read = |text: &str| text.parse::<HostPort>();
+        for good in ["stun.example:3478", "203.0.113.8:1", "[2001:db8::8]:65535"] {
+            assert_eq!(read(good).map(|at| at.to_string()).as_deref(), Ok(good));
+        }
+        for bad in
+            ["", "stun.example", ":3478", "a:0", "a:65536", "a:x", "2001:db8::8:3478", "[::1:1", "a b:1"]
+        {
+            assert_eq!(read(bad), Err(HostPortError(bad.to_owned())), "{bad}");
+        }
+        for (length, fits) in [(199, true), (200, true), (201, false)] {
+            assert_eq!(read(&format!("{}:1", "a".repeat(length))).is_ok(), fits, "{length}");
         }
     }
 

@@ -232,7 +232,8 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     let front = Front {
         hub: hub.clone(),
         bundle: Arc::new(bundle),
-        stun_port: stun.first().map(SocketAddr::port),
+        stun_ports: stun.iter().map(SocketAddr::port).collect(),
+        stun_also: options.stun_also.clone(),
         turn_port: turn.first().map(SocketAddr::port),
         insecure_open: options.insecure_open,
         metrics_open: options.metrics_open,

@@ -303,7 +303,7 @@ pub fn opened(peer: u32, link: u32) {
 /// A connection, or the attempt at one, is gone.
 #[wasm_bindgen]
 pub fn lost(peer: u32, link: u32) {
-    to(peer, |shell| shell.links.lost(shell, link));
+    to(peer, |shell| shell.links.failed(shell, link));
 }
 
 /// A message on the control channel.

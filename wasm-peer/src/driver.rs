@@ -187,6 +187,7 @@ impl Shell {
             Output::Signaled { from, payload } => self.links.heard(self, from, &payload),
             Output::WantPeers { count } => self.signaling.want_peers(self, count),
             Output::Renew => self.signaling.renew(self),
+            Output::Nat { class } => self.signaling.nat(self, class),
             Output::WantDigests { keys } => self.signaling.want_digests(self, keys),
             Output::Fetch { fetch, key, range, via, urgent } => {
                 self.source.fetch(self, fetch, key, range, via, urgent);

@@ -13,6 +13,7 @@ use rillcast_core::payload::Payload;
 use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Text, Wire};
 use rillcast_protocol::id::{Fingerprint, PeerId, SealingKey};
+use rillcast_protocol::nat::{Gathered, NatClass};
 use rillcast_protocol::sealing::OFFER;
 use rillcast_protocol::session::{Description, SessionSignal, Side, is_candidate};
 use rillcast_protocol::settings::{IceServer, Settings};
@@ -44,6 +45,9 @@ pub(crate) struct Links {
     relay_only: Cell<bool>,
     /// Who we are, once the server has said so.
     me: Cell<Option<PeerId>>,
+    /// What the newest attempt has gathered, and how our NAT maps.
+    gathered: RefCell<(u32, Gathered)>,
+    nat: Cell<NatClass>,
     last: Cell<u32>,
 }
 
@@ -74,6 +78,8 @@ struct Link {
     /// The host has a connection for it.
     dialled: bool,
     open: bool,
+    /// The other end has said where it may be reached.
+    located: bool,
     /// Of the certificate in the description that the other end has sent: the browser lets nobody else open the link.
     fingerprint: Option<Fingerprint>,
     /// The engine counts bytes in the bulk buffer that may have gone out since.
@@ -120,6 +126,7 @@ impl Links {
             initiate,
             dialled: false,
             open: false,
+            located: false,
             fingerprint: None,
             waiting: false,
         };
@@ -157,7 +164,7 @@ impl Links {
     /// Time is up for an attempt.
     pub(crate) fn attempt_over(&self, shell: &Rc<Shell>, number: u32) {
         if self.get(number).is_some_and(|l| !l.open) {
-            self.lost(shell, number);
+            self.failed(shell, number);
         }
     }
 
@@ -268,6 +275,7 @@ impl Links {
                     return;
                 }
                 if let Some(link) = link.filter(|l| l.dialled && l.attempt == attempt) {
+                    self.change(link.number, |l| l.located = true);
                     return shell.host.add_candidate(link.number, candidate.as_str());
                 }
                 self.keep_early(from, false, Said::Read(SessionSignal::Candidate { attempt, candidate }));
@@ -299,8 +307,30 @@ impl Links {
             && let Some(candidate) = Text::new(candidate)
             && is_candidate(candidate.as_str())
         {
+            self.look_at_nat(shell, number, candidate.as_str());
             let signal = SessionSignal::Candidate { attempt: link.attempt, candidate };
             self.say(shell, &link, &signal);
+        }
+    }
+
+    /// Two STUN servers that see one port of ours differently show how our NAT maps. Attempts are compared with themselves: each has a port of its own.
+    fn look_at_nat(&self, shell: &Rc<Shell>, number: u32, candidate: &str) {
+        let mut gathered = self.gathered.borrow_mut();
+        if gathered.0 != number {
+            *gathered = (number, Gathered::default());
+        }
+        let is_dependent = gathered.1.is_dependent(candidate);
+        drop(gathered);
+        if is_dependent && self.nat.replace(NatClass::Dependent) != NatClass::Dependent {
+            self.tell_nat(shell);
+        }
+    }
+
+    /// Tells the engine what is known of our NAT, if anything is.
+    pub(crate) fn tell_nat(&self, shell: &Rc<Shell>) {
+        let nat = self.nat.get();
+        if nat != NatClass::Unknown {
+            shell.input(Input::Nat(nat));
         }
     }
 
@@ -318,6 +348,18 @@ impl Links {
         if let Some(link) = self.forget(shell, |l| l.number == number) {
             let open = link.open.then_some(LinkId(number));
             shell.input(Input::LinkClosed { peer: link.peer, link: open });
+        }
+    }
+
+    /// The host's connection has failed, or time is up for it. If both ends had told each other where they are, there is no way between them.
+    pub(crate) fn failed(&self, shell: &Rc<Shell>, number: u32) {
+        let tried = |l: &Link| !l.open && l.located && l.fingerprint.is_some();
+        if self.get(number).is_some_and(|l| tried(&l)) {
+            if let Some(link) = self.forget(shell, |l| l.number == number) {
+                shell.input(Input::NoWay { peer: link.peer });
+            }
+        } else {
+            self.lost(shell, number);
         }
     }
 

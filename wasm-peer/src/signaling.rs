@@ -9,6 +9,7 @@ use std::rc::Rc;
 use rillcast_core::engine::Input;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::{Delivery, PeerId, Role, SealingKey, SegmentKey, SessionKey};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::session::fingerprint;
 use rillcast_protocol::signal::{
@@ -103,6 +104,11 @@ impl Signaling {
     /// Asks for a new ticket.
     pub(crate) fn renew(&self, shell: &Shell) {
         self.send(shell, &ClientMessage::Renew {});
+    }
+
+    /// Tells how our network maps addresses.
+    pub(crate) fn nat(&self, shell: &Shell, class: NatClass) {
+        self.send(shell, &ClientMessage::Nat { class });
     }
 
     /// Shows what others have had from us.
@@ -296,6 +302,7 @@ impl Signaling {
         self.report_secs.set(welcome.settings.report_secs);
         self.report_later(shell);
         shell.input(Input::Welcome(welcome.into()));
+        shell.links.tell_nat(shell);
         self.say_playing(shell);
     }
 

@@ -52,8 +52,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             return;
         }
         let judged = match Message::parse(bytes) {
-            Ok(Message::Hello { ticket, revocations, .. }) => {
-                (guest.has_shown, guest.revocations) = (true, revocations);
+            Ok(Message::Hello { version, ticket, revocations }) => {
+                (guest.has_shown, guest.version, guest.revocations) = (true, version, revocations);
                 self.trust.judge(&ticket, guest.peer, guest.fingerprint, now).map(|()| ticket)
             }
             Ok(_) => Err(Refusal::NoTicket),
@@ -97,8 +97,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
 
     fn admit(&mut self, link: LinkId, ticket: &SignedTicket, now: Instant) {
         let Some(guest) = self.gate.take(link) else { return };
-        if self.members.opened(link, guest.peer, ticket, now).is_none() {
-            return self.hang_up(guest.peer);
+        match self.members.opened(link, guest.peer, ticket, now) {
+            Some(l) => l.version = guest.version,
+            None => return self.hang_up(guest.peer),
         }
         self.close_twin(link, ticket.body.fingerprint, now);
         if self.members.link(link).is_none() {
@@ -134,6 +135,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         if let Some(profile) = self.profile() {
             self.send(link, profile);
         }
+        self.show_nat(link);
         // The newest of all tracks: by key, the highest track's alone would fill the message.
         let mut described = Vec::new();
         for entry in self.store.iter().filter(|(_, s)| s.digest().is_some()) {

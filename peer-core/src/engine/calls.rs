@@ -13,7 +13,7 @@ use crate::wire::Message;
 use crate::wire::message::Acquaintance;
 
 use super::admission::{FALSE, check_of};
-use super::gossip::describe;
+use super::gossip::{describe, known_as};
 use super::{Engine, LinkId, Output, Pending};
 
 /// Signals that a neighbour may have carried in one [`CARRIED_IN`].
@@ -41,7 +41,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         // By its name now, or by the one that it had when others heard of it.
         let other = self.members.links().find(|(_, l)| l.name == to || l.peer == to);
         if let (Some((other, l)), Some(from)) = (other, self.members.link(link)) {
-            let from = describe(from, &l.playing);
+            let from = describe(from, l, &l.playing);
             self.send(other, Message::Relayed { from, payload });
         }
     }
@@ -97,8 +97,12 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Somebody who may be a neighbour calls us by way of one.
     fn called(&mut self, link: LinkId, from: &Acquaintance, said: Vec<Vec<u8>>, now: Instant) {
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
-        let caller = from.ticket.body.describe(false);
+        let caller = known_as(from, false);
         let peer = caller.id;
+        // Who knows as much as we do doesn't call, and who doesn't would only be told to call again.
+        if self.place.is_out_of_reach(caller.nat, caller.net) || self.members.was_missed(peer, now) {
+            return;
+        }
         if self.members.is_stranger(peer)
             && !self.leaving
             && !self.members.has_room(self.max_links())

@@ -41,6 +41,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         match message {
             Message::Hello { ticket, .. } => self.ticket_shown(link, ticket, now),
             Message::Revoked { revocations } => self.revocations_offered(revocations, Some(link)),
+            Message::Nat { class } => self.members.told_nat(link, class),
             Message::Receipt { receipt, signature } => self.receipt_shown(link, receipt, signature),
             Message::Profile { playing, passive, upload, short, helps } => {
                 self.profiled(link, playing.to_vec(), passive, upload, now);

@@ -5,7 +5,9 @@
 use std::ops::Range;
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::{Role, TrackId};
+use rillcast_protocol::id::{PeerId, Role, TrackId};
+use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
+use rillcast_protocol::signal::PeerDescriptor;
 use rillcast_protocol::ticket::SignedTicket;
 
 use crate::map::take_least;
@@ -35,9 +37,15 @@ const MAX_SHUFFLES: u16 = 16;
 /// See [`MAX_SHUFFLES`].
 const SHUFFLES_IN: Duration = Duration::from_millis(10_000);
 
-/// A neighbour, to somebody who plays these.
-pub(super) fn describe(link: &Link, to: &[Playing]) -> Acquaintance {
-    Acquaintance { ticket: (*link.ticket).clone(), playing: link.seen_by(to) }
+/// A neighbour, to another who plays these.
+pub(super) fn describe(link: &Link, to: &Link, playing: &[Playing]) -> Acquaintance {
+    let nat = if to.version >= TOLD_SINCE { link.nat } else { NatClass::Unknown };
+    Acquaintance { ticket: (*link.ticket).clone(), playing: link.seen_by(playing), nat }
+}
+
+/// Somebody whom a neighbour tells of.
+pub(super) fn known_as(told: &Acquaintance, initiate: bool) -> PeerDescriptor {
+    PeerDescriptor { nat: told.nat, ..told.ticket.body.describe(initiate) }
 }
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
@@ -107,9 +115,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             net: receiver.net,
             playing: receiver.playing.clone(),
             helps: receiver.helps,
+            nat: receiver.nat,
             ..self.place
         };
-        let others = self.members.links().filter(|(id, l)| *id != to && l.greeted && l.role == Role::Viewer);
+        let others = self.members.links().filter(|(id, l)| {
+            let is_other = *id != to && l.greeted && l.role == Role::Viewer;
+            is_other && !theirs.is_out_of_reach(l.nat, l.net)
+        });
         let ranked = others
             .map(|(id, l)| (u32::MAX - affinity(&theirs, l.role, l.net, l.seen_by(&theirs.playing)), id));
         let mut ranked: Vec<_> = ranked.collect();
@@ -119,7 +131,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             let by_chance = peers.len() < BY_CHANCE;
             let picked = if by_chance { Some(ranked.swap_remove(at)) } else { take_least(&mut ranked) };
             peers.extend(
-                picked.and_then(|(_, id)| self.members.link(id)).map(|l| describe(l, &theirs.playing)),
+                picked
+                    .and_then(|(_, id)| self.members.link(id))
+                    .map(|l| describe(l, receiver, &theirs.playing)),
             );
         }
         if !peers.is_empty() {
@@ -144,7 +158,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 continue;
             }
             if self.members.knows(holder.peer) {
-                self.members.hear_of(&holder.describe(true), known.playing, via, now);
+                self.hear_of(&known, via, now);
             } else if self.may_hear(link, &known.ticket, now) {
                 let what = check_of(&known.ticket);
                 self.check(Pending::Heard(Box::new(known), link), what);
@@ -159,6 +173,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             |p: &&Pending| matches!(p, Pending::Heard(_, at) | Pending::Call(_, at, _) if *at == link);
         self.membership.is_some_and(|m| m.peer != holder.peer)
             && !self.members.is_banned(holder.peer)
+            && !self.members.was_missed(holder.peer, now)
             && self.trust.judge(ticket, holder.peer, holder.fingerprint, now).is_ok()
             && self.checks.values().filter(of_link).count() < MAX_ACQUAINTANCES
     }
@@ -177,7 +192,14 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(via) = self.members.link(link).map(|l| l.peer) else { return };
         // It may have been revoked meanwhile.
         if !self.trust.is_revoked(holder.peer) {
-            self.members.hear_of(&holder.describe(true), known.playing, via, now);
+            self.hear_of(known, via, now);
+        }
+    }
+
+    fn hear_of(&mut self, known: &Acquaintance, via: PeerId, now: Instant) {
+        self.members.hear_of(&known_as(known, true), known.playing, via, now);
+        if known.nat != NatClass::Unknown {
+            self.give_up_hopeless(now);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use rillcast_protocol::digest::{BlockHash, SegmentDigest};
 use rillcast_protocol::id::{Fingerprint, PeerId, PublisherKey, SealingKey, SegmentKey, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{PeerDescriptor, Welcome};
@@ -160,6 +161,14 @@ pub enum Input<P> {
         /// Its number, if it had been open.
         link: Option<LinkId>,
     },
+    /// An attempt at a link has failed for lack of a way: both ends had told each other where they are, and nothing was answered. Instead of
+    /// [`LinkClosed`](Self::LinkClosed).
+    NoWay {
+        /// Who would have been at the other end.
+        peer: PeerId,
+    },
+    /// How our network maps addresses has been found out, or has changed; again after each [`Welcome`](Self::Welcome).
+    Nat(NatClass),
     /// A message on the control channel.
     Control {
         /// The link.
@@ -388,6 +397,11 @@ pub enum Output<P> {
     },
     /// Ask the server for a new ticket; answered by [`Input::Ticket`].
     Renew,
+    /// Tell the server how our network maps addresses.
+    Nat {
+        /// As far as it is known.
+        class: NatClass,
+    },
     /// Ask the server for introductions.
     WantPeers {
         /// At most so many.

@@ -30,9 +30,12 @@ const BUSY: Duration = Duration::from_millis(200);
 
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn joined(&mut self, welcome: Welcome, now: Instant) {
-        let Welcome { ticket, authorities, revocations, server_time_ms, settings, publishers, .. } = welcome;
+        let Welcome {
+            version, ticket, authorities, revocations, server_time_ms, settings, publishers, ..
+        } = welcome;
         self.trust.joined(ticket.clone(), authorities, server_time_ms, now);
         self.become_member(ticket);
+        self.introduce_nat(version);
         if let Some(revocations) = revocations {
             self.revocations_offered(revocations, None);
         }
@@ -48,6 +51,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn become_member(&mut self, ticket: SignedTicket) {
         let Ticket { swarm, peer, nonce, weight, net, .. } = ticket.body;
         if self.switches.has(Mechanism::Locality) {
+            self.moved(self.place.net, net);
             self.place.net = net;
         }
         self.membership = Some(Membership { swarm, peer, nonce, weight });
@@ -58,6 +62,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn apply(&mut self, settings: Settings, now: Instant) {
         self.trust.set_grace(settings.grace_secs);
         let hides = settings.relay_only && !self.settings.relay_only;
+        self.place.relays = settings.has_relays();
         self.settings = settings;
         if !self.sharing() {
             self.gate.clear();
@@ -88,6 +93,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let me = self.membership.map(|m| m.peer);
         let others: Vec<_> = peers.iter().filter(|p| Some(p.id) != me).copied().collect();
         self.members.introduce(&others, now);
+        self.give_up_hopeless(now);
         self.upkeep_at = now;
     }
 

@@ -11,6 +11,7 @@
 //! - `gossip`: how many there are, and who
 //! - `helping`: what is taken for others alone
 //! - `pump`: thinking, and sending
+//! - `reach`: whom no way leads to
 //! - `receipts`: who gave how much to whom
 
 use std::collections::VecDeque;
@@ -46,6 +47,7 @@ mod helping;
 pub mod io;
 mod links;
 mod pump;
+mod reach;
 mod receipts;
 pub mod stats;
 
@@ -98,6 +100,8 @@ pub struct Engine<P> {
     /// When the first input came, and when the server first let us in.
     born: Option<Instant>,
     joined: Option<Instant>,
+    /// That the server speaks.
+    server_version: u8,
     membership: Option<Membership>,
     settings: Settings,
     conditions: Conditions,
@@ -167,6 +171,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             switches: Switches::default(),
             born: None,
             joined: None,
+            server_version: 0,
             rng: Rng::new(config.seed),
             membership: None,
             settings: Settings::default(),
@@ -246,6 +251,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::Digest(digest) => self.digest_offered(digest, None, now),
             Input::LinkOpen { link, peer, fingerprint } => self.link_open(link, peer, fingerprint, now),
             Input::LinkClosed { peer, link } => self.link_closed(peer, link, now),
+            Input::NoWay { peer } => self.no_way(peer, now),
+            Input::Nat(class) => self.placed(class, now),
             Input::Control { link, bytes } => self.control(link, &bytes, now),
             Input::Bulk { link, header, payload } => self.bulk(link, header, payload, now),
             Input::Drained { link, buffered } => {

@@ -1,7 +1,9 @@
 //! One open link: what the other end plays, gives and has promised. What it holds stands in the index.
 
+use rillcast_protocol::OLDEST_VERSION;
 use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{Fingerprint, Network, PeerId, Role, SegmentKey, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::ticket::SignedTicket;
 
 use crate::map::keep;
@@ -49,6 +51,10 @@ pub struct Link {
     pub expires_ms: u64,
     /// Since when its ticket counts no more.
     pub lapsed: Option<Instant>,
+    /// The version that it speaks.
+    pub version: u8,
+    /// How its network maps addresses, as it says.
+    pub nat: NatClass,
     /// What it is.
     pub role: Role,
     /// Its place in elections.
@@ -131,6 +137,8 @@ impl Link {
             ticket: Box::new(ticket.clone()),
             expires_ms: holder.expires_ms,
             lapsed: None,
+            version: OLDEST_VERSION,
+            nat: NatClass::Unknown,
             role: holder.role,
             nonce: holder.nonce,
             weight: holder.weight,

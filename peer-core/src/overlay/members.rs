@@ -6,6 +6,7 @@
 use crate::map::{Map, take_least};
 
 use rillcast_protocol::id::{PeerId, Role, SealingKey};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::{Network, PeerDescriptor};
 use rillcast_protocol::ticket::SignedTicket;
 
@@ -16,6 +17,9 @@ use crate::wire::message::Playing;
 
 use super::Link;
 use super::rank::{Place, affinity, is_kin};
+use super::routes::OutOfReach;
+
+mod reach;
 
 /// Descriptors remembered.
 pub const MAX_KNOWN: usize = 96;
@@ -64,6 +68,8 @@ struct Known {
     descriptor: PeerDescriptor,
     state: State,
     attempts: u8,
+    /// Of those in a row, how many have found no way.
+    misses: u8,
     /// Idle: when the next attempt may be made. Connecting: since when.
     not_before: Instant,
     /// The neighbour that told us of it and is linked with it; `None` if the server did.
@@ -77,6 +83,7 @@ pub struct Members {
     known: Map<PeerId, Known>,
     links: Map<LinkId, Box<Link>>,
     banned: Vec<PeerId>,
+    out_of_reach: OutOfReach,
     asked: Option<Instant>,
     exchanged: Instant,
     /// When a caller last got another's place.
@@ -126,11 +133,16 @@ impl Members {
                 known.via = Some(via);
                 known.descriptor.initiate = true;
             }
+            // The server may have told of it before it knew.
+            let open = known.via.is_some() || known.descriptor.nat == NatClass::Unknown;
+            if open && peer.nat != NatClass::Unknown {
+                known.descriptor.nat = peer.nat;
+            }
         }
     }
 
     fn admit(&mut self, peer: &PeerDescriptor, now: Instant) -> Option<&mut Known> {
-        if self.banned.contains(&peer.id) {
+        if self.banned.contains(&peer.id) || self.out_of_reach.has(peer.id, now) {
             return None;
         }
         let most = if self.of_seed { MAX_KNOWN_OF_SEED } else { MAX_KNOWN };
@@ -143,6 +155,7 @@ impl Members {
             descriptor: *peer,
             state: State::Idle,
             attempts: 0,
+            misses: 0,
             not_before: now,
             via: None,
             playing: None,
@@ -166,7 +179,7 @@ impl Members {
             return None;
         }
         (known.via, known.playing) = (Some(via), playing.or(known.playing));
-        known.descriptor.initiate = false;
+        (known.descriptor.initiate, known.descriptor.nat) = (false, peer.nat);
         (known.state, known.not_before) = (State::Connecting, now);
         Some(true)
     }
@@ -222,11 +235,10 @@ impl Members {
     ) -> Option<&mut Link> {
         let known = self.known.get_mut(&peer)?;
         known.state = State::Open(link);
-        known.attempts = 0;
+        (known.attempts, known.misses) = (0, 0);
         let holder = &ticket.body;
         let d = &mut known.descriptor;
-        *d = holder.describe(d.initiate);
-        d.id = peer;
+        *d = PeerDescriptor { id: peer, nat: d.nat, ..holder.describe(d.initiate) };
         Some(self.links.or_insert_with(link, || Box::new(Link::new(peer, ticket, now))))
     }
 
@@ -376,8 +388,10 @@ impl Members {
     ) {
         // Who is to wait for the other's offer waits once; it has nothing of its own to retry.
         let limit = |k: &Known| if k.descriptor.initiate { dials_up_to } else { max_links };
-        let reachable =
-            |k: &Known| k.state == State::Idle && k.not_before <= now && *busy < limit(k) && self.is_near(k);
+        let reachable = |k: &Known| {
+            let due = k.state == State::Idle && k.not_before <= now && *busy < limit(k);
+            due && self.is_near(k) && !k.is_out_of_reach(own)
+        };
         let mut idle: Vec<_> = self
             .known
             .iter()
@@ -424,7 +438,7 @@ impl Members {
             .known
             .values()
             .filter(|k| k.state == State::Idle && k.not_before <= now && k.attempts == 0)
-            .filter(|k| self.is_near(k))
+            .filter(|k| self.is_near(k) && !k.is_out_of_reach(own))
             .map(|k| {
                 (u32::MAX - affinity(own, k.descriptor.role, k.descriptor.net, k.playing), 0, k.descriptor.id)
             });

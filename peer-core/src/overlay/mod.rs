@@ -5,6 +5,7 @@ pub mod helping;
 pub mod link;
 pub mod members;
 pub mod rank;
+pub mod routes;
 
 pub use census::{Census, Populations};
 pub use link::Link;

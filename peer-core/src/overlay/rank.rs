@@ -1,6 +1,7 @@
 //! Whom we would rather be linked with.
 
 use rillcast_protocol::id::{Role, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::Network;
 
 use crate::wire::message::Playing;
@@ -21,6 +22,18 @@ pub struct Place {
     pub on_demand: bool,
     /// Partners aren't exchanged for better ones.
     pub settled: bool,
+    /// How our network maps addresses.
+    pub nat: NatClass,
+    /// Links may go through a relay.
+    pub relays: bool,
+}
+
+impl Place {
+    /// Whether no way leads from here to a peer. Within one home or office there may be one that no NAT is on.
+    pub fn is_out_of_reach(&self, nat: NatClass, net: Network) -> bool {
+        let apart = self.net.site != 0 && net.site != 0 && self.net.site != net.site;
+        apart && !self.relays && self.nat.is_hopeless_with(nat)
+    }
 }
 
 /// Whoever plays the same rendition can give and take every block.
@@ -82,6 +95,23 @@ mod tests {
         let live = Place { on_demand: false, ..own.clone() };
         let rank = |next| affinity(&live, Role::Viewer, Network::default(), Some(at(1, next)));
         assert_eq!(rank(50), rank(100), "live, all are at one place");
+    }
+
+    // R24 R31
+    #[test]
+    fn somebody_is_out_of_reach_only_where_all_of_it_is_known_and_no_relay_is_there() {
+        use NatClass::{Dependent, Independent, Unknown};
+        let net = |site| Network { site, ..Network::default() };
+        let own = Place { net: net(7), nat: Dependent, ..Place::default() };
+        assert!(own.is_out_of_reach(Dependent, net(8)));
+        assert!(!own.is_out_of_reach(Dependent, net(7)), "in one home");
+        assert!(!own.is_out_of_reach(Dependent, net(0)), "perhaps in one home");
+        assert!(!own.is_out_of_reach(Independent, net(8)) && !own.is_out_of_reach(Unknown, net(8)));
+        let relays = Place { relays: true, ..own.clone() };
+        assert!(!relays.is_out_of_reach(Dependent, net(8)));
+        let nowhere = Place { net: net(0), ..own.clone() };
+        assert!(!nowhere.is_out_of_reach(Dependent, net(8)));
+        assert!(!Place { nat: Unknown, ..own }.is_out_of_reach(Dependent, net(8)));
     }
 
     // R6 R21 R26

@@ -3,6 +3,7 @@
 //! What it says behind its hello waits here, for its own verification of us may be quicker than ours of it: nothing of it is looked at before
 //! the verdict, and there is room for little.
 
+use rillcast_protocol::OLDEST_VERSION;
 use rillcast_protocol::id::{Fingerprint, PeerId};
 
 use crate::engine::io::{LinkId, MAX_CONTROL};
@@ -24,6 +25,8 @@ pub struct Guest {
     pub fingerprint: Fingerprint,
     /// It has shown a ticket, which is being verified.
     pub has_shown: bool,
+    /// The version that it speaks.
+    pub version: u8,
     /// The number of the newest list of revocations that it knows.
     pub revocations: u64,
     /// What it has said since.
@@ -34,7 +37,8 @@ pub struct Guest {
 impl Guest {
     /// One that has just come.
     pub fn new(link: LinkId, peer: PeerId, fingerprint: Fingerprint, now: Instant) -> Self {
-        Self { link, peer, fingerprint, has_shown: false, revocations: 0, said: Vec::new(), since: now }
+        let (version, revocations) = (OLDEST_VERSION, 0);
+        Self { link, peer, fingerprint, has_shown: false, version, revocations, said: Vec::new(), since: now }
     }
 
     /// Keeps a message for later; false if there is no room.

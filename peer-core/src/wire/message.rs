@@ -6,6 +6,7 @@
 use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Wire, Writer};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{BlockIndex, PeerId, SegmentKey, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::receipt::Receipt;
 use rillcast_protocol::signal::MAX_RELAY;
 use rillcast_protocol::ticket::{SignedRevocations, SignedTicket};
@@ -67,14 +68,29 @@ wire_struct! {
     }
 }
 
-wire_struct! {
-    /// A peer as one of its neighbours describes it.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct Acquaintance {
-        /// The peer's: nobody can be told of who wasn't let in.
-        pub ticket: SignedTicket,
-        /// What it plays, and where it is in it.
-        pub playing: Option<Playing>,
+/// A peer as one of its neighbours describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// The peer's: nobody can be told of who wasn't let in.
+    pub ticket: SignedTicket,
+    /// What it plays, and where it is in it.
+    pub playing: Option<Playing>,
+    /// How its network maps addresses. On the wire in one byte with whether it plays.
+    pub nat: NatClass,
+}
+
+impl Wire for Acquaintance {
+    fn encode(&self, w: &mut Writer) {
+        self.ticket.encode(w);
+        self.nat.beside(self.playing.is_some(), w);
+        if let Some(playing) = &self.playing {
+            playing.encode(w);
+        }
+    }
+    fn decode(r: &mut Reader<'_>) -> Self {
+        let ticket = Wire::decode(r);
+        let (plays, nat) = NatClass::and_flag(r);
+        Self { ticket, playing: plays.then(|| Wire::decode(r)), nat }
     }
 }
 
@@ -215,6 +231,9 @@ wire_enum! {
         22 => Receipt { /// A total.
                         receipt: Receipt, /// By the sender's session key.
                         signature: [u8; 64] },
+        /// How the sender's network maps its addresses. To neighbours of version [`TOLD_SINCE`](rillcast_protocol::nat::TOLD_SINCE) on.
+        23 => Nat { /// Replaces what it said before.
+                    class: NatClass },
     }
 }
 

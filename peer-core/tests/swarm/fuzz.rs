@@ -8,6 +8,7 @@ use rillcast_core::overlay::census::{SLOTS, Slot};
 use rillcast_core::protocol::coding::{Blob, List, Wire};
 use rillcast_core::protocol::digest::SegmentDigest;
 use rillcast_core::protocol::id::{BlockIndex, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::signal::Network;
 use rillcast_core::protocol::ticket::{SignedRevocations, SignedTicket};
 use rillcast_core::time::{Duration, Instant};
@@ -117,15 +118,19 @@ fn any_network() -> impl Strategy<Value = Network> {
 /// Ourselves and those who are linked with us among them.
 fn any_acquaintance() -> impl Strategy<Value = Acquaintance> {
     let track = prop_oneof![Just(None), Just(Some(MAIN)), any::<u64>().prop_map(|t| Some(TrackId(t)))];
-    (0usize..12, any::<(bool, bool, u64, u16)>(), any_network(), track).prop_map(
-        |(n, (seed, holds, nonce, weight), net, track)| {
+    (0usize..12, any::<(bool, bool, u64, u16)>(), any_network(), track, any_nat()).prop_map(
+        |(n, (seed, holds, nonce, weight), net, track, nat)| {
             let role = if seed { Role::Seed } else { Role::Viewer };
             let mut ticket = ticket(n, role, Instant::ZERO);
             (ticket.body.nonce, ticket.body.weight, ticket.body.net) = (nonce, weight, net);
             ticket.signature[0] ^= u8::from(!holds && n > 8);
-            Acquaintance { ticket, playing: track.map(|track| Playing { track, next: nonce }) }
+            Acquaintance { ticket, playing: track.map(|track| Playing { track, next: nonce }), nat }
         },
     )
+}
+
+fn any_nat() -> impl Strategy<Value = NatClass> {
+    (0u8..5).prop_map(|class| NatClass::from_bytes(&[class]).unwrap())
 }
 
 fn any_gossip() -> impl Strategy<Value = Message> {
@@ -195,6 +200,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         }),
         any::<u64>().prop_map(|stamp| Message::Ping { stamp }),
         any::<u64>().prop_map(|stamp| Message::Pong { stamp }),
+        any_nat().prop_map(|class| Message::Nat { class }),
         any_gossip(),
     ]
 }
@@ -220,6 +226,8 @@ enum Step {
     Source(u32, usize),
     SourceEnds(u32, bool),
     Drained(u32, u32),
+    Nat(NatClass),
+    NoWay(usize),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -241,6 +249,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (0u32..10, 0usize..200_000).prop_map(|(f, n)| Step::Source(f, n)),
         2 => (0u32..10, any::<bool>()).prop_map(|(f, ok)| Step::SourceEnds(f, ok)),
         1 => (link, any::<u32>()).prop_map(|(l, n)| Step::Drained(l, n)),
+        1 => any_nat().prop_map(Step::Nat),
+        1 => (1usize..12).prop_map(Step::NoWay),
     ]
 }
 
@@ -273,6 +283,8 @@ fn apply(solo: &mut Solo, step: Step) {
             true => Input::SourceEnd { fetch: FetchId(f) },
             false => Input::SourceFailed { fetch: FetchId(f), error: SourceError::Network },
         }),
+        Step::Nat(class) => solo.tell(Input::Nat(class)),
+        Step::NoWay(n) => solo.tell(Input::NoWay { peer: peer_id(n) }),
         Step::Drained(l, buffered) => solo.tell(Input::Drained { link: LinkId(l), buffered }),
     }
 }
@@ -288,7 +300,7 @@ proptest! {
     }
 
     #[test]
-    fn tagged_bytes_are_read_in_one_way_or_not_at_all(tag in 0u8..24, bytes in vec(0u8..4, 0..120)) {
+    fn tagged_bytes_are_read_in_one_way_or_not_at_all(tag in 0u8..25, bytes in vec(0u8..4, 0..120)) {
         let bytes = [vec![tag], bytes].concat();
         if let Ok(message) = Message::parse(&bytes) {
             prop_assert_eq!(message.to_bytes(), bytes);

@@ -16,6 +16,7 @@ mod playing;
 mod pollution;
 mod priorities;
 mod publishing;
+mod reaching;
 mod receipts;
 mod relaying;
 mod replay;

@@ -12,6 +12,7 @@ use rillcast_core::protocol::id::{
     AuthorityKey, BlockIndex, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey,
     SwarmId, TrackId,
 };
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::receipt::Receipt;
 use rillcast_core::protocol::signal::{MAX_RELAY, Network};
 use rillcast_core::protocol::ticket::{
@@ -45,7 +46,11 @@ fn small_digest() -> SegmentDigest {
 }
 
 fn acquaintance(playing: Option<Playing>) -> Acquaintance {
-    Acquaintance { ticket: ticket(), playing }
+    Acquaintance { ticket: ticket(), playing, nat: NatClass::Unknown }
+}
+
+fn behind(playing: Option<Playing>) -> Acquaintance {
+    Acquaintance { nat: NatClass::Dependent, ..acquaintance(playing) }
 }
 
 fn ticket() -> SignedTicket {
@@ -126,6 +131,8 @@ fn every_message() -> Vec<(&'static str, Message)> {
         ("priority", Message::Priority { transfer: request, priority: Priority::URGENT }),
         ("revoked", Message::Revoked { revocations: revocations([PeerId([0x1b; 16])]) }),
         ("receipt", Message::Receipt { receipt: receipt(), signature: [0x1c; 64] }),
+        ("nat", Message::Nat { class: NatClass::Dependent }),
+        ("shuffle-nat", Message::Shuffle { peers: List::clipped([behind(Some(playing)), behind(None)]) }),
     ]
 }
 
@@ -157,11 +164,11 @@ fn golden_vectors_of_every_message_hold() {
 #[test]
 fn every_kind_of_message_has_a_golden_vector() {
     let tags: std::collections::BTreeSet<u8> = every_message().iter().map(|(_, m)| m.to_bytes()[0]).collect();
-    assert_eq!(tags, (0..23).collect());
+    assert_eq!(tags, (0..24).collect());
     for (name, message) in every_message() {
         assert_eq!(Message::parse(&message.to_bytes()), Ok(message), "{name}");
     }
-    assert!(Message::parse(&[23]).is_err(), "a new tag wants a vector");
+    assert!(Message::parse(&[24]).is_err(), "a new tag wants a vector");
 }
 
 #[test]
@@ -200,7 +207,11 @@ fn the_longest_messages_fit_the_limit() {
     let mut ticket = ticket();
     let holder = &mut ticket.body;
     (holder.nonce, holder.weight, holder.net, holder.expires_ms) = (u64::MAX, u16::MAX, net, u64::MAX);
-    let widest = Acquaintance { ticket, playing: Some(Playing { track: key.track, next: u64::MAX }) };
+    let widest = Acquaintance {
+        ticket,
+        playing: Some(Playing { track: key.track, next: u64::MAX }),
+        nat: NatClass::Blocked,
+    };
     let longest = [
         Message::Have { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },
         Message::Got { maps: List::clipped(vec![HaveMap { key, blocks: full.clone() }; MAX_MAPS]) },

@@ -38,6 +38,7 @@ impl Peer {
             }
             Output::WantPeers { count } => self.send(ClientMessage::WantPeers { count }),
             Output::Renew => self.send(ClientMessage::Renew {}),
+            Output::Nat { class } => self.send(ClientMessage::Nat { class }),
             Output::Fetch { fetch, key, range, via, .. } => {
                 if self.role == Role::Viewer && via == Via::Origin && range.is_none() {
                     self.whole.insert(fetch, key);

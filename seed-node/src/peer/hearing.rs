@@ -2,11 +2,13 @@
 
 use rillcast_core::engine::{FetchId, Input, LinkId, SourceHead};
 use rillcast_protocol::id::Role;
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::{ServerMessage, Welcome};
 use rillcast_publisher::Url;
 
 use super::{Peer, Told};
 use crate::payload::Media;
+use crate::rtc::link::Why;
 use crate::rtc::{Happening, LinkEvent};
 use crate::signaling::News;
 use crate::source::{Piece, What};
@@ -20,7 +22,10 @@ impl Peer {
             let peer = self.links.peer(id);
             tracing::info!(?peer, ?why, "link ended");
             if let Some(input) = self.links.ended(id) {
-                self.input(input);
+                self.input(match input {
+                    Input::LinkClosed { peer, link: None } if why == Why::NoWay => Input::NoWay { peer },
+                    other => other,
+                });
             }
             return;
         }
@@ -105,8 +110,17 @@ impl Peer {
         self.links.name_servers(&welcome.settings.ice);
         self.told.push_back(Told::Joined { swarm, peer });
         self.input(Input::Welcome(welcome.into()));
+        self.tell_nat();
         self.show();
         tracing::info!(%swarm, %peer, "joined");
+    }
+
+    /// What is known of the NAT before us; the engine knows whether that is news.
+    pub(super) fn tell_nat(&mut self) {
+        let nat = self.seen.as_mut().map(|seen| seen.borrow_and_update().nat);
+        if let Some(nat) = nat.filter(|nat| *nat != NatClass::Unknown) {
+            self.input(Input::Nat(nat));
+        }
     }
 
     pub(super) fn piece(&mut self, piece: Piece) {

@@ -25,13 +25,14 @@ use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{self, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId};
 use rillcast_protocol::signal::{ClientMessage, Join};
 use rillcast_publisher::Url;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Interval;
 
 use crate::Error;
 use crate::links::Links;
 use crate::payload::Media;
 use crate::picture::{Picture, Shared};
+use crate::rtc::outside::Seen;
 use crate::rtc::{Endpoint, LinkEvent};
 use crate::share::Share;
 use crate::signaling::{News, Signaling};
@@ -141,6 +142,8 @@ pub struct Peer {
     from_links: mpsc::Receiver<LinkEvent>,
     news: mpsc::Receiver<News>,
     fetched: mpsc::Receiver<Piece>,
+    /// How we are seen from outside, where we ask.
+    seen: Option<watch::Receiver<Seen>>,
     tick: Interval,
 }
 
@@ -172,6 +175,7 @@ impl Peer {
         let mut random = [0u8; 8];
         getrandom::fill(&mut random).map_err(|e| Error::Random(e.to_string()))?;
         let (signaling, news) = Signaling::start(visit.signal.to_string(), join, visit.token_file, tls);
+        let seen = endpoint.seen();
         let mut peer = Self {
             signal: visit.signal,
             role: visit.role,
@@ -197,6 +201,7 @@ impl Peer {
             from_links,
             news,
             fetched,
+            seen,
             tick: tokio::time::interval(TICK),
         };
         peer.set_conditions();
@@ -221,6 +226,7 @@ impl Peer {
             Some(event) = self.from_links.recv() => self.link(event),
             Some(news) = self.news.recv() => self.news(news),
             Some(piece) = self.fetched.recv() => self.piece(piece),
+            () = changed(&mut self.seen) => self.tell_nat(),
             () = sleep(timer), if timer.is_some() => self.input(Input::Timeout),
             _ = self.tick.tick() => self.look_after(),
         }
@@ -330,6 +336,16 @@ impl Peer {
         self.picture.links = self.links.len();
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.picture);
     }
+}
+
+/// Ends when we are seen otherwise than before; never where we don't ask.
+async fn changed(seen: &mut Option<watch::Receiver<Seen>>) {
+    if let Some(watched) = seen
+        && watched.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn sleep(duration: Option<std::time::Duration>) {

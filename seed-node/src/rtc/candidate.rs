@@ -112,7 +112,11 @@ mod tests {
     #[test]
     fn what_is_seen_from_outside_names_no_address_inside() {
         let address = |text: &str| text.parse().ok();
-        let seen = Seen { mapped: address("198.51.100.7:4000"), relay: address("[2001:db8::9]:50000") };
+        let seen = Seen {
+            mapped: address("198.51.100.7:4000"),
+            relay: address("[2001:db8::9]:50000"),
+            ..Seen::default()
+        };
         let lines = outside_lines(seen);
         assert_eq!(
             lines[0],

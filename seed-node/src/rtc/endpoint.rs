@@ -80,9 +80,9 @@ impl Endpoint {
         // Who is told where it is needn't ask, and on loopback nobody else is.
         let asks = config.advertise.is_empty() && !bound.ip().is_loopback();
         let outside = asks.then(|| {
-            let outside = Arc::new(Outside::default());
+            let outside = Arc::new(Outside::new(addresses.clone()));
             mux.watch_outside(Arc::clone(&outside));
-            (outside, AbortOnDrop(outside::start(&mux, addresses.clone())))
+            (outside, AbortOnDrop(outside::start(&mux)))
         });
         let (certificate, fingerprint) =
             certificate().map_err(|e| EndpointError::Certificate(e.to_string()))?;

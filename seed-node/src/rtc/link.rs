@@ -89,6 +89,8 @@ pub enum Why {
     Peer,
     /// It didn't open in time.
     NeverOpened,
+    /// The same, and nothing that we sent was answered, though both ends had told each other where they are.
+    NoWay,
     /// Nothing came in for [`SILENCE`].
     Silent,
     /// What we sent wasn't acknowledged for [`super::pacer::STALL`].
@@ -326,14 +328,15 @@ impl Serving<'_> {
                 },
                 changed = state.changed() => match (changed, *state.borrow_and_update()) {
                     (Err(_), _) => Err(Why::Peer),
-                    (_, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed) => Err(Why::Peer),
+                    (_, RTCPeerConnectionState::Failed) => Err(self.failed(Why::Peer)),
+                    (_, RTCPeerConnectionState::Closed) => Err(Why::Peer),
                     _ => Ok(()),
                 },
                 Some(now) = changed(&mut seen), if !is_open => {
                     self.seen(now).await;
                     Ok(())
                 }
-                () = &mut never_opened, if !is_open => Err(Why::NeverOpened),
+                () = &mut never_opened, if !is_open => Err(self.failed(Why::NeverOpened)),
                 _ = tick.tick() => self.check(),
             };
             if let Err(why) = step {
@@ -356,12 +359,19 @@ impl Serving<'_> {
         let news = Seen {
             mapped: now.mapped.filter(|_| now.mapped != self.told.mapped),
             relay: now.relay.filter(|_| now.relay != self.told.relay),
+            ..now
         };
         self.told = now;
         let attempt = self.task.attempt;
         for candidate in candidate::outside_lines(news).iter().filter_map(|line| Text::new(line.as_str())) {
             self.task.tell(Happening::Signal(SessionSignal::Candidate { attempt, candidate })).await;
         }
+    }
+
+    /// Why an attempt failed that time has run out for, or that the stack has given up.
+    fn failed(&self, why: Why) -> Why {
+        let tried = !self.is_open() && self.theirs.is_some() && self.candidates > 0;
+        if tried && !self.port.is_answered() { Why::NoWay } else { why }
     }
 
     fn now(&self) -> Instant {

@@ -220,6 +220,9 @@ impl Mux {
             return;
         };
         inbox.ways.came(from, path, what);
+        if matches!(what, Datagram::Answer | Datagram::Dtls) {
+            inbox.answered.store(true, Relaxed);
+        }
         if inbox.push(datagrams, stride, from, self.now()) {
             self.stats.received.fetch_add(count, Relaxed);
             self.stats.received_bytes.fetch_add(datagrams.len() as u64, Relaxed);
@@ -334,6 +337,11 @@ impl Port {
         self.inbox.open.store(true, Relaxed);
     }
 
+    /// Whether anything has been answered: a check of ours, or more than checks have come.
+    pub fn is_answered(&self) -> bool {
+        self.inbox.answered.load(Relaxed)
+    }
+
     /// How long nothing has come in.
     pub fn silence(&self) -> std::time::Duration {
         self.mux.now().since(Instant::from_micros(self.inbox.heard.load(Relaxed)))
@@ -359,6 +367,7 @@ struct Inbox {
     heard: AtomicU64,
     worked_off: Notify,
     open: AtomicBool,
+    answered: AtomicBool,
     born: Option<std::time::Instant>,
     ways: Ways,
 }

@@ -156,6 +156,7 @@ impl Hub {
             ClientMessage::WantDigests { keys } => swarm.want_digests(desk, peer, &keys),
             ClientMessage::Report { report } => swarm.report(desk, peer, report),
             ClientMessage::Renew {} => swarm.renew(desk, peer, now),
+            ClientMessage::Nat { class } => swarm.nat(peer, class),
             ClientMessage::Vouchers { vouchers } => swarm.vouchers(desk, peer, &vouchers, now),
             ClientMessage::Accuse { peer: accused, key } => swarm.accuse(desk, peer, accused, key, now),
             ClientMessage::Join { .. } | ClientMessage::Ping { .. } => {}

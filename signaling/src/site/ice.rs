@@ -16,6 +16,8 @@ use crate::turn::Secret;
 
 /// Most servers that a peer is told of.
 pub const MAX_SERVERS: usize = 8;
+/// Of this server's own STUN addresses, so many are told.
+pub const MAX_STUN: usize = 2;
 
 /// A STUN or TURN server for a site's viewers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -63,8 +65,8 @@ pub struct Reach<'a> {
 /// This server's own STUN and TURN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Own {
-    /// `stun:host:port`.
-    pub stun: Option<String>,
+    /// `stun:host:port`; two tell a peer how its NAT maps addresses.
+    pub stun: Vec<String>,
     /// `turn:host:port?transport=udp`.
     pub turn: Option<String>,
 }
@@ -115,7 +117,9 @@ impl Relay {
         let user = peer.to_string();
         let mut servers = named.to_vec();
         if let Some(own) = reach.own.filter(|_| servers.is_empty()) {
-            if let Some(url) = own.stun.as_deref().and_then(Text::new) {
+            // Where there are relays enough to fill the list nobody asks how a NAT maps.
+            let room = MAX_SERVERS - self.urls.len() - usize::from(own.turn.is_some());
+            for url in own.stun.iter().take(room.min(MAX_STUN)).filter_map(|url| Text::new(url.as_str())) {
                 servers.push(IceServer { url, username: Text::default(), credential: Text::default() });
             }
             let turn = own.turn.as_deref().and_then(Text::new).zip(reach.secret);

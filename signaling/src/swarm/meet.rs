@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::{Blob, List};
 use rillcast_protocol::id::PeerId;
+use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
 use rillcast_protocol::signal::{MAX_RELAY, ServerMessage};
 
 use super::{Desk, Swarm};
@@ -44,6 +45,7 @@ impl Swarm {
                 let ok = *other != id
                     && member.takes_part()
                     && !again
+                    && !asker.is_out_of_reach(member)
                     && (met.is_some() || member.introduced.len() < member.introductions(desk.limits));
                 ok.then(|| Candidate {
                     id: *other,
@@ -79,11 +81,14 @@ impl Swarm {
 
     fn pair(&mut self, desk: &Desk<'_>, id: PeerId, chosen: &[PeerId], now: Instant) {
         let Some(asker) = self.members.get(&id) else { return };
-        let of_asker = asker.descriptor(false);
+        let version = asker.joiner.version;
+        let versions =
+            chosen.iter().map(|other| self.members.get(other).map_or(version, |m| m.joiner.version));
+        let of_asker: Vec<_> = versions.map(|version| asker.descriptor(false, version)).collect();
         let mut descriptors = Vec::with_capacity(chosen.len());
-        for other in chosen {
+        for (other, of_asker) in chosen.iter().zip(of_asker) {
             let Some(member) = self.members.get_mut(other) else { continue };
-            descriptors.push(member.descriptor(true));
+            descriptors.push(member.descriptor(true, version));
             member.introduce(id, now, desk.limits);
             member.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped([of_asker]) });
             desk.metrics.introductions_total.up();
@@ -93,6 +98,24 @@ impl Swarm {
             asker.introduce(descriptor.id, now, desk.limits);
         }
         asker.joiner.outbox.send(&ServerMessage::Introduce { peers: List::clipped(descriptors) });
+    }
+
+    /// A member has found out how its network maps addresses. Whom it met before that, and no way leads to, is told, so that neither goes on trying: once
+    /// in a connection, or who says it again and again would have the server say it to many.
+    pub(crate) fn nat(&mut self, id: PeerId, class: NatClass) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.nat = class;
+        if class == NatClass::Unknown || std::mem::replace(&mut member.has_shown_nat, true) {
+            return;
+        }
+        let Some(member) = self.members.get(&id) else { return };
+        for other in member.introduced.keys().filter_map(|other| self.members.get(other)) {
+            let version = other.joiner.version;
+            if version >= TOLD_SINCE && other.introduced.contains_key(&id) && member.is_out_of_reach(other) {
+                let peers = List::clipped([member.descriptor(false, version)]);
+                other.joiner.outbox.send(&ServerMessage::Introduce { peers });
+            }
+        }
     }
 
     /// Hands a payload on, if both were introduced to each other.

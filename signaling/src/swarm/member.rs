@@ -6,6 +6,7 @@ use std::time::Instant;
 use rillcast_protocol::id::{
     Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey, SessionKey, TrackId,
 };
+use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
 use rillcast_protocol::receipt::Voucher;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::{Network, PeerDescriptor, Report};
@@ -82,6 +83,10 @@ pub(crate) struct Member {
     /// Digests still to be sent.
     pub(crate) backlog: VecDeque<SegmentKey>,
     pub(crate) accounts: Accounts,
+    /// How its network maps addresses, as it has told.
+    pub(crate) nat: NatClass,
+    /// It has told before.
+    pub(crate) has_shown_nat: bool,
 }
 
 /// What others say of a member.
@@ -121,7 +126,15 @@ impl Member {
         Some(self.joiner.net.site).filter(|site| *site != 0)
     }
 
-    pub(crate) fn descriptor(&self, initiate: bool) -> PeerDescriptor {
+    /// Whether no way leads from one to the other. In one home or office there may be one that no NAT is on.
+    pub(crate) fn is_out_of_reach(&self, other: &Self) -> bool {
+        let apart = self.place().is_some_and(|here| other.place().is_some_and(|there| here != there));
+        let relayed = self.settings.has_relays() || other.settings.has_relays();
+        apart && !relayed && self.nat.is_hopeless_with(other.nat)
+    }
+
+    /// For a peer that speaks this version.
+    pub(crate) fn descriptor(&self, initiate: bool, version: u8) -> PeerDescriptor {
         PeerDescriptor {
             id: self.joiner.id,
             role: self.joiner.role,
@@ -130,6 +143,7 @@ impl Member {
             net: self.joiner.net,
             sealing: self.joiner.visit.sealing,
             initiate,
+            nat: if version >= TOLD_SINCE { self.nat } else { NatClass::Unknown },
         }
     }
 

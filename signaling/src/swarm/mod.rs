@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::{List, Text};
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId, TrackId};
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::{Report, ServerMessage, Welcome};
 use rillcast_publisher::Publisher;
 
@@ -183,6 +184,8 @@ impl Swarm {
             report: Report::default(),
             backlog: VecDeque::new(),
             accounts: Accounts::new(now),
+            nat: NatClass::Unknown,
+            has_shown_nat: false,
             joiner,
         };
         self.order.push(id);

@@ -250,6 +250,8 @@ pub(crate) fn source(playlist: &str) -> TrackSource {
 /// A hub without sockets.
 pub(crate) struct Bench {
     pub(crate) hub: Arc<Hub>,
+    /// That those speak who enter from now on.
+    pub(crate) version: u8,
     _events: tokio::sync::mpsc::Receiver<rillcast_publisher::Event>,
 }
 
@@ -272,7 +274,7 @@ impl Bench {
             Publisher::new(PublishingKey::from_seed(&[9; 32]), Config::default()).expect("publisher");
         let keys = ([7; 32], Authority::from_seeds(&[5; 32], &[]));
         let hub = Hub::new(limits, sites, Some(publisher), keys, open, Files::default());
-        Self { hub, _events: events }
+        Self { hub, version: rillcast_protocol::VERSION, _events: events }
     }
 
     pub(crate) fn enter(&self, join: Join) -> Result<Puppet, RefusedCode> {
@@ -302,7 +304,7 @@ impl Bench {
             visit: admission.visit,
             outbox,
             own: Own::default(),
-            version: 1,
+            version: self.version,
         };
         let id = self.hub.join(admission, joiner)?;
         Ok(Puppet { id, swarm, outgoing })

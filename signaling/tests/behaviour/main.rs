@@ -10,6 +10,7 @@ mod keys;
 mod kit;
 mod limits;
 mod meeting;
+mod nat;
 mod operator;
 mod policy;
 mod properties;

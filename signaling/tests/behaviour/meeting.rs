@@ -1,5 +1,6 @@
 //! Joining, introductions, relaying, leaving.
 
+use rillcast_protocol::VERSION;
 use rillcast_protocol::coding::{Blob, Text, Wire};
 use rillcast_protocol::id::{Delivery, PeerId, Role};
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
@@ -182,8 +183,10 @@ async fn a_version_that_is_not_spoken_is_named_and_a_newer_one_meets_in_the_midd
     old.send(&ClientMessage::Join { join: Join { version: 0, ..join(Role::Viewer) } }).await;
     assert_eq!(old.refused().await, RefusedCode::Version);
 
-    let newer = Client::join(&server, Join { version: 2, ..join(Role::Viewer) }).await;
-    assert_eq!(newer.welcome.expect("joined").version, 1);
+    for (theirs, spoken) in [(1, 1), (VERSION, VERSION), (VERSION + 1, VERSION)] {
+        let client = Client::join(&server, Join { version: theirs, ..join(Role::Viewer) }).await;
+        assert_eq!(client.welcome.expect("joined").version, spoken);
+    }
 
     let mut unreadable = Client::connect(&server, None).await;
     unreadable.send_bytes(vec![0, 9, 255, 255, 255]).await;

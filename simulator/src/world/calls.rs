@@ -128,7 +128,7 @@ impl World {
             },
             Output::Event(Told::Rescue { key, .. }) => self.node(n).rescuing = Some(key),
             // Visits have no keys here: a receipt now and then would cost nothing that is measured.
-            Output::Sign { .. } | Output::Vouchers { .. } | Output::Accuse { .. } => {}
+            Output::Sign { .. } | Output::Vouchers { .. } | Output::Accuse { .. } | Output::Nat { .. } => {}
             Output::Verify { .. } | Output::Bulk { .. } | Output::Progress { .. } | Output::Event(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 use rillcast_core::engine::Input;
 use rillcast_core::protocol::coding::{List, Text};
 use rillcast_core::protocol::id::{Role, SegmentKey, TrackId};
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor, Welcome};
 use rillcast_core::rng::mix;
@@ -345,6 +346,7 @@ impl World {
             net: self.network(n),
             sealing: Some(sealing(peer_id(n as usize))),
             initiate,
+            nat: NatClass::Unknown,
         }
     }
 

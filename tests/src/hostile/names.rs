@@ -4,6 +4,7 @@ use rillcast_core::wire::Message;
 use rillcast_core::wire::message::Acquaintance;
 use rillcast_protocol::coding::{Blob, List, Text, Wire};
 use rillcast_protocol::id::PeerId;
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::session::{Description, SessionSignal};
 
 use super::{Attack, Hand, To};
@@ -32,7 +33,13 @@ impl CallsAs {
         };
         let signal = SessionSignal::Offer { attempt: 7000 + self.calls, description };
         let payload = Blob::new(signal.to_bytes())?;
-        hand.say(to, &Message::Relayed { from: Acquaintance { ticket, playing: None }, payload });
+        hand.say(
+            to,
+            &Message::Relayed {
+                from: Acquaintance { ticket, playing: None, nat: NatClass::Unknown },
+                payload,
+            },
+        );
         hand.lied(to);
         Some(())
     }
@@ -59,7 +66,7 @@ impl Attack for MakesUp {
     fn linked(&mut self, hand: &mut Hand<'_>, to: To) {
         let mut ticket = hand.own.clone();
         ticket.body.peer = PeerId([0x77; 16]);
-        let peers = List::clipped([Acquaintance { ticket, playing: None }]);
+        let peers = List::clipped([Acquaintance { ticket, playing: None, nat: NatClass::Unknown }]);
         hand.say(to, &Message::Shuffle { peers });
         hand.lied(to);
     }

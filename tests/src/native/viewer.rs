@@ -241,6 +241,9 @@ impl Viewer {
             Output::Renew => {
                 self.station.tell(ClientMessage::Renew {});
             }
+            Output::Nat { class } => {
+                self.station.tell(ClientMessage::Nat { class });
+            }
             Output::WantDigests { keys } => {
                 self.station.tell(ClientMessage::WantDigests { keys: List::clipped(keys) });
             }

@@ -6,13 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use rillcast_protocol::coding::Text;
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::settings::IceServer;
+use rillcast_seed::rtc::{Endpoint, EndpointConfig};
 use rillcast_signaling::turn::Secret;
 use rillcast_signaling::{Options, Running, start};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::end::{Chromium, Native};
+use super::visitor::Visitor;
 use crate::browser::{Browser, Kind as BrowserKind, Launch};
 use crate::netlab::internet::kind::Kind;
 use crate::netlab::internet::net::{Line, Net, Spot};
@@ -36,6 +39,7 @@ pub struct Town {
     server_life: Option<Living>,
     turn: SocketAddr,
     turn_v6: SocketAddr,
+    stun: Vec<SocketAddr>,
     coturn: Option<Turn>,
     secret: Secret,
     users: u32,
@@ -56,17 +60,38 @@ pub struct Home {
 impl Town {
     /// Builds it.
     pub async fn build(seed: u64) -> Result<Self> {
+        Self::build_with(seed, true).await
+    }
+
+    /// Builds it without relays: signaling answers STUN at two ports and at another address.
+    pub async fn without_relays(seed: u64) -> Result<Self> {
+        Self::build_with(seed, false).await
+    }
+
+    async fn build_with(seed: u64, relays: bool) -> Result<Self> {
         let mut internet = Internet::new(seed)?;
         let (v4, v6) = (internet.public_address()?, "2001:db8::1".parse().context("an address")?);
-        let (host, _) =
-            internet.host("services", Net::ROOT, &[v4, v6], Line { delay: DELAY, ..Line::default() })?;
+        let other = internet.public_address()?;
+        let line = Line { delay: DELAY, ..Line::default() };
+        let (host, _) = internet.host("services", Net::ROOT, &[v4, v6, other], line)?;
         let (turn, turn_v6) = (SocketAddr::new(v4, 3478), SocketAddr::new(v6, 3478));
+        let stun = [(v4, 3478), (v4, 3479), (other, 3478)].map(SocketAddr::from).to_vec();
         let options = Options {
             listen: vec![SocketAddr::new(v4, 9100)],
-            turn: vec![turn, turn_v6],
-            turn_allow: vec![PUBLIC.parse()?, PUBLIC_V6.parse()?],
             insecure_open: true,
-            ..Options::default()
+            ..if relays {
+                Options {
+                    turn: vec![turn, turn_v6],
+                    turn_allow: vec![PUBLIC.parse()?, PUBLIC_V6.parse()?],
+                    ..Options::default()
+                }
+            } else {
+                Options {
+                    stun_also: Some(stun[2].to_string().parse()?),
+                    stun: stun.clone(),
+                    ..Options::default()
+                }
+            }
         };
         let (started, living) = host
             .live(move || {
@@ -83,6 +108,7 @@ impl Town {
             server_life: Some(living),
             turn,
             turn_v6,
+            stun,
             coturn: None,
             secret: Secret::new(SECRET.as_bytes()),
             users: 0,
@@ -150,6 +176,37 @@ impl Town {
         let mut ice = self.ice(false)?;
         ice.push(server_of(format!("turn:{at}?transport=tcp"), &made.name, &made.password)?);
         Ok(ice)
+    }
+
+    /// STUN at these of a town without relays: at an address, at another port of it, at another address.
+    pub fn stun(&self, which: &[usize]) -> Result<Vec<IceServer>> {
+        which.iter().map(|at| server_of(format!("stun:{}", self.stun[*at]), "", "")).collect()
+    }
+
+    /// A whole native peer in a home.
+    pub async fn visitor(&self, home: &Home) -> Result<Visitor> {
+        let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
+        Visitor::come(life, home.address, SocketAddr::new(self.turn.ip(), 9100)).await
+    }
+
+    /// How a native node in a home finds its NAT to map, when it is told of these servers; `None` where it doesn't within that time.
+    pub async fn nat_class(
+        &self,
+        home: &Home,
+        ice: Vec<IceServer>,
+        patience: Duration,
+    ) -> Result<Option<NatClass>> {
+        let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
+        let udp = SocketAddr::new(home.address, 0);
+        let found = life.spawn(async move {
+            let endpoint = Endpoint::bind(&EndpointConfig { udp, advertise: Vec::new(), max_links: 1 })?;
+            endpoint.name_servers(&ice);
+            let mut seen = endpoint.seen().context("it doesn't ask how it is seen")?;
+            let known = seen.wait_for(|seen| seen.nat != NatClass::Unknown);
+            let known = tokio::time::timeout(patience, known).await;
+            anyhow::Ok(known.ok().map(|seen| seen.map(|seen| seen.nat)).transpose()?)
+        });
+        found.await?
     }
 
     fn user(&mut self) -> String {

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rillcast_protocol::nat::NatClass;
 use rillcast_tests::netlab::internet::kind::{Allocation, Dependence, Kind};
 use rillcast_tests::netlab::internet::nat::Nat;
-use rillcast_tests::netlab::internet::net::{Line, Net};
-use rillcast_tests::traversal::{End, Outcome, Town, meet};
+use rillcast_tests::netlab::internet::net::{Line, Net, Policy};
+use rillcast_tests::traversal::{End, Outcome, Town, Visitor, meet};
 
 /// Longer than a link may take to open; what counts is by which way it opens.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,4 +67,87 @@ async fn native_peers_meet_behind_nats_of_all_sorts() {
     }
     let metrics = &town.server.as_ref().unwrap().hub.metrics;
     assert!(metrics.turn_sent_bytes_total.value() > 0 && metrics.turn_allocations_total.value() > 0);
+}
+
+// R31
+#[tokio::test]
+async fn a_native_peer_finds_how_its_nat_maps_by_two_stun_addresses() {
+    use NatClass::{Blocked, Dependent, Independent, Open};
+    let mut town = Town::without_relays(8).await.unwrap();
+    let preserving = Kind { allocation: Allocation::Preserving, ..HARD };
+    let by_address = kind(Dependence::Address, Dependence::Port);
+    // By two ports of one address, and by one port of two.
+    let kinds = [
+        ("open", None, Open, Open),
+        ("one", Some(USUAL), Independent, Independent),
+        ("kept", Some(preserving), Independent, Independent),
+        ("host", Some(by_address), Independent, Dependent),
+        ("port", Some(HARD), Dependent, Dependent),
+    ];
+    let mut homes = Vec::new();
+    for (number, (name, kind, ports, addresses)) in kinds.into_iter().enumerate() {
+        homes.push((name, town.home(name, number as u8, kind).await.unwrap(), ports, addresses));
+    }
+    let nat = town.internet().nat(USUAL).unwrap();
+    let line = Line { policy: Policy::NoUdp, ..Line::default() };
+    let office = town.home_below("office", nat, IpAddr::from([192, 168, 9, 2]), line).await.unwrap();
+    homes.push(("office", office, Blocked, Blocked));
+    let town = &town;
+    let asked = homes.iter().flat_map(|(name, home, ports, addresses)| {
+        [(&[0, 1], ports), (&[0, 2], addresses)].map(|(which, wanted)| async move {
+            let found = town.nat_class(home, town.stun(which).unwrap(), PATIENCE).await.unwrap();
+            assert_eq!(found, Some(*wanted), "{name}, asking {which:?}");
+        })
+    });
+    futures_util::future::join_all(asked).await;
+}
+
+/// Whoever kept trying would do so several times meanwhile.
+const WATCHED: Duration = Duration::from_secs(10);
+
+async fn settled(visitor: &Visitor, what: impl Fn(&Visitor) -> bool) {
+    let wait = async {
+        while !what(visitor) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("in time");
+}
+
+// R24 R31: a third one, whom both are linked with, tells each of the other.
+#[tokio::test]
+async fn two_behind_symmetric_nats_without_a_relay_do_not_keep_trying() {
+    let mut town = Town::without_relays(9).await.unwrap();
+    let open = Kind { filtering: Dependence::Independent, ..USUAL };
+    let mut homes = Vec::new();
+    for (number, (name, kind)) in
+        [("middle", open), ("first", HARD), ("second", HARD)].into_iter().enumerate()
+    {
+        homes.push(town.home(name, number as u8, Some(kind)).await.unwrap());
+    }
+    let mut visitors = Vec::new();
+    for (home, class) in homes.iter().zip([NatClass::Independent, NatClass::Dependent, NatClass::Dependent]) {
+        let visitor = town.visitor(home).await.unwrap();
+        settled(&visitor, |visitor| visitor.nat() == class).await;
+        visitors.push(visitor);
+    }
+    for (visitor, links) in visitors.iter().zip([2, 1, 1]) {
+        settled(visitor, |visitor| visitor.links().0 == links).await;
+    }
+    // A first attempt began before the newcomer knew where it is.
+    for visitor in &visitors {
+        settled(visitor, |visitor| visitor.attempts() == 0).await;
+    }
+    let ended = |visitors: &[Visitor]| visitors.iter().map(Visitor::links).collect::<Vec<_>>();
+    let before = ended(&visitors);
+    let relayed = &town.server.as_ref().unwrap().hub.metrics.relayed_total;
+    let signals = relayed.value();
+    let until = std::time::Instant::now() + WATCHED;
+    while std::time::Instant::now() < until {
+        assert!(visitors.iter().all(|visitor| visitor.attempts() == 0), "nobody tries again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("links open and ended: {before:?}");
+    assert_eq!(ended(&visitors), before);
+    assert_eq!(relayed.value(), signals, "nobody calls anybody");
 }

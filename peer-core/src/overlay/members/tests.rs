@@ -15,6 +15,7 @@ fn peer(n: u16) -> PeerDescriptor {
         net: Network::default(),
         sealing: None,
         initiate: false,
+        nat: NatClass::Unknown,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rillcast_core::engine::{Conditions, Config, Engine, Event as Told, FetchId, Input, LinkId, Output};
 use rillcast_core::overlay::census::Slots;
 use rillcast_core::protocol::id::{PeerId, Role, SegmentKey, TrackId};
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::receipt::Voucher;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
@@ -296,7 +297,7 @@ impl Net {
                 self.schedule(soon, Event::Input(n, Input::Ticket(self.ticket(n).into())));
             }
             Output::Renew => {}
-            Output::Playing { .. } | Output::Progress { .. } => {}
+            Output::Playing { .. } | Output::Progress { .. } | Output::Nat { .. } => {}
             Output::Fetch { fetch, key, range, via, .. } => self.fetch(n, fetch, key, range, via),
             Output::CancelFetch { fetch } => {
                 self.nodes[n].fetches.remove(&fetch);
@@ -399,6 +400,7 @@ impl Net {
             net,
             sealing: Some(sealing(n)),
             initiate,
+            nat: NatClass::Unknown,
         }
     }
 

@@ -7,6 +7,7 @@ use rillcast_core::engine::{
 use rillcast_core::media::Bits;
 use rillcast_core::protocol::coding::{List, Wire};
 use rillcast_core::protocol::id::{BlockIndex, PeerId, Role, SealingKey, SegmentKey, TrackId};
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::receipt::Voucher;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, PeerDescriptor};
@@ -65,6 +66,8 @@ pub struct Solo {
     pub signals: Vec<(PeerId, Vec<u8>)>,
     /// Signals that neighbours have brought.
     pub signaled: Vec<(PeerId, Vec<u8>)>,
+    /// What the server was told of how our network maps addresses.
+    pub told_nat: Vec<NatClass>,
     /// The server answers when the engine asks it to renew its ticket.
     pub server: bool,
     /// How often it asked.
@@ -117,6 +120,7 @@ impl Solo {
             playing: Vec::new(),
             signals: Vec::new(),
             signaled: Vec::new(),
+            told_nat: Vec::new(),
             server: true,
             renewals: 0,
             strangers: Vec::new(),
@@ -196,6 +200,7 @@ impl Solo {
                     self.next.push(Input::Ticket(own.into()));
                 }
             }
+            Output::Nat { class } => self.told_nat.push(class),
             Output::WantPeers { .. } | Output::Progress { .. } | Output::WantDigests { .. } => {}
         }
     }
@@ -363,6 +368,7 @@ pub fn described(n: usize, role: Role) -> PeerDescriptor {
         net,
         sealing: Some(sealing(n)),
         initiate: true,
+        nat: NatClass::Unknown,
     }
 }
 

@@ -4,6 +4,7 @@ use rillcast_core::protocol::coding::{List, Text};
 use rillcast_core::protocol::id::{
     AuthorityKey, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SessionKey,
 };
+use rillcast_core::protocol::nat::NatClass;
 use rillcast_core::protocol::settings::Settings;
 use rillcast_core::protocol::signal::{Network, Welcome};
 use rillcast_core::protocol::ticket::{
@@ -58,7 +59,7 @@ pub fn ticket(n: usize, role: Role, now: Instant) -> SignedTicket {
 
 /// Node `n`, as a neighbour tells of it.
 pub fn acquaintance(n: usize, role: Role, playing: Option<Playing>) -> Acquaintance {
-    Acquaintance { ticket: ticket(n, role, Instant::ZERO), playing }
+    Acquaintance { ticket: ticket(n, role, Instant::ZERO), playing, nat: NatClass::Unknown }
 }
 
 /// Nobody knows of any revocations.

@@ -4,12 +4,14 @@
 //!
 //! - [`servers`]: whom to ask, as signaling says
 //! - [`binding`]: asking for our address; pure
+//! - [`mapping`]: what two servers' answers say of the NAT before us; pure
 //! - [`relay`]: a relay; pure
 //!
 //! A link doesn't know whether its datagrams go through the relay: the mux sees to that (see `mux`). It is held back for [`HOLD_BACK`] after a link's start, so
 //! that it carries nothing for those who can meet directly.
 
 pub mod binding;
+pub mod mapping;
 pub mod relay;
 pub mod servers;
 
@@ -17,20 +19,23 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::settings::IceServer;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use self::binding::Question;
+use self::mapping::Mapping;
 use self::relay::{Next, Relay};
 use self::servers::Servers;
 use super::mux::Mux;
 
 /// For so long a new link tries without the relay.
 pub const HOLD_BACK: Duration = Duration::from_secs(2);
-/// How often a question is asked again until it is answered, and how many times.
+/// How often a question is asked again until it is answered, and how many times; how many where another server has answered.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 const ASK_TIMES: u32 = 12;
+const ASK_OTHER_TIMES: u32 = 4;
 /// How often it is asked afterwards: keeps the NAT's mapping (RFC 4787 has it last for two minutes, many don't), and sees if it has changed.
 const REFRESH: Duration = Duration::from_secs(15);
 /// After a relay is lost, or refused.
@@ -39,6 +44,8 @@ const RELAY_AGAIN: Duration = Duration::from_secs(30);
 /// What is known of the outside.
 #[derive(Debug)]
 pub struct Outside {
+    /// The addresses that we have ourselves.
+    own: Vec<SocketAddr>,
     servers: Mutex<Servers>,
     /// Whose datagrams are for us and for no link.
     asked: RwLock<Vec<SocketAddr>>,
@@ -54,19 +61,22 @@ pub struct Seen {
     pub mapped: Option<SocketAddr>,
     /// Where a relay of ours is.
     pub relay: Option<SocketAddr>,
+    /// How the NAT before us maps our port.
+    pub nat: NatClass,
 }
 
 #[derive(Debug, Default)]
 struct State {
     questions: Vec<(SocketAddr, Question)>,
-    mapped: Option<SocketAddr>,
+    mapping: Mapping,
     relay: Option<Relay>,
 }
 
-/// Nothing is known yet.
-impl Default for Outside {
-    fn default() -> Self {
+impl Outside {
+    /// Nothing is known yet but the addresses that we have ourselves.
+    pub fn new(own: Vec<SocketAddr>) -> Self {
         Self {
+            own,
             servers: Mutex::default(),
             asked: RwLock::default(),
             state: Mutex::default(),
@@ -74,9 +84,7 @@ impl Default for Outside {
             seen: watch::channel(Seen::default()).0,
         }
     }
-}
 
-impl Outside {
     /// What is known, now and later.
     pub fn seen(&self) -> watch::Receiver<Seen> {
         self.seen.subscribe()
@@ -100,12 +108,14 @@ impl Outside {
     /// Takes in what one of the servers sent; told back: what a peer sent through the relay.
     pub fn heard(&self, from: SocketAddr, bytes: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
         let mut state = lock(&self.state);
-        let answered = state.questions.iter().find_map(|(_, question)| question.answered(bytes));
-        if let Some(mapped) = answered {
-            state.questions.clear();
-            if state.mapped != Some(mapped) {
-                state.mapped = Some(mapped);
-            }
+        let answered = |(server, question): &(SocketAddr, Question)| {
+            let mapped = if *server == from { question.answered(bytes) } else { None };
+            mapped.map(|mapped| (*server, mapped))
+        };
+        let answered = state.questions.iter().find_map(answered);
+        if let Some((server, mapped)) = answered {
+            state.questions.retain(|(asked, _)| *asked != server);
+            state.mapping.answered(server, mapped, &self.own);
             self.wake.notify_one();
             return None;
         }
@@ -131,28 +141,29 @@ impl Outside {
         Some((server, sent?))
     }
 
-    fn tell(&self, own: &[SocketAddr]) {
+    fn tell(&self) {
         let state = lock(&self.state);
         let seen = Seen {
-            mapped: state.mapped.filter(|mapped| !own.contains(mapped)),
+            mapped: state.mapping.address().filter(|mapped| !self.own.contains(mapped)),
             relay: state.relay.as_ref().and_then(Relay::address),
+            nat: state.mapping.class(),
         };
         self.seen.send_if_modified(|told| std::mem::replace(told, seen) != seen);
     }
 }
 
-/// Asks servers for as long as the mux is there. `own` are the addresses that we have without them.
-pub fn start(mux: &Arc<Mux>, own: Vec<SocketAddr>) -> JoinHandle<()> {
-    tokio::spawn(run(Arc::downgrade(mux), own))
+/// Asks servers for as long as the mux is there.
+pub fn start(mux: &Arc<Mux>) -> JoinHandle<()> {
+    tokio::spawn(run(Arc::downgrade(mux)))
 }
 
-async fn run(mux: Weak<Mux>, own: Vec<SocketAddr>) {
+async fn run(mux: Weak<Mux>) {
     let mut asker = Asker::default();
     loop {
         let Some(mux) = mux.upgrade() else { return };
         let Some(outside) = mux.outside() else { return };
-        let wait = asker.step(&mux, outside, &own).await;
-        outside.tell(&own);
+        let wait = asker.step(&mux, outside).await;
+        outside.tell();
         let outside = Arc::clone(outside);
         drop(mux);
         tokio::select! {
@@ -168,7 +179,10 @@ struct Asker {
     servers: Servers,
     stun: Vec<SocketAddr>,
     turn: Vec<SocketAddr>,
+    /// Times that servers have been asked in this round.
     times: u32,
+    /// It is over; the next one begins at `ask_at`.
+    rests: bool,
     ask_at: Option<Instant>,
     relay_at: Option<Instant>,
     next_turn: usize,
@@ -176,7 +190,7 @@ struct Asker {
 
 impl Asker {
     /// Does what is due; told back: when to look again.
-    async fn step(&mut self, mux: &Mux, outside: &Outside, own: &[SocketAddr]) -> Duration {
+    async fn step(&mut self, mux: &Mux, outside: &Outside) -> Duration {
         let named = lock(&outside.servers).clone();
         if named != self.servers {
             self.renew(mux, outside, named).await;
@@ -189,7 +203,7 @@ impl Asker {
             }
             wait = wait.min(self.ask_at.map_or(wait, |at| at.saturating_duration_since(now)));
         }
-        wait.min(self.relay(mux, outside, own, now)).max(Duration::from_millis(5))
+        wait.min(self.relay(mux, outside, now)).max(Duration::from_millis(5))
     }
 
     /// Other servers were named, or other credentials for the same ones.
@@ -202,8 +216,11 @@ impl Asker {
                 let found = tokio::net::lookup_host(at.as_str()).await;
                 self.stun.extend(found.into_iter().flatten().find(usable));
             }
-            self.times = 0;
+            (self.times, self.rests) = (0, false);
             self.ask_at = (!self.stun.is_empty()).then(Instant::now);
+            let mut state = lock(&outside.state);
+            state.mapping.begin();
+            state.questions.clear();
         }
         self.turn.clear();
         for turn in &named.turn {
@@ -218,9 +235,24 @@ impl Asker {
 
     fn ask(&mut self, mux: &Mux, outside: &Outside, now: Instant) {
         let mut state = lock(&outside.state);
-        let answered = self.times > 0 && state.questions.is_empty();
-        self.times = if answered { 1 } else { self.times + 1 };
-        for server in &self.stun {
+        let state = &mut *state;
+        let times = match state.mapping.class() {
+            _ if state.mapping.has_any() => ASK_OTHER_TIMES,
+            NatClass::Blocked => 1,
+            _ => ASK_TIMES,
+        };
+        let all = self.stun.iter().all(|server| state.mapping.has(*server));
+        if !self.rests && self.times > 0 && (all || self.times >= times) {
+            state.mapping.end(&outside.own);
+            (self.rests, self.ask_at) = (true, Some(now + REFRESH - ASK_AGAIN));
+            return;
+        }
+        if self.rests {
+            (self.times, self.rests) = (0, false);
+            state.mapping.begin();
+        }
+        self.times += 1;
+        for server in self.stun.iter().filter(|server| !state.mapping.has(**server)) {
             let (question, bytes) = Question::new();
             state.questions.push((*server, question));
             mux.send_now(*server, &bytes);
@@ -229,12 +261,11 @@ impl Asker {
         let keep = self.stun.len() * 4;
         let old = state.questions.len().saturating_sub(keep);
         state.questions.drain(..old);
-        let often = !answered && self.times < ASK_TIMES;
-        self.ask_at = Some(now + if often { ASK_AGAIN } else { REFRESH });
+        self.ask_at = Some(now + ASK_AGAIN);
     }
 
     /// Looks after the relay; told back: when to do so again.
-    fn relay(&mut self, mux: &Mux, outside: &Outside, own: &[SocketAddr], now: Instant) -> Duration {
+    fn relay(&mut self, mux: &Mux, outside: &Outside, now: Instant) -> Duration {
         let mut state = lock(&outside.state);
         let state = &mut *state;
         if let Some(relay) = &mut state.relay {
@@ -255,7 +286,7 @@ impl Asker {
             };
         }
         // Whoever is reached at an address of its own needs no relay; where not even STUN is answered there's no use in asking.
-        let behind_nat = state.mapped.is_some_and(|mapped| !own.contains(&mapped));
+        let behind_nat = state.mapping.address().is_some_and(|mapped| !outside.own.contains(&mapped));
         let due = self.relay_at.is_none_or(|at| at <= now);
         if behind_nat && due && !self.turn.is_empty() {
             let at = self.next_turn % self.turn.len();
