@@ -154,7 +154,7 @@ async fn of_a_finished_track_all_digests_come_bit_by_bit() {
     let key = PublishingKey::from_seed(&[1; 32]);
     let seed = bench.seed(&key);
     let track = source(PLAYLIST).track;
-    let playlist = Playlist { target_ms: 4000, segments: Vec::new(), ended: true }.into();
+    let playlist = Playlist { target_ms: 4000, ended: true, ..Playlist::default() }.into();
     bench.hub.event(Event::Playlist { swarm: seed.swarm, track, playlist });
     (1..=21).for_each(|n| publish(&bench, &seed, &key, n));
     let mut newcomer = bench.viewer();
