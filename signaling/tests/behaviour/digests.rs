@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::{Role, SwarmId};
+use rillcast_protocol::id::{Role, SegmentKey, SwarmId};
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
 use rillcast_publisher::playlist::Playlist;
-use rillcast_publisher::{Event, PublishingKey};
+use rillcast_publisher::{Event, PublishingKey, sign};
 use rillcast_signaling::limits::Limits;
 
 use crate::kit::{Bench, digest, join, key_of, publisher_keys, source};
@@ -145,6 +145,30 @@ async fn a_newcomer_gets_the_newest_of_what_it_plays_as_soon_as_it_says_so() {
     let keys = (1..=9).map(|n| key_of(source(PLAYLIST).track, n));
     bench.say(&newcomer, ClientMessage::WantDigests { keys: List::clipped(keys) });
     assert_eq!(newcomer.digests(), [5, 6, 7, 8, 9]);
+}
+
+// R2
+#[tokio::test]
+async fn a_newcomer_to_a_low_latency_stream_gets_as_many_parts_as_segments() {
+    let bench = Bench::new(Limits { digests_to_newcomer: 3, ..Limits::default() }, "");
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let seed = bench.seed(&key);
+    let track = source(PLAYLIST).track;
+    for number in 1..=4 {
+        publish(&bench, &seed, &key, number);
+        for part in 1..=2 {
+            let named = SegmentKey { part, ..key_of(track, number) };
+            let digest = sign::digest(&key, seed.swarm, named, 1000, b"a part").expect("in bounds");
+            bench.say(&seed, ClientMessage::Publish { digest });
+        }
+    }
+    let mut newcomer = bench.viewer();
+    bench.play(&newcomer, &[PLAYLIST]);
+    let named = newcomer.heard().into_iter().filter_map(|message| match message {
+        ServerMessage::Digest { digest } => Some(digest.key.place()),
+        _ => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [(2, 0), (3, 0), (4, 0), (3, 2), (4, 1), (4, 2)]);
 }
 
 #[tokio::test]
