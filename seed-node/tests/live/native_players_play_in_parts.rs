@@ -4,6 +4,7 @@
 use crate::support;
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use clap::Parser;
 use rillcast_seed::agent::tally::Outcome;
@@ -11,6 +12,9 @@ use rillcast_seed::config::Options;
 use rillcast_seed::node::Node;
 use support::agent::{Agent, Client, path, signaling};
 use support::parts::{Origin, PART_BYTES, PARTS, part};
+
+/// A player that has seen a playlist asks for what is new in it when it looks the next time what it needs; hls.js does so ten times a second.
+const LOOKS: Duration = Duration::from_millis(100);
 
 /// Plays a live stream in parts, each as soon as there is word of it.
 struct Player {
@@ -39,6 +43,7 @@ impl Player {
             let target = format!("{}{}", self.playlist, wish.unwrap_or_default());
             let answer = self.client.ask("GET", &target, &[]).await;
             let text = answer.text();
+            tokio::time::sleep(LOOKS).await;
             let named = |tag: &str| {
                 let lines = text.lines().filter(|line| line.starts_with(tag));
                 let uris = lines.filter_map(|line| line.split("URI=\"").nth(1)?.split('"').next());

@@ -63,7 +63,7 @@ async fn a_second_meaning_of_a_key_is_told_and_then_it_has_none() {
     let (first, second) = (bench.seed(&one), bench.seed(&two));
     publish(&bench, &first, &one, 1);
     let track = source(PLAYLIST).track;
-    let other = rillcast_publisher::sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
+    let other = sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
     bench.say(&second, ClientMessage::Publish { digest: other.expect("in bounds") });
     assert_eq!(viewer.digests(), [1, 1]);
     assert_eq!(bench.hub.metrics.disputes_total.value(), 1);
