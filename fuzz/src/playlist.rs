@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rillcast_protocol::id::TrackId;
-use rillcast_publisher::playlist::{MAX_SEGMENTS, Playlist, renditions};
+use rillcast_publisher::playlist::{MAX_PARTS, MAX_SEGMENTS, Playlist, renditions};
 use rillcast_publisher::vod::{Lead, Next, Plan};
 use rillcast_publisher::{AllowList, Url};
 use rillcast_seed::agent::catalog::Catalog;
@@ -69,6 +69,13 @@ fn media(playlist: &Playlist) {
     assert!(segments.iter().all(|s| s.range.as_ref().is_none_or(|r| r.start < r.end)));
     if let Some(last) = segments.last() {
         assert_eq!(playlist.find(last.key), Some(last));
+    }
+    let parts = || playlist.parts.iter().chain(&playlist.hint);
+    assert!(playlist.parts.len() <= MAX_SEGMENTS);
+    assert!(parts().all(|part| (1..=MAX_PARTS).contains(&part.key.part)));
+    assert!(parts().all(|part| part.range.as_ref().is_none_or(|r| r.start < r.end)));
+    if let Some((_, part)) = playlist.next() {
+        assert!(part <= MAX_PARTS);
     }
     // What would be digested of it if it were finished: each segment once.
     let durations: Vec<_> = segments.iter().map(|s| Duration::from_millis(s.duration_ms.into())).collect();

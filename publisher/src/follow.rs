@@ -1,5 +1,9 @@
 //! The task behind each followed playlist: looks when [`Edge`](crate::edge::Edge) says so, fetches what [`Ledger`] lacks, signs, tells.
 
+mod ahead;
+mod bring;
+mod fresh;
+mod pieces;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,25 +11,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Url;
-use rillcast_protocol::digest::LARGE_SEGMENT;
-use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId, canonical_path};
+use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::allow::AllowList;
-use crate::copies::{self, Wanted};
+use crate::copies;
+use crate::directives::awaiting;
 use crate::key::PublishingKey;
-use crate::ledger::{Entered, Ledger, Place, Print};
+use crate::ledger::Ledger;
 use crate::origin::{Document, Origin, OriginError, Validators, bare};
 use crate::playlist::{Playlist, Segment};
-use crate::publisher::{Config, Event, Published};
-use crate::sign;
+use crate::publisher::{Config, Event};
 use crate::vod::{Next, Plan};
+use ahead::Wish;
+use bring::place;
+use fresh::fresh;
 use view::View;
 
 /// Room for an owner's commands to one follower.
 pub const COMMANDS: usize = 64;
-/// Segments that wait to be fetched; beyond that the oldest are skipped.
+/// Segments and parts that wait to be fetched; beyond that the oldest are skipped.
 const PENDING: usize = 64;
 
 /// What the owner tells a follower.
@@ -56,15 +62,19 @@ pub(crate) struct Follower {
 }
 
 enum Done {
-    Looked { at: Instant, answer: Box<Result<Option<Document>, OriginError>> },
-    Brought(SegmentKey),
+    Looked { at: Instant, wish: Option<Wish>, answer: Box<Result<Option<Document>, OriginError>> },
+    Brought { key: SegmentKey, fetched: Option<Bytes>, joined: Option<Bytes> },
 }
 
 /// Where a segment is to come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum How {
     /// From its copy, or from the origin, to be signed.
     Sign,
+    /// The same, to be compared with what its parts make up.
+    Compare(Bytes),
+    /// From its parts, to be signed.
+    Join(Bytes),
     /// From its copy alone: it was signed before.
     Recall,
 }
@@ -84,8 +94,8 @@ impl Follower {
                     None => return,
                 },
                 Some(done) = jobs.join_next(), if !jobs.is_empty() => match done {
-                    Ok(Done::Looked { at, answer }) => self.looked(&mut view, at, *answer).await,
-                    Ok(Done::Brought(key)) => view.underway.retain(|k| *k != key),
+                    Ok(Done::Looked { at, wish, answer }) => self.looked(&mut view, at, wish, *answer).await,
+                    Ok(Done::Brought { key, fetched, joined }) => view.brought(key, fetched, joined.as_ref()),
                     // A job that panicked has freed its place; its segment stays without a digest.
                     Err(error) => {
                         tracing::error!(%error, "a publisher's job failed");
@@ -120,11 +130,12 @@ impl Follower {
         }
         let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
         if !view.looking && (!ended || view.told) {
-            if view.edge.next() <= now {
-                (view.looking, view.told) = (true, false);
-                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone()));
+            let (due, wish) = view.next_look(self.config.pace.quick / 4);
+            if due <= now {
+                (view.looking, view.told, view.looked) = (true, false, Some(now));
+                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone(), wish));
             } else {
-                wake = [wake, Some(view.edge.next())].into_iter().flatten().min();
+                wake = [wake, Some(due)].into_iter().flatten().min();
             }
         }
         wake
@@ -138,7 +149,7 @@ impl Follower {
                 return Ok((segment.clone(), How::Recall));
             }
         }
-        self.next_unsigned(view, &playlist, now).map(|segment| (segment, How::Sign))
+        self.next_unsigned(view, &playlist, now)
     }
 
     /// The next segment that has still to be signed, or when there may be one.
@@ -147,37 +158,55 @@ impl Follower {
         view: &mut View,
         playlist: &Playlist,
         now: Instant,
-    ) -> Result<Segment, Option<Instant>> {
+    ) -> Result<(Segment, How), Option<Instant>> {
         let lacks = |view: &View, segment: &Segment| {
             !view.underway.contains(&segment.key) && lock(&self.ledger).lacks(segment.key, place(segment))
         };
         while let Some(key) = view.wanted.pop_front() {
-            let Some(index) = playlist.segments.iter().position(|s| s.key == key) else {
-                if playlist.segments.last().is_none_or(|newest| key > newest.key) && !playlist.ended {
+            let Some(segment) = playlist.find(key).cloned() else {
+                if playlist.newest().is_none_or(|newest| key > newest.key) && !playlist.ended {
                     view.edge.hurry(now);
                 }
                 continue;
             };
-            if let Some(plan) = &mut view.plan {
+            if let Some(plan) = &mut view.plan
+                && let Some(index) = playlist.segments.iter().position(|s| s.key == key)
+            {
                 plan.start(index, now);
             }
-            if lacks(view, &playlist.segments[index]) {
-                return Ok(playlist.segments[index].clone());
+            if !lacks(view, &segment) {
+                continue;
+            }
+            match view.way(&segment, playlist) {
+                Some(how) => return Ok((segment, how)),
+                // Nothing comes unasked yet, so not all of its parts will.
+                None if now < view.settled => return Ok((segment, How::Sign)),
+                None if view.pending.iter().any(|s| s.key == key) => {}
+                None => view.queue(segment),
             }
         }
         if now < view.settled && !view.pending.is_empty() {
             return Err(Some(view.settled));
         }
-        while let Some(segment) = view.pending.pop_front() {
+        let mut at = 0;
+        while let Some(segment) = view.pending.get(at).cloned() {
             // Whatever has left the playlist may be gone from the origin too, and nobody will play it.
-            if playlist.find(segment.key).is_some() && lacks(view, &segment) {
-                return Ok(segment);
+            if playlist.find(segment.key).is_none() || !lacks(view, &segment) {
+                view.pending.remove(at);
+                continue;
+            }
+            match view.way(&segment, playlist) {
+                None => at += 1,
+                Some(how) => {
+                    view.pending.remove(at);
+                    return Ok((segment, how));
+                }
             }
         }
         loop {
             match view.plan.as_mut().map_or(Next::Idle, |plan| plan.next(now)) {
                 Next::Segment(index) if lacks(view, &playlist.segments[index]) => {
-                    return Ok(playlist.segments[index].clone());
+                    return Ok((playlist.segments[index].clone(), How::Sign));
                 }
                 Next::Segment(_) => {}
                 Next::Wait(until) => return Err(Some(until)),
@@ -186,14 +215,34 @@ impl Follower {
         }
     }
 
-    async fn look(self, url: Url, validators: Validators) -> Done {
+    async fn look(self, url: Url, validators: Validators, wish: Option<Wish>) -> Done {
         let at = Instant::now();
-        let answer = self.origin.playlist(&self.allow, &url, &validators).await;
-        Done::Looked { at, answer: Box::new(answer) }
+        let answer = match wish {
+            None => self.origin.playlist(&self.allow, &url, &validators).await,
+            Some(wish) => {
+                let url = awaiting(&url, wish.segment, Some(wish.part));
+                Ok(self.origin.awaited(&self.allow, &url, wish.hold).await)
+            }
+        };
+        Done::Looked { at, wish, answer: Box::new(answer) }
     }
 
-    async fn looked(&self, view: &mut View, at: Instant, answer: Result<Option<Document>, OriginError>) {
-        self.heed(view, at, answer).await;
+    async fn looked(
+        &self,
+        view: &mut View,
+        at: Instant,
+        wish: Option<Wish>,
+        answer: Result<Option<Document>, OriginError>,
+    ) {
+        let (before, after) = (view.newest(), at.elapsed());
+        // What was waited for has only just appeared.
+        self.heed(view, if wish.is_some() { Instant::now() } else { at }, answer).await;
+        if wish.is_some() {
+            // They are those of another address.
+            view.validators = Validators::default();
+        }
+        let news = view.newest() != before;
+        view.ahead.answered(wish, after, news);
         view.looking = false;
         if view.told {
             // It changed while it was on its way.
@@ -238,38 +287,29 @@ impl Follower {
 
     /// Takes in a playlist as it is now.
     async fn compare(&self, view: &mut View, at: Instant, playlist: Playlist) {
-        let first = view.playlist.is_none();
-        let known = view.playlist.as_ref().and_then(|p| p.segments.last()).map(|s| s.key);
-        let newest = playlist.segments.last().map(|s| s.key);
-        if newest < known {
+        let (known, before) = (view.playlist.clone(), view.newest());
+        let first = known.is_none();
+        let last = |playlist: &Playlist| playlist.segments.last().map(|s| s.key);
+        if last(&playlist) < known.as_deref().and_then(last) {
             tracing::warn!(swarm = ?self.swarm, "a playlist's numbers went backwards: has its encoder started again?");
             lock(&self.ledger).restarted();
+            view.pieces.restarted();
         }
-        let changed = view.playlist.as_deref() != Some(&playlist);
+        let changed = known.as_deref() != Some(&playlist);
         if first && playlist.ended {
             let durations = playlist.segments.iter().map(|s| millis(s.duration_ms)).collect();
             view.plan = self.config.lead.map(|lead| Plan::new(lead, durations, at));
         } else {
-            let fresh = match known {
-                Some(known) if newest >= Some(known) => {
-                    playlist.segments.iter().filter(|s| s.key > known).collect::<Vec<_>>()
-                }
-                _ => {
-                    let from = playlist.segments.len().saturating_sub(self.config.backlog);
-                    let (older, backlog) = playlist.segments.split_at(from);
-                    // What there are copies of costs the origin nothing.
-                    older.iter().filter(|s| self.has_copy(s.key)).chain(backlog).collect()
-                }
-            };
-            for segment in fresh {
-                if view.pending.len() == PENDING {
-                    view.pending.pop_front();
-                }
-                view.pending.push_back(segment.clone());
-            }
+            let fresh = fresh(known.as_deref(), &playlist, self.config.backlog, |key| self.has_copy(key));
+            fresh.into_iter().for_each(|segment| view.queue(segment));
         }
-        match playlist.segments.last() {
-            Some(last) if newest != known => view.edge.appeared(at, millis(last.duration_ms), first),
+        view.pieces.keep_listed(&playlist);
+        match playlist.newest() {
+            Some(newest) if Some(newest.key) != before => {
+                let is_part = newest.key.part > 0 && playlist.part_target_ms > 0;
+                let usual = if is_part { playlist.part_target_ms } else { newest.duration_ms };
+                view.edge.appeared(at, millis(usual), first);
+            }
             _ => view.edge.unchanged(at),
         }
         let playlist = Arc::new(playlist);
@@ -277,120 +317,6 @@ impl Follower {
         if changed && self.config.playlists {
             let event = Event::Playlist { swarm: self.swarm, track: self.track, playlist };
             let _ = self.events.send(event).await;
-        }
-    }
-
-    async fn bring(self, segment: Segment, how: How, oldest: Option<Duration>) -> Done {
-        let key = segment.key;
-        let event = match how {
-            How::Recall => self.copy(&segment, oldest).await,
-            How::Sign => self.sign(&segment, oldest).await,
-        };
-        if let Some(event) = event {
-            let _ = self.events.send(event).await;
-        }
-        Done::Brought(key)
-    }
-
-    async fn sign(&self, segment: &Segment, oldest: Option<Duration>) -> Option<Event> {
-        // Of a name that has been heard of something has changed, or it is to be checked: then it is the origin's word that counts.
-        let is_new = lock(&self.ledger).is_new(segment.key);
-        if is_new && let Some(event) = self.copy(segment, oldest).await {
-            return Some(event);
-        }
-        match self.attempt(segment).await {
-            Ok(body) => self.enter(segment, body).await,
-            Err(why) => {
-                tracing::warn!(url = bare(&segment.url), %why, "a segment gets no digest");
-                Some(Event::Skipped { swarm: self.swarm, key: segment.key, why })
-            }
-        }
-    }
-
-    fn has_copy(&self, key: SegmentKey) -> bool {
-        self.config.copies.as_ref().is_some_and(|copies| copies.length(self.swarm, key).is_some())
-    }
-
-    /// A segment's copy, if there is a true one.
-    async fn copy(&self, segment: &Segment, oldest: Option<Duration>) -> Option<Event> {
-        let copies = self.config.copies.clone().filter(|_| self.has_copy(segment.key))?;
-        let (swarm, key, duration_ms) = (self.swarm, segment.key, segment.duration_ms);
-        let wanted = Wanted { swarm, key, place: place(segment), duration_ms, oldest };
-        let (digest, body) =
-            tokio::task::spawn_blocking(move || copies.read(&wanted)).await.ok().flatten()?;
-        match lock(&self.ledger).enter(key, place(segment), Print::of(&digest)) {
-            Entered::New | Entered::Same => {}
-            Entered::Disputed(publisher) => disputed(key, publisher),
-            Entered::Conflict => return None,
-        }
-        let (url, range) = (segment.url.clone(), segment.range.clone());
-        Some(Event::Published(Box::new(Published { digest, body, url, range, copy: true })))
-    }
-
-    /// Fetches, and tries again with growing pauses where that may help.
-    async fn attempt(&self, segment: &Segment) -> Result<Bytes, OriginError> {
-        let mut pause = self.config.pace.quick;
-        let mut tries = 0;
-        loop {
-            let answer = {
-                let _place = self.fetches.acquire().await;
-                self.origin.segment(&self.allow, &segment.url, segment.range.clone()).await
-            };
-            tries += 1;
-            let hopeless = matches!(
-                answer,
-                Err(OriginError::NotAllowed(_) | OriginError::TooLarge(_) | OriginError::WrongRange)
-            );
-            if answer.is_ok() || hopeless || tries >= self.config.attempts {
-                return answer;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.config.pace.slow);
-        }
-    }
-
-    async fn enter(&self, segment: &Segment, body: Bytes) -> Option<Event> {
-        let (key, swarm) = (self.key.clone(), self.swarm);
-        let (name, duration, bytes) = (segment.key, segment.duration_ms, body.clone());
-        let work = move || sign::digest(&key, swarm, name, duration, &bytes);
-        let digest = if body.len() > LARGE_SEGMENT as usize {
-            tokio::task::spawn_blocking(work).await.ok().flatten()
-        } else {
-            work()
-        };
-        let Some(digest) = digest else {
-            let why = OriginError::WrongRange;
-            tracing::warn!(url = bare(&segment.url), "an empty segment gets no digest");
-            return Some(Event::Skipped { swarm, key: segment.key, why });
-        };
-        let entered = lock(&self.ledger).enter(segment.key, place(segment), Print::of(&digest));
-        if let Entered::Disputed(publisher) = entered {
-            disputed(segment.key, publisher);
-        }
-        if let Some(copies) = &self.config.copies {
-            match entered {
-                Entered::New | Entered::Disputed(_) => copies.keep(place(segment), &digest, &body),
-                Entered::Same => {}
-                Entered::Conflict => copies.forget(swarm, segment.key),
-            }
-        }
-        match entered {
-            Entered::New | Entered::Disputed(_) => Some(Event::Published(Box::new(Published {
-                digest,
-                body,
-                url: segment.url.clone(),
-                range: segment.range.clone(),
-                copy: false,
-            }))),
-            Entered::Same => None,
-            Entered::Conflict => {
-                tracing::error!(
-                    url = bare(&segment.url),
-                    number = segment.key.number,
-                    "a segment came again with other bytes; it isn't signed or shared. An encoder that starts again should go on counting, or put in a discontinuity"
-                );
-                Some(Event::Conflict { swarm, key: segment.key })
-            }
         }
     }
 }
@@ -407,17 +333,6 @@ pub(crate) fn disputed(key: SegmentKey, publisher: PublisherKey) {
         %publisher,
         "this publisher's digest isn't of the bytes that the origin gives here; if others say so as well, revoke it"
     );
-}
-
-fn place(segment: &Segment) -> Place {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(canonical_path(segment.url.as_str()).as_bytes());
-    if let Some(range) = &segment.range {
-        hasher.update(&range.start.to_be_bytes()).update(&range.end.to_be_bytes());
-    }
-    let mut head = [0; 8];
-    head.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    Place(u64::from_be_bytes(head))
 }
 
 fn millis(ms: u32) -> Duration {

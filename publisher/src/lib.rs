@@ -6,7 +6,8 @@
 //! - [`key`]: the signing key and its file
 //! - [`track`]: what a playlist's URL makes of its track's name
 //! - [`allow`]: which URLs may be fetched at all
-//! - [`playlist`]: what a media playlist says, as far as it concerns us
+//! - [`playlist`]: what a media playlist says, as far as it concerns us; `attributes` reads its tags
+//! - [`directives`]: what is said in a request for a low-latency playlist
 //! - [`edge`]: when to look at a live playlist again; pure
 //! - [`vod`]: what to digest next of a finished playlist; pure
 //! - [`ledger`]: what was signed already, so that no key gets two meanings; pure
@@ -18,7 +19,9 @@
 //! - [`publisher`]: the handle
 
 pub mod allow;
+mod attributes;
 pub mod copies;
+pub mod directives;
 pub mod edge;
 pub mod follow;
 pub mod key;
@@ -35,6 +38,6 @@ pub use allow::AllowList;
 pub use copies::Copies;
 pub use key::PublishingKey;
 pub use mirrors::Mirrors;
-pub use publisher::{Config, Event, FollowError, Published, Publisher};
+pub use publisher::{Came, Config, Event, FollowError, Published, Publisher};
 pub use reqwest::Url;
 pub use track::track_id;

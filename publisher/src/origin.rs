@@ -152,6 +152,16 @@ impl Origin {
         Ok(document.map(|document| Document { url: self.mirrors.home(&document.url), ..document }))
     }
 
+    /// A playlist that is to be there soon: the request stays open at the origin until then. Nothing if that takes longer than `hold`, or the
+    /// origin has no answer; it isn't taken for one that fails, and only one place is asked.
+    pub async fn awaited(&self, allow: &AllowList, url: &Url, hold: Duration) -> Option<Document> {
+        let place = self.mirrors.places(url, Instant::now()).into_iter().next()?;
+        let known = Validators::default();
+        let document =
+            tokio::time::timeout(hold, self.playlist_at(allow, &place, &known)).await.ok()?.ok()??;
+        Some(Document { url: self.mirrors.home(&document.url), ..document })
+    }
+
     /// A segment of at most [`MAX_SEGMENT`] bytes.
     pub async fn segment(
         &self,

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::allow::AllowList;
 use crate::copies::Copies;
+use crate::directives;
 use crate::edge::Pace;
 use crate::follow::{self, Command, Follower};
 use crate::key::PublishingKey;
@@ -92,8 +93,19 @@ pub struct Published {
     pub url: Url,
     /// Which bytes of that; `None` is all.
     pub range: Option<Range<u64>>,
+    /// What they cost.
+    pub came: Came,
+}
+
+/// How a segment's bytes came to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// The origin gave them, this time.
+    Fetched,
     /// They are a copy: this time the origin gave nothing.
-    pub copy: bool,
+    Copied,
+    /// Put together from parts, of which each was told of as fetched.
+    Joined,
 }
 
 /// What a publisher has to tell.
@@ -215,7 +227,8 @@ impl Publisher {
         playlist: &str,
         allow: &Arc<AllowList>,
     ) -> Result<TrackId, FollowError> {
-        let url = Url::parse(playlist).map_err(|_| FollowError::NotAUrl)?;
+        // A player's own address may say which part it waited for.
+        let url = directives::without(&Url::parse(playlist).map_err(|_| FollowError::NotAUrl)?);
         if !allow.allows(&url) {
             return Err(FollowError::NotAllowed(crate::origin::bare(&url)));
         }

@@ -10,7 +10,7 @@ use rillcast_core::engine::Input;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::ClientMessage;
-use rillcast_publisher::{Copies, Mirrors, Publisher, PublishingKey, Url, track_id};
+use rillcast_publisher::{Came, Copies, Mirrors, Publisher, PublishingKey, Url, track_id};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::Error;
@@ -26,7 +26,7 @@ use crate::share::Share;
 use crate::source;
 
 /// Newest digests that are told again to a server that we come back to: it may have started anew.
-pub const RECENT: usize = 32;
+pub const RECENT: usize = 128;
 /// How often it is looked at which renditions to follow.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -248,7 +248,7 @@ impl Driver {
                     return;
                 }
                 let bytes = published.body.len() as u64;
-                if published.copy {
+                if published.came == Came::Copied {
                     picture.recalled_bytes += bytes;
                     // What we call back has been told of. What lay there at our start, the server may have forgotten.
                     if !self.recall.has_asked(&digest.key) {
@@ -257,16 +257,24 @@ impl Driver {
                     return self.peer.input(Input::Recalled { digest, body: Media(published.body) });
                 }
                 picture.published += 1;
-                picture.published_bytes += bytes;
+                if published.came == Came::Fetched {
+                    picture.published_bytes += bytes;
+                }
                 if self.recent.len() == RECENT {
                     self.recent.pop_front();
                 }
                 self.recent.push_back(digest.clone());
                 self.peer.send(ClientMessage::Publish { digest: digest.clone() });
                 // Who gives nothing has no use for the bytes.
-                if !self.config.publish_only {
-                    self.peer.input(Input::Published { digest, body: Media(published.body) });
+                if self.config.publish_only {
+                    return;
                 }
+                let body = Media(published.body);
+                self.peer.input(match published.came {
+                    Came::Fetched => Input::Published { digest, body },
+                    // The source gave these bytes before, as parts.
+                    Came::Joined | Came::Copied => Input::Recalled { digest, body },
+                });
             }
             rillcast_publisher::Event::Playlist { track, playlist, .. } => {
                 self.peer.sources().learn(track, playlist);

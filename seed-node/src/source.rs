@@ -103,7 +103,7 @@ impl Sources {
 
     /// Where a segment is, as far as known.
     pub fn place(&self, key: SegmentKey) -> Option<Place> {
-        let segment = self.playlists.get(&key.track)?.find(key)?;
+        let segment = self.playlists.get(&key.track)?.find_or_hint(key)?;
         Some(Place { url: segment.url.clone(), part: segment.range.clone() })
     }
 

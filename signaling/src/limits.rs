@@ -77,7 +77,7 @@ pub struct Limits {
     pub fetches: usize,
     /// Members that a new digest is sent to; gossip does the rest.
     pub digest_fanout: usize,
-    /// Newest digests of a track that a newcomer gets at once.
+    /// Newest digests of a track that a newcomer gets at once, of whole segments and of parts.
     pub digests_to_newcomer: usize,
     /// Digests kept per track that isn't known to be finished (where a seed publishes, none is). Beyond: the oldest goes.
     pub digests_live: usize,

@@ -114,10 +114,11 @@ window.rcStats = (() => {
     stallSince = undefined;
   }
 
-  function loaded({ frag }) {
+  function loaded({ frag, part }) {
     if (frag.type !== "main" || frag.sn === "initSegment") return;
+    // A segment that is played in parts may have no address of its own yet.
     state.segments.push({
-      path: new URL(frag.url).pathname,
+      path: new URL((part ?? frag).url).pathname,
       level: frag.level,
       sn: frag.sn,
       bytes: frag.stats.loaded,

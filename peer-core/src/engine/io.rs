@@ -275,7 +275,7 @@ pub enum Input<P> {
         /// Its bytes.
         body: P,
     },
-    /// A whole segment that this node signed before, and has read from its disk: nothing was fetched for it.
+    /// A whole segment that this node signed, and has read from its disk or put together from parts: nothing was fetched for it.
     Recalled {
         /// Its digest.
         digest: SegmentDigest,

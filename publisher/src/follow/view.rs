@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::Url;
 use rillcast_protocol::id::SegmentKey;
 
-use super::PENDING;
+use super::ahead::{Ahead, Wish};
+use super::pieces::{Pieces, Whole};
+use super::{How, PENDING};
 use crate::edge::Edge;
 use crate::origin::Validators;
 use crate::playlist::{Playlist, Segment};
@@ -36,6 +39,11 @@ pub(super) struct View {
     /// From when on what is pending is fetched unasked.
     pub(super) settled: Instant,
     pub(super) underway: Vec<SegmentKey>,
+    /// Parts that were fetched, until their segment is signed.
+    pub(super) pieces: Pieces,
+    pub(super) ahead: Ahead,
+    /// When the last look began.
+    pub(super) looked: Option<Instant>,
     pub(super) looking: bool,
     /// It was said to have changed, since the last look began.
     pub(super) told: bool,
@@ -57,6 +65,9 @@ impl View {
             recalled: VecDeque::new(),
             settled: Instant::now() + config.settle,
             underway: Vec::new(),
+            pieces: Pieces::default(),
+            ahead: Ahead::default(),
+            looked: None,
             looking: false,
             told: false,
             failing: false,
@@ -72,15 +83,64 @@ impl View {
     /// Whether a playlist is an older one of another server, a mirror's that comes after its origin: nothing began anew, and nothing has to be
     /// fetched again. One that stays behind is believed in the end.
     pub(super) fn lags(&mut self, playlist: &Playlist, from: &str, at: Instant) -> bool {
-        let newest = |playlist: &Playlist| playlist.segments.last().map(|segment| segment.key);
-        let known = self.playlist.as_deref().and_then(newest);
-        let is_behind = from != self.from && newest(playlist) < known;
+        let is_behind = from != self.from && playlist.newest().map(|s| s.key) < self.newest();
         if is_behind && at.saturating_duration_since(*self.behind.get_or_insert(at)) < LAG {
             return true;
         }
         self.behind = None;
         from.clone_into(&mut self.from);
         false
+    }
+
+    /// The newest segment or part that is known.
+    pub(super) fn newest(&self) -> Option<SegmentKey> {
+        self.playlist.as_ref()?.newest().map(|s| s.key)
+    }
+
+    /// When the next look is due, and what it waits for at the origin. Never sooner after the last one than the pace allows: an origin may
+    /// answer at once.
+    pub(super) fn next_look(&self, soonest: Duration) -> (Instant, Option<Wish>) {
+        match self.playlist.as_ref().and_then(|playlist| self.ahead.wish(playlist)) {
+            Some(wish) => (self.looked.map_or(self.edge.next(), |looked| looked + soonest), Some(wish)),
+            None => (self.edge.next(), None),
+        }
+    }
+
+    /// How a segment that the playlist names is to be signed; not yet, while parts of it are to come.
+    pub(super) fn way(&mut self, segment: &Segment, playlist: &Playlist) -> Option<How> {
+        if segment.key.part > 0 {
+            return Some(How::Sign);
+        }
+        let (underway, pending) = (&self.underway, &self.pending);
+        let is_coming = |key| underway.contains(&key) || pending.iter().any(|s| s.key == key);
+        match self.pieces.whole(segment, playlist, is_coming) {
+            Whole::Together(body) => Some(How::Join(body)),
+            Whole::Compare(body) => Some(How::Compare(body)),
+            Whole::Fetch => Some(How::Sign),
+            Whole::Wait => None,
+        }
+    }
+
+    /// A segment was brought. `fetched` are its bytes if the origin gave them just now, `joined` those of its parts if they are to be compared.
+    pub(super) fn brought(&mut self, key: SegmentKey, fetched: Option<Bytes>, joined: Option<&Bytes>) {
+        self.underway.retain(|k| *k != key);
+        let Some(fetched) = fetched else { return };
+        match joined {
+            None if key.part > 0 => self.pieces.put(key, fetched),
+            Some(joined) if !self.pieces.compared(key, joined, &fetched) => tracing::warn!(
+                number = key.number,
+                "a segment's bytes aren't those of its parts, so that both are fetched; a packager that makes segments of the same bytes would save half"
+            ),
+            _ => {}
+        }
+    }
+
+    /// Puts a segment where it is brought in its turn; beyond the limit the oldest is skipped.
+    pub(super) fn queue(&mut self, segment: Segment) {
+        if self.pending.len() == PENDING {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(segment);
     }
 
     pub(super) fn look(&mut self, now: Instant) {

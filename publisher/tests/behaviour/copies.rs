@@ -9,7 +9,7 @@ use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{SegmentKey, SwarmId};
 use rillcast_publisher::copies::Wanted;
 use rillcast_publisher::ledger::Place;
-use rillcast_publisher::{Config, Copies, Event};
+use rillcast_publisher::{Came, Config, Copies, Event};
 
 use crate::kit::{Answer, Bench, Origin, SWARM, body, playlist};
 
@@ -75,7 +75,10 @@ async fn what_there_are_copies_of_is_told_again_and_not_fetched_again() {
     for _ in 0..3 {
         let published = bench.published().await;
         let number = published.digest.key.number;
-        assert!(published.copy && published.body == body(&format!("/{number}.ts")), "{number}");
+        assert!(
+            published.came == Came::Copied && published.body == body(&format!("/{number}.ts")),
+            "{number}"
+        );
     }
     for number in 12..16 {
         assert_eq!(origin.count(&format!("/{number}.ts")), 1, "{number}");
@@ -98,7 +101,7 @@ async fn a_copy_counts_for_the_place_that_it_came_from() {
         bench.publisher.follow(SWARM, &origin.url("/v.m3u8"), &origin.allow()).expect("follows");
         let mut found = 0;
         for _ in 0..6 {
-            found += usize::from(bench.published().await.copy);
+            found += usize::from(bench.published().await.came == Came::Copied);
         }
         assert_eq!(found, copies, "{name}");
         assert_eq!(origin.count(&format!("/{name}12.ts")), usize::from(copies < 6));
@@ -119,7 +122,7 @@ async fn a_recalled_segment_comes_from_its_copy_or_not_at_all() {
         bench.publisher.recall(SWARM, key(number));
     }
     let published = bench.published().await;
-    assert_eq!((published.digest.key.number, published.copy), (12, true));
+    assert_eq!((published.digest.key.number, published.came), (12, Came::Copied));
     bench.publisher.recall(SWARM, key(14));
     match bench.next().await {
         Event::Published(published) => {

@@ -22,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A request as the test's handler sees it.
 pub(crate) struct Ask {
     pub(crate) path: String,
+    pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     /// How many times this path was asked for before.
     pub(crate) before: usize,
@@ -94,7 +95,8 @@ async fn answer(State(origin): State<Origin>, request: Request) -> Response {
         *count += 1;
         *count - 1
     };
-    let answer = (origin.handler)(Ask { path, headers: request.headers().clone(), before });
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let answer = (origin.handler)(Ask { path, query, headers: request.headers().clone(), before });
     tokio::time::sleep(answer.delay).await;
     let mut response = Response::builder().status(StatusCode::from_u16(answer.status).expect("status"));
     for (name, value) in answer.headers {

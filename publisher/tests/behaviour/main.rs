@@ -6,5 +6,6 @@ mod kit;
 mod limits;
 mod mirrors;
 mod origin;
+mod parts;
 mod playlist;
 mod vod;

@@ -4,33 +4,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
-use rillcast_core::engine::{MediaKind, SegmentEntry};
+use rillcast_core::engine::MediaKind;
 use rillcast_protocol::id::{SegmentKey, TrackId};
 use rillcast_publisher::playlist::{self, MAX_RENDITIONS, Playlist, RenditionKind};
-use rillcast_publisher::{Url, track_id};
+use rillcast_publisher::{Url, directives, track_id};
 
+use super::listing::{GRACE, Listing, entries};
 use super::range;
 
-/// How many segments behind a live playlist's oldest stay known: a player asks for what it saw a moment ago.
-const GRACE: u64 = 16;
-
-/// A media playlist as it is now.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// Which rendition.
-    pub track: TrackId,
-    /// Picture or sound.
-    pub kind: MediaKind,
-    /// Where it was asked for.
-    pub url: Url,
-    /// Its segments, and a few that have just left it.
-    pub playlist: Arc<Playlist>,
-    /// Those that it lists, on the stream's timeline.
-    pub entries: Vec<SegmentEntry>,
-}
+/// How many segments back parts stay known that have just left the playlist.
+const PARTS_GRACE: u64 = 2;
 
 /// A segment that a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +49,7 @@ struct Rendition {
     track: TrackId,
     kind: Option<MediaKind>,
     known: Vec<playlist::Segment>,
+    parts: Vec<playlist::Segment>,
     by_url: HashMap<Url, Vec<Place>>,
 }
 
@@ -75,7 +62,7 @@ struct Place {
 
 impl Rendition {
     fn new(url: &str, kind: Option<MediaKind>) -> Self {
-        Self { track: track_id(url), kind, known: Vec::new(), by_url: HashMap::new() }
+        Self { track: track_id(url), kind, known: Vec::new(), parts: Vec::new(), by_url: HashMap::new() }
     }
 }
 
@@ -165,12 +152,9 @@ impl Stream {
     fn learn(&mut self, name: &str, url: &Url, text: &[u8]) -> Option<Listing> {
         let rendition = self.renditions.get_mut(name)?;
         let kind = rendition.kind?;
-        // What a delta update leaves out has left no trace of its discontinuities.
-        if text.windows(11).any(|w| w == b"#EXT-X-SKIP") {
-            return None;
-        }
+        // A delta update can't be read: what it leaves out has left no trace of its discontinuities.
         let mut playlist = Playlist::parse(rendition.track, url, text).ok()?;
-        let entries = entries(&playlist, &mut self.starts);
+        let (entries, parts) = entries(&playlist, &mut self.starts);
         let (first, last) = (playlist.segments.first()?.key.number, playlist.segments.last()?.key.number);
         // A stream that has begun anew counts from the beginning.
         let anew = rendition.known.last().is_some_and(|s| s.key.number > last.saturating_add(GRACE));
@@ -178,39 +162,23 @@ impl Stream {
             .known
             .retain(|s| !anew && s.key.number < first && s.key.number.saturating_add(GRACE) >= first);
         rendition.known.append(&mut playlist.segments);
+        let oldest = playlist.parts.first().map(|part| part.key);
+        rendition.parts.retain(|part| {
+            let has_left = oldest.is_none_or(|oldest| part.key < oldest);
+            !anew && has_left && part.key.number.saturating_add(PARTS_GRACE) >= last
+        });
+        rendition.parts.append(&mut playlist.parts);
         rendition.by_url.clear();
-        for segment in &rendition.known {
+        // A request for a part of a file isn't one for all of it: what has a range of its own comes first.
+        for segment in rendition.parts.iter().chain(&playlist.hint).chain(&rendition.known) {
             let places = rendition.by_url.entry(segment.url.clone()).or_default();
             places.push(Place { key: segment.key, part: segment.range.clone() });
         }
         playlist.segments.clone_from(&rendition.known);
-        Some(Listing { track: rendition.track, kind, url: url.clone(), playlist: playlist.into(), entries })
+        playlist.parts.clone_from(&rendition.parts);
+        let (track, url) = (rendition.track, directives::without(url));
+        Some(Listing { track, kind, url, playlist: playlist.into(), entries, parts })
     }
-}
-
-/// The playlist's segments on the timeline that all renditions share: where one number's start is known, the others follow from it.
-fn entries(playlist: &Playlist, starts: &mut HashMap<u64, i64>) -> Vec<SegmentEntry> {
-    let mut at = 0;
-    let anchor = playlist.segments.iter().find_map(|segment| {
-        let start = starts.get(&segment.key.number).map(|start| start - at);
-        at += i64::from(segment.duration_ms);
-        start
-    });
-    let mut start_ms = anchor.unwrap_or(0);
-    if anchor.is_none() {
-        starts.clear();
-    }
-    let entry = |segment: &playlist::Segment| {
-        let entry = SegmentEntry { key: segment.key, start_ms, duration_ms: segment.duration_ms };
-        start_ms += i64::from(segment.duration_ms);
-        entry
-    };
-    let entries: Vec<_> = playlist.segments.iter().map(entry).collect();
-    if let Some(oldest) = entries.first().map(|e| e.key.number) {
-        starts.retain(|number, _| number.saturating_add(GRACE) >= oldest);
-    }
-    starts.extend(entries.iter().map(|e| (e.key.number, e.start_ms)));
-    entries
 }
 
 /// Subtitles aren't shared.
@@ -348,5 +316,73 @@ mod tests {
         for range in ["bytes=50-148", "bytes=51-149", "bytes=0-", "bytes=50-"] {
             assert_eq!(find(range), None, "{range}");
         }
+    }
+
+    /// Two segments and two parts of a third one, three to a segment, and a hint at the last.
+    fn low_latency() -> String {
+        let part = |n: u64, p: u64| format!("#EXT-X-PART:DURATION=1,URI=\"{n}.{p}.ts\"\n");
+        let mut text =
+            "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PART-INF:PART-TARGET=1\n\
+                        #EXTINF:3,\n7.ts\n"
+                .to_owned();
+        (1..4).for_each(|p| text += &part(8, p));
+        text += "#EXTINF:3,\n8.ts\n";
+        (1..3).for_each(|p| text += &part(9, p));
+        text + "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"9.3.ts\"\n"
+    }
+
+    // R2
+    #[test]
+    fn parts_and_the_one_to_come_are_found_and_stand_where_their_segment_does() {
+        let catalog = catalog();
+        let asked = url("https://cdn.example/live/low.m3u8?_HLS_msn=9&_HLS_part=1&t=1");
+        let (_, listing) = catalog.learn(&asked, low_latency().as_bytes()).expect("a listing");
+        assert_eq!(listing.url, url("https://cdn.example/live/low.m3u8?t=1"));
+        let find = |name: &str| {
+            let found = catalog.find(&url(&format!("https://cdn.example/live/{name}")), &HeaderMap::new());
+            found.map(|f| (f.key.number, f.key.part))
+        };
+        assert_eq!(
+            [find("8.ts"), find("8.1.ts"), find("9.2.ts")],
+            [Some((8, 0)), Some((8, 1)), Some((9, 2))]
+        );
+        assert_eq!([find("9.3.ts"), find("9.4.ts")], [Some((9, 3)), None], "the one to come, and no more");
+        let names = |in_parts| {
+            let all = listing.timeline(in_parts).into_iter();
+            all.map(|e| (e.key.number, e.key.part, e.start_ms / 1000)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(false), [(7, 0, 0), (8, 0, 3)]);
+        assert_eq!(names(true), [(7, 0, 0), (8, 1, 3), (8, 2, 4), (8, 3, 5), (9, 1, 6), (9, 2, 7)]);
+    }
+
+    // R2
+    #[test]
+    fn parts_that_have_just_left_the_playlist_are_still_known() {
+        let catalog = catalog();
+        let low = url("https://cdn.example/live/low.m3u8");
+        let knows = || catalog.find(&url("https://cdn.example/live/8.3.ts"), &HeaderMap::new()).is_some();
+        catalog.learn(&low, low_latency().as_bytes());
+        catalog.learn(&low, media(7, PARTS_GRACE + 2).as_bytes());
+        assert!(knows());
+        catalog.learn(&low, media(7, PARTS_GRACE + 3).as_bytes());
+        assert!(!knows());
+        catalog.learn(&low, low_latency().as_bytes());
+        assert!(knows());
+    }
+
+    // R2
+    #[test]
+    fn a_part_of_a_growing_file_is_told_from_the_file() {
+        let catalog = catalog();
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART:DURATION=1,URI=\"0.mp4\",BYTERANGE=\"50@0\"\n\
+                    #EXT-X-PART:DURATION=1,URI=\"0.mp4\",BYTERANGE=\"30\"\n#EXTINF:2,\n0.mp4\n";
+        catalog.learn(&url("https://cdn.example/live/low.m3u8"), text.as_bytes()).expect("a listing");
+        let find = |range: Option<&'static str>| {
+            let range = range.map(|range| (header::RANGE, HeaderValue::from_static(range)));
+            let headers = HeaderMap::from_iter(range);
+            catalog.find(&url("https://cdn.example/live/0.mp4"), &headers).map(|f| f.key.part)
+        };
+        assert_eq!([find(Some("bytes=0-49")), find(Some("bytes=50-79"))], [Some(1), Some(2)]);
+        assert_eq!([find(None), find(Some("bytes=0-"))], [Some(0), Some(0)]);
     }
 }

@@ -1,7 +1,7 @@
 //! The agent: a local HTTP server through which native players play, and take part in the same swarms as browsers.
 //!
 //! A player knows it by a URL alone ([`address`]). Playlists come from the origin, with URLs mended that would lead elsewhere
-//! ([`rewrite`]); what they say is written down ([`catalog`]). A request for a segment that stands there goes to its stream's engine
+//! ([`rewrite`]); what they say is written down ([`catalog`], [`listing`]). A request for a segment that stands there goes to its stream's engine
 //! ([`stream`], `segment`); everything else, and whatever the engine can't bring, is handed through from the origin (`pass`).
 //!
 //! - [`address`], [`headers`], [`range`], [`rewrite`], [`reckoning`], [`waiting`]: pure
@@ -11,6 +11,7 @@
 pub mod address;
 pub mod catalog;
 pub mod headers;
+pub mod listing;
 mod pass;
 pub mod range;
 pub mod reckoning;

@@ -12,8 +12,8 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use rillcast_publisher::Url;
 use rillcast_publisher::playlist::MAX_PLAYLIST;
+use rillcast_publisher::{Url, directives};
 use tokio::sync::mpsc;
 
 use super::address::path_of;
@@ -37,7 +37,9 @@ pub(super) async fn pass(
     let sent = if named_playlist { without_range(headers) } else { headers };
     let whole = !sent.contains_key(header::RANGE) || found.is_some_and(|f| f.part.is_some());
     let asked = Instant::now();
-    let request = agent.passing.request(method.clone(), url.clone()).headers(sent);
+    // A delta can't be read without what came before it, and the origin may always give the whole.
+    let place = if named_playlist { directives::without_skip(url) } else { url.clone() };
+    let request = agent.passing.request(method.clone(), place).headers(sent);
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {

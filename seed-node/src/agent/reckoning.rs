@@ -12,7 +12,7 @@ use rillcast_core::time::{Duration, Instant, millis};
 
 /// Most players reckoned with; the one that asked longest ago gives way.
 const MAX_HEADS: usize = 8;
-/// Playlists round; starts that are no further apart are the same, in milliseconds.
+/// Playlists round; starts that are no further apart are the same, in milliseconds, or less than half of what is asked for.
 const ROUNDING: i64 = 300;
 /// A player that waits so long between a segment and asking for the next doesn't do so for want of it.
 const AT_EASE: Duration = Duration::from_millis(500);
@@ -82,11 +82,11 @@ impl Reckoning {
                 self.heads.extend(all.into_iter().max_by_key(|head| head.seen));
             }
         }
-        let again = |h: &Head| h.waits.is_some_and(|w| near(w.start_ms, span.start_ms));
+        let again = |h: &Head| h.waits.is_some_and(|w| near(w.start_ms, span));
         if self.heads.iter().any(again) {
             return;
         }
-        let next = |h: &Head| near(h.end_ms, span.start_ms);
+        let next = |h: &Head| near(h.end_ms, span);
         if let Some(head) = self.heads.iter_mut().filter(|h| next(h)).max_by_key(|h| h.seen) {
             let at_ease = head.waits.is_none() && now.since(head.seen) >= AT_EASE;
             if at_ease && head.is_dry(now) {
@@ -119,7 +119,7 @@ impl Reckoning {
     /// It has got it.
     pub fn delivered(&mut self, span: Span, now: Instant) {
         for head in &mut self.heads {
-            if !head.waits.is_some_and(|w| near(w.start_ms, span.start_ms)) {
+            if !head.waits.is_some_and(|w| near(w.start_ms, span)) {
                 continue;
             }
             if !head.started {
@@ -136,7 +136,7 @@ impl Reckoning {
 
     /// It doesn't want it any more.
     pub fn cancelled(&mut self, span: Span) {
-        let waits = |head: &Head| head.waits.is_some_and(|w| near(w.start_ms, span.start_ms));
+        let waits = |head: &Head| head.waits.is_some_and(|w| near(w.start_ms, span));
         self.heads.retain(|head| head.started || !waits(head));
         self.heads.iter_mut().filter(|head| waits(head)).for_each(|head| head.waits = None);
     }
@@ -163,8 +163,9 @@ impl Reckoning {
     }
 }
 
-fn near(a: i64, b: i64) -> bool {
-    (a - b).abs() <= ROUNDING
+/// Whether a time is that at which something begins. Parts are short: the next one's beginning must not be taken for its own.
+fn near(at: i64, span: Span) -> bool {
+    (at - span.start_ms).abs() <= ROUNDING.min((span.end_ms - span.start_ms - 1) / 2)
 }
 
 #[cfg(test)]
@@ -190,6 +191,18 @@ mod tests {
             let playhead = self.playhead(at(ms)).expect("somebody plays");
             playhead.buffered_ms - playhead.position_ms
         }
+    }
+
+    // R2
+    #[test]
+    fn short_parts_are_told_apart() {
+        let mut reckoning = Reckoning::default();
+        let part = |n: i64| Span { start_ms: n * 200, end_ms: (n + 1) * 200, is_beginning: true };
+        for n in 10..20 {
+            reckoning.asked(part(n), at(1000));
+            reckoning.delivered(part(n), at(1000));
+        }
+        assert_eq!((reckoning.heads.len(), reckoning.left(1000)), (1, 2000));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One manifest's players together are one viewer of its swarm: it joins when the first of them comes, and leaves some time after the
 //! last has asked for anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use rillcast_publisher::Url;
 use rillcast_publisher::playlist::MAX_RENDITIONS;
 use tokio::sync::{mpsc, watch};
 
-use super::catalog::Listing;
+use super::listing::Listing;
 use super::reckoning::{self, Reckoning};
 use super::tally::Brought;
 use super::waiting::{Bit, Waiting};
+use crate::payload::Media;
 use crate::peer::{Peer, Told, Visit};
 use crate::picture::{Picture, Shared};
 use crate::rtc::Endpoint;
@@ -124,6 +125,7 @@ impl Stream {
                 waiting: Waiting::default(),
                 reckonings: [Reckoning::default(), Reckoning::default()],
                 played: HashMap::new(),
+                in_parts: HashSet::new(),
                 told: Vec::new(),
             };
             viewer.run(first, &mut asks, &mut stop).await;
@@ -139,13 +141,15 @@ struct Viewer {
     brought: Arc<Brought>,
     /// At most as many as the manifest has renditions.
     listings: HashMap<TrackId, Listing>,
-    /// Segments listed now, and whether the playlist begins with them.
+    /// Segments and parts listed now, and whether the playlist begins with them.
     starts: HashMap<SegmentKey, (SegmentEntry, MediaKind, bool)>,
     waiting: Waiting,
     /// Of picture and sound.
     reckonings: [Reckoning; 2],
     /// When each rendition was last asked for.
     played: HashMap<TrackId, Instant>,
+    /// Renditions of which a player last asked for a part, not for a whole segment.
+    in_parts: HashSet<TrackId>,
     /// Renditions that signaling has been told of.
     told: Vec<TrackId>,
 }
@@ -185,6 +189,7 @@ impl Viewer {
             Ask::Want { key, url, headers, streams, tell } => {
                 self.peer.sources().carry(&url, headers);
                 self.played.insert(key.track, self.peer.now());
+                self.plays_in_parts(key.track, key.part > 0);
                 if self.waiting.add(key, streams, tell) {
                     self.reckon(key, Reckoning::asked);
                     self.tell_playhead();
@@ -200,15 +205,23 @@ impl Viewer {
         }
     }
 
+    /// Whether a rendition's player takes parts shows in what it asks for: near the live edge it does, further back it takes segments.
+    fn plays_in_parts(&mut self, track: TrackId, in_parts: bool) {
+        let changes = if in_parts { self.in_parts.insert(track) } else { self.in_parts.remove(&track) };
+        if changes && let Some(listing) = self.listings.get(&track) {
+            let input = timeline(listing, in_parts);
+            self.peer.input(input);
+        }
+    }
+
     fn saw(&mut self, listing: Listing) {
-        let Listing { track, kind, ref playlist, ref entries, .. } = listing;
+        let Listing { track, kind, ref playlist, ref entries, ref parts, .. } = listing;
         self.starts.retain(|key, _| key.track != track);
-        for (at, entry) in entries.iter().enumerate() {
+        for (at, entry) in entries.iter().enumerate().chain(parts.iter().map(|part| (1, part))) {
             self.starts.insert(entry.key, (*entry, kind, at == 0 || !playlist.ended));
         }
         self.peer.sources().learn(track, Arc::clone(playlist));
-        let live = !playlist.ended;
-        self.peer.input(Input::Timeline { track, kind, segments: entries.clone(), live });
+        self.peer.input(timeline(&listing, self.in_parts.contains(&track)));
         if self.listings.len() < MAX_RENDITIONS || self.listings.contains_key(&track) {
             self.listings.insert(track, listing);
         }
@@ -294,4 +307,9 @@ impl Viewer {
         self.peer.send(ClientMessage::Playing { tracks: List::clipped(tracks) });
         self.told = playing;
     }
+}
+
+fn timeline(listing: &Listing, in_parts: bool) -> Input<Media> {
+    let &Listing { track, kind, ref playlist, .. } = listing;
+    Input::Timeline { track, kind, segments: listing.timeline(in_parts), live: !playlist.ended }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rillcast_protocol::id::{PeerId, SwarmId};
 use rillcast_protocol::signal::{ClientMessage, RefusedCode, ServerMessage};
-use rillcast_publisher::{Event, Publisher};
+use rillcast_publisher::{Came, Event, Publisher};
 use tokio::sync::mpsc;
 
 use crate::audit::Audit;
@@ -175,7 +175,9 @@ impl Hub {
         match event {
             Event::Published(published) => {
                 let mut digest = published.digest;
-                self.metrics.publisher_source_bytes_total.add(published.body.len() as u64);
+                if published.came == Came::Fetched {
+                    self.metrics.publisher_source_bytes_total.add(published.body.len() as u64);
+                }
                 digest.hosted = self.host.is_on()
                     && self.host.put(digest.swarm, digest.key, published.body, Instant::now());
                 self.with(digest.swarm, |swarm, desk, _| swarm.published(desk, &digest));

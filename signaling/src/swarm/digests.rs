@@ -91,11 +91,18 @@ impl Digests {
         self.tracks.get(&key.track)?.kept.get(&key)
     }
 
-    /// What a newcomer to the track gets at once, oldest first: the newest of a live one, the first of a finished one.
+    /// What a newcomer to the track gets at once, oldest first: the newest of a live one, the first of a finished one. As many whole segments as
+    /// parts, for which it will play isn't known.
     pub(crate) fn for_newcomer(&self, track: TrackId, count: usize) -> impl Iterator<Item = &SegmentDigest> {
         let track = self.tracks.get(&track);
-        let skip = track.map_or(0, |t| if t.finished { 0 } else { t.kept.len().saturating_sub(count) });
-        track.into_iter().flat_map(|t| t.kept.values()).skip(skip).take(count)
+        let of = move |is_part: bool| {
+            let all = || {
+                track.into_iter().flat_map(|t| t.kept.values()).filter(move |d| (d.key.part > 0) == is_part)
+            };
+            let skip = track.map_or(0, |t| if t.finished { 0 } else { all().count().saturating_sub(count) });
+            all().skip(skip).take(count)
+        };
+        of(false).chain(of(true))
     }
 
     /// What follows bit by bit: the rest of a finished track.

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rillcast_protocol::coding::List;
-use rillcast_protocol::id::{Role, SwarmId};
+use rillcast_protocol::id::{Role, SegmentKey, SwarmId};
 use rillcast_protocol::signal::{ClientMessage, Join, RefusedCode, ServerMessage};
 use rillcast_publisher::playlist::Playlist;
-use rillcast_publisher::{Event, PublishingKey};
+use rillcast_publisher::{Event, PublishingKey, sign};
 use rillcast_signaling::limits::Limits;
 
 use crate::kit::{Bench, digest, join, key_of, publisher_keys, source};
@@ -63,7 +63,7 @@ async fn a_second_meaning_of_a_key_is_told_and_then_it_has_none() {
     let (first, second) = (bench.seed(&one), bench.seed(&two));
     publish(&bench, &first, &one, 1);
     let track = source(PLAYLIST).track;
-    let other = rillcast_publisher::sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
+    let other = sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
     bench.say(&second, ClientMessage::Publish { digest: other.expect("in bounds") });
     assert_eq!(viewer.digests(), [1, 1]);
     assert_eq!(bench.hub.metrics.disputes_total.value(), 1);
@@ -147,6 +147,30 @@ async fn a_newcomer_gets_the_newest_of_what_it_plays_as_soon_as_it_says_so() {
     assert_eq!(newcomer.digests(), [5, 6, 7, 8, 9]);
 }
 
+// R2
+#[tokio::test]
+async fn a_newcomer_to_a_low_latency_stream_gets_as_many_parts_as_segments() {
+    let bench = Bench::new(Limits { digests_to_newcomer: 3, ..Limits::default() }, "");
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let seed = bench.seed(&key);
+    let track = source(PLAYLIST).track;
+    for number in 1..=4 {
+        publish(&bench, &seed, &key, number);
+        for part in 1..=2 {
+            let named = SegmentKey { part, ..key_of(track, number) };
+            let digest = sign::digest(&key, seed.swarm, named, 1000, b"a part").expect("in bounds");
+            bench.say(&seed, ClientMessage::Publish { digest });
+        }
+    }
+    let mut newcomer = bench.viewer();
+    bench.play(&newcomer, &[PLAYLIST]);
+    let named = newcomer.heard().into_iter().filter_map(|message| match message {
+        ServerMessage::Digest { digest } => Some(digest.key.place()),
+        _ => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [(2, 0), (3, 0), (4, 0), (3, 2), (4, 1), (4, 2)]);
+}
+
 #[tokio::test]
 async fn of_a_finished_track_all_digests_come_bit_by_bit() {
     let limits = Limits { digests_live: 5, digests_vod: 20, ..Limits::default() };
@@ -154,7 +178,7 @@ async fn of_a_finished_track_all_digests_come_bit_by_bit() {
     let key = PublishingKey::from_seed(&[1; 32]);
     let seed = bench.seed(&key);
     let track = source(PLAYLIST).track;
-    let playlist = Playlist { target_ms: 4000, segments: Vec::new(), ended: true }.into();
+    let playlist = Playlist { target_ms: 4000, ended: true, ..Playlist::default() }.into();
     bench.hub.event(Event::Playlist { swarm: seed.swarm, track, playlist });
     (1..=21).for_each(|n| publish(&bench, &seed, &key, n));
     let mut newcomer = bench.viewer();

@@ -67,6 +67,26 @@ pub fn first_pts(segment: &[u8]) -> Option<u64> {
     })
 }
 
+/// Cuts a segment before pictures into so many parts of as many pictures each as may be, every one of which begins with the tables that the
+/// segment begins with: so each can be read by itself, and one after the other they are a segment.
+pub fn parts(segment: &[u8], count: usize) -> Result<Vec<Vec<u8>>, NotTs> {
+    check(segment)?;
+    let packets: Vec<&[u8]> = segment.chunks_exact(PACKET).collect();
+    let media = packets.iter().position(|packet| pes_header(packet).is_some()).unwrap_or(packets.len());
+    let is_picture = |packet: &[u8]| pes_header(packet).is_some_and(|at| packet[at + 3] & 0xf0 == 0xe0);
+    let pictures: Vec<usize> = (media..packets.len()).filter(|at| is_picture(packets[*at])).collect();
+    // The first part takes whatever stands before the first picture.
+    let cut = |part: usize| match part {
+        0 => media,
+        part => pictures.get(pictures.len() * part / count).copied().unwrap_or(packets.len()),
+    };
+    let part = |number: usize| {
+        let end = if number + 1 == count { packets.len() } else { cut(number + 1) };
+        [&packets[..media], &packets[cut(number)..end]].concat().concat()
+    };
+    Ok((0..count).map(part).collect())
+}
+
 fn check(segment: &[u8]) -> Result<(), NotTs> {
     each_packet(segment, |_| ())
 }

@@ -2,12 +2,14 @@
 //! byte it writes ([`Ledger`]) and misbehaves on request ([`Faults`]).
 //!
 //! Paths: `/{stream}/master.m3u8`, `/{stream}/{rendition}/index.m3u8`, `/{stream}/{rendition}/seg-{n}.ts`, where
-//! `{stream}` is `live` or `vod`, with `-fmp4` (`.m4s`, `init.mp4`) or `-aes` (AES-128, `key.bin`) after it.
+//! `{stream}` is `live` or `vod`, with `-fmp4` (`.m4s`, `init.mp4`) or `-aes` (AES-128, `key.bin`) after it, or `live-ll`, whose segments come in
+//! parts (`part-{n}-{p}.ts`).
 //! Besides: `/ledger`, `/ledger/reset`, `/faults`, `/demo.json`, and static files (pages, players, the web bundle).
 
 mod body;
 mod fault;
 mod ledger;
+mod parts;
 mod playlist;
 mod range;
 mod resource;
@@ -169,6 +171,10 @@ impl Origin {
             Some(Resource::Segment { stream, rendition, number }) => {
                 respond::segment(&self.shared, stream, &rendition, number)?
                     .with_context(|| format!("there is no rendition {rendition}"))
+            }
+            Some(Resource::Part { rendition, number, part, .. }) => {
+                respond::part(&self.shared, &rendition, number, part)?
+                    .with_context(|| format!("there is no rendition {rendition} with such a part"))
             }
             _ => anyhow::bail!("{path} is not the path of a media segment, such as /live/380/seg-7.ts"),
         }

@@ -3,8 +3,11 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use super::Shared;
 use super::resource::{Packaging, Stream};
+use super::{Shared, parts};
+
+/// Segments behind the newest whose parts are still listed.
+const IN_PARTS: u64 = 2;
 
 /// The list of renditions.
 pub(super) fn master(shared: &Shared) -> String {
@@ -46,18 +49,50 @@ pub(super) fn media(shared: &Shared, stream: Stream) -> String {
         Packaging::Fmp4 => text += "#EXT-X-MAP:URI=\"init.mp4\"\n",
         // Without an IV attribute the media sequence number is the IV (RFC 8216, 5.2).
         Packaging::Aes => text += "#EXT-X-KEY:METHOD=AES-128,URI=\"../key.bin\"\n",
+        Packaging::Parts => {
+            let part = parts::length(shared).as_secs_f64();
+            let _ = writeln!(
+                text,
+                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}\n#EXT-X-PART-INF:PART-TARGET={part}",
+                3.0 * part
+            );
+        }
     }
+    let begins = |number: u64| {
+        let begin = shared.epoch + Duration::from_secs(number * u64::from(seconds));
+        format!("#EXT-X-PROGRAM-DATE-TIME:{}\n", iso8601(begin))
+    };
+    let in_parts = stream.packaging == Packaging::Parts;
     for number in first..=last {
         if stream.live {
-            let begin = shared.epoch + Duration::from_secs(number * u64::from(seconds));
-            let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", iso8601(begin));
+            text += &begins(number);
+        }
+        if in_parts && number + IN_PARTS > last {
+            text += &listed_parts(shared, number, parts::PARTS);
         }
         let _ = writeln!(text, "#EXTINF:{seconds}.000,\nseg-{number}.{}", stream.extension());
+    }
+    if in_parts {
+        // What was listed as complete may be a moment old.
+        let begun = parts::there(shared).saturating_sub((last + 1) * parts::PARTS).min(parts::PARTS - 1);
+        text += &begins(last + 1);
+        text += &listed_parts(shared, last + 1, begun);
+        let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"part-{}-{}.ts\"", last + 1, begun + 1);
     }
     if !stream.live {
         text += "#EXT-X-ENDLIST\n";
     }
     text
+}
+
+/// The first few parts of a segment.
+fn listed_parts(shared: &Shared, number: u64, count: u64) -> String {
+    let seconds = parts::length(shared).as_secs_f64();
+    let one = |part: u64| {
+        let independent = if part == 1 { ",INDEPENDENT=YES" } else { "" };
+        format!("#EXT-X-PART:DURATION={seconds},URI=\"part-{number}-{part}.ts\"{independent}\n")
+    };
+    (1..=count).map(one).collect()
 }
 
 /// A moment in UTC with milliseconds.

@@ -9,6 +9,8 @@ pub enum Packaging {
     Fmp4,
     /// MPEG transport stream, whole segments encrypted with AES-128-CBC.
     Aes,
+    /// MPEG transport stream in parts for low latency; live alone.
+    Parts,
 }
 
 /// One presentation.
@@ -27,9 +29,11 @@ impl Stream {
             (true, Packaging::Ts) => "live",
             (true, Packaging::Fmp4) => "live-fmp4",
             (true, Packaging::Aes) => "live-aes",
+            (true, Packaging::Parts) => "live-ll",
             (false, Packaging::Ts) => "vod",
             (false, Packaging::Fmp4) => "vod-fmp4",
             (false, Packaging::Aes) => "vod-aes",
+            (false, Packaging::Parts) => "vod-ll",
         }
     }
 
@@ -43,6 +47,7 @@ impl Stream {
             None => (name, Packaging::Ts),
             Some((kind, "fmp4")) => (kind, Packaging::Fmp4),
             Some((kind, "aes")) => (kind, Packaging::Aes),
+            Some(("live", "ll")) => ("live", Packaging::Parts),
             Some(_) => return None,
         };
         match kind {
@@ -73,6 +78,17 @@ pub enum Resource {
         /// Media sequence number.
         number: u64,
     },
+    /// A part of one.
+    Part {
+        /// Of which presentation.
+        stream: Stream,
+        /// Name of the rendition.
+        rendition: String,
+        /// Media sequence number of its segment.
+        number: u64,
+        /// Which part, from 1 on.
+        part: u64,
+    },
 }
 
 impl Resource {
@@ -96,6 +112,11 @@ impl Resource {
         match (file, stream.packaging) {
             ("index.m3u8", _) => Some(Self::Playlist(stream, rendition)),
             ("init.mp4", Packaging::Fmp4) => Some(Self::Init(stream, rendition)),
+            (_, Packaging::Parts) if file.starts_with("part-") => {
+                let (number, part) = file.strip_prefix("part-")?.strip_suffix(".ts")?.split_once('-')?;
+                let (number, part) = (number.parse().ok()?, part.parse().ok()?);
+                Some(Self::Part { stream, rendition, number, part })
+            }
             _ => {
                 let (number, extension) = file.strip_prefix("seg-")?.split_once('.')?;
                 let number = number.parse().ok()?;
@@ -112,7 +133,10 @@ mod tests {
     #[test]
     fn every_stream_names_its_own_segments() {
         for live in [true, false] {
-            for packaging in [Packaging::Ts, Packaging::Fmp4, Packaging::Aes] {
+            for packaging in [Packaging::Ts, Packaging::Fmp4, Packaging::Aes, Packaging::Parts] {
+                if packaging == Packaging::Parts && !live {
+                    continue;
+                }
                 let stream = Stream { live, packaging };
                 let path = format!("/{}/700/seg-18.{}", stream.name(), stream.extension());
                 let expected = Resource::Segment { stream, rendition: "700".into(), number: 18 };
@@ -135,6 +159,9 @@ mod tests {
             "/live/key.bin",
             "/live/700/init.mp4",
             "/live/700/seg--1.ts",
+            "/live/700/part-1-2.ts",
+            "/live-ll/700/part-1.ts",
+            "/vod-ll/master.m3u8",
         ] {
             assert_eq!(Resource::parse(path), None, "{path}");
         }

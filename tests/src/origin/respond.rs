@@ -16,8 +16,8 @@ use super::fault::Faults;
 use super::ledger::SegmentId;
 use super::range::{self, Asked};
 use super::resource::{Packaging, Resource, Stream};
-use super::{playlist, site};
-use crate::media::Container;
+use super::{parts, playlist, site};
+use crate::media::{Container, ts};
 
 /// The key of the `-aes` streams; no secret, for everybody may fetch it.
 const KEY: [u8; 16] = *b"rillcast demo k!";
@@ -64,6 +64,9 @@ pub(super) async fn respond(
     let faults = if control { Faults::default() } else { shared.faults.now() };
     if faults.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+    }
+    if let Some(wait) = parts::wait(shared, path, request.uri().query().unwrap_or_default()) {
+        tokio::time::sleep(wait).await;
     }
     let mut reply = if *request.method() == Method::OPTIONS {
         Reply { status: StatusCode::NO_CONTENT, ..Reply::new("text/plain", "", Entry::Site) }
@@ -116,6 +119,18 @@ fn find(shared: &Shared, path: &str, faults: &Faults) -> Result<Reply> {
             let mime = if stream.packaging == Packaging::Fmp4 { "video/mp4" } else { "video/mp2t" };
             Reply { etag, ..Reply::new(mime, bytes, Entry::Media(id)) }
         }
+        Resource::Part { stream, rendition, number, part } => {
+            if !part_exists(shared, number, part) {
+                return Ok(missing());
+            }
+            let Some(whole) = segment(shared, stream, &rendition, number)? else { return Ok(missing()) };
+            let Some(bytes) = self::part(shared, &rendition, number, part)? else { return Ok(missing()) };
+            let etag = Some(format!("\"{}-{rendition}-{number}-{part}\"", stream.name()));
+            // Entered as what it is a part of.
+            let id = SegmentId { stream, rendition, number };
+            shared.ledger.request(&id, whole.len() as u64);
+            Reply { etag, ..Reply::new("video/mp2t", bytes, Entry::Media(id)) }
+        }
     })
 }
 
@@ -129,6 +144,21 @@ fn exists(shared: &Shared, stream: Stream, number: u64) -> bool {
     }
 }
 
+/// Whether a part can be asked for now: it has come, and isn't long gone.
+fn part_exists(shared: &Shared, number: u64, part: u64) -> bool {
+    let there = (1..=parts::PARTS).contains(&part) && number * parts::PARTS + part <= parts::there(shared);
+    there && number + shared.config.window * KEPT_WINDOWS > shared.newest()
+}
+
+/// The bytes of a part; `None` if there is no such rendition or part.
+pub(super) fn part(shared: &Shared, rendition: &str, number: u64, part: u64) -> Result<Option<Vec<u8>>> {
+    let Some(rendition) = shared.library.rendition(rendition) else { return Ok(None) };
+    let plain = shared.library.segment(rendition, Container::Ts, number)?;
+    let mut all = ts::parts(&plain, parts::PARTS as usize)?;
+    let at = part.checked_sub(1).and_then(|at| usize::try_from(at).ok()).filter(|at| *at < all.len());
+    Ok(at.map(|at| all.swap_remove(at)))
+}
+
 /// The bytes of a segment as served; `None` if there is no such rendition.
 pub(super) fn segment(
     shared: &Shared,
@@ -139,8 +169,10 @@ pub(super) fn segment(
     let Some(rendition) = shared.library.rendition(rendition) else { return Ok(None) };
     let container = if stream.packaging == Packaging::Fmp4 { Container::Fmp4 } else { Container::Ts };
     let plain = shared.library.segment(rendition, container, number)?;
-    if stream.packaging != Packaging::Aes {
-        return Ok(Some(plain));
+    match stream.packaging {
+        Packaging::Ts | Packaging::Fmp4 => return Ok(Some(plain)),
+        Packaging::Parts => return Ok(Some(ts::parts(&plain, parts::PARTS as usize)?.concat())),
+        Packaging::Aes => {}
     }
     let cipher = cbc::Encryptor::<aes::Aes128>::new(&KEY.into(), &u128::from(number).to_be_bytes().into());
     Ok(Some(cipher.encrypt_padded_vec_mut::<Pkcs7>(&plain)))

@@ -10,6 +10,7 @@ mod browser_control;
 mod browser_demo_page;
 mod browser_ingest;
 mod browser_nats;
+mod browser_parts;
 mod browser_plain;
 mod browser_receipts;
 mod browser_relayed;

@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod ffmpeg;
 pub(crate) mod files;
 pub(crate) mod origin;
+pub(crate) mod parts;
 pub(crate) mod program;
 pub(crate) mod station;
 pub(crate) mod viewer;
