@@ -76,7 +76,7 @@ fn queue_under_a_flow(from: &Host, to: &Host, link: Link) -> f64 {
     let until = Instant::now() + Duration::from_secs(3);
     let mut buffer = vec![0; 64 * 1024];
     while Instant::now() < until {
-        receiver.read(&mut buffer).unwrap();
+        receiver.read_exact(&mut buffer).unwrap();
     }
     let (listener, begun) = (to.listen(0).unwrap(), Instant::now());
     from.connect(listener.local_addr().unwrap()).unwrap();
