@@ -13,8 +13,8 @@ use super::link::Link;
 const INSIDE: &str = "inside";
 
 impl Lab {
-    /// Plugs a host in behind a router, whose queue the link's is. A kernel lets its own TCP have only a packet or two in a
-    /// queue of its own, so that a TCP that sends from the host with the shaped interface never fills that; a router's it fills.
+    /// Plugs a host in behind a router, whose queue the link's is, as in people's homes. A queue on the sender's own host isn't the same: its
+    /// kernel learns of what that drops at once, without a loss, and beside somebody's UDP its TCP got a third of what it gets here.
     ///
     /// The router answers for each side towards the other (proxy ARP), so that nobody sees that there is one.
     pub fn add_home(&self, name: &str, link: Link) -> Result<Host> {

@@ -71,6 +71,8 @@ fn queue_under_a_flow(from: &Host, to: &Host, link: Link) -> f64 {
     let listener = to.listen(0).unwrap();
     let addr = listener.local_addr().unwrap();
     let mut flow = from.connect(addr).unwrap();
+    // Others, as BBR, keep queues short by themselves.
+    rustix::net::sockopt::set_tcp_congestion(&flow, "cubic").unwrap();
     let (mut receiver, _) = listener.accept().unwrap();
     let flowing = std::thread::spawn(move || while flow.write(&[0; 64 * 1024]).is_ok() {});
     let until = Instant::now() + Duration::from_secs(3);
@@ -90,12 +92,12 @@ fn queue_under_a_flow(from: &Host, to: &Host, link: Link) -> f64 {
 fn a_home_is_behind_a_router_whose_queue_tcp_fills() {
     let lab = Lab::new().unwrap();
     let link = Link { up: Some(Mbits(4.0)), down: None, queue_ms: 300 };
-    let (home, server) = (lab.add_home("home", link).unwrap(), lab.add("server", link).unwrap());
+    let home = lab.add_home("home", link).unwrap();
     let away = lab.add("away", Link::UNSHAPED).unwrap();
     let before = home.traffic().unwrap().sent;
-    let (behind, own) = (queue_under_a_flow(&home, &away, link), queue_under_a_flow(&server, &away, link));
-    println!("of the queue: a router's {behind:.2}, its own {own:.2}");
-    assert!(behind > 2.0 * own, "a router's {behind}, its own {own}");
+    let filled = queue_under_a_flow(&home, &away, link);
+    println!("of the router's queue: {filled:.2}");
+    assert!(filled > 0.3, "{filled} of the router's queue");
     assert!(home.traffic().unwrap().sent - before > 500_000, "what is counted is what went over the link");
     // The other way round it's reached as anybody else.
     let listener = home.listen(0).unwrap();
