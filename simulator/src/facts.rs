@@ -141,6 +141,13 @@ pub(crate) struct Taken {
     pub(crate) wasted: u64,
 }
 
+impl Taken {
+    /// From the source, for whatever reason.
+    pub(crate) fn source(&self) -> u64 {
+        self.first + self.rescue + self.whole + self.election
+    }
+}
+
 /// Bytes between viewers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Isps {

@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) viewing_hours: f64,
     /// 1 - source bytes / bytes consumed.
     pub(crate) savings: f64,
+    /// The same of those who give, where some don't: of what their players got, what they had from the source themselves.
+    pub(crate) givers_savings: Option<f64>,
     /// Best possible savings of this run.
     pub(crate) bound: f64,
     /// savings / bound.
@@ -55,7 +57,7 @@ pub(crate) struct Figures {
     pub(crate) never_started: f64,
     /// Mean bitrate played.
     pub(crate) bitrate_bps: f64,
-    /// The same of those who give, where some don't.
+    /// Stalls per viewing hour of those who give, where some don't.
     pub(crate) givers_stalls_per_hour: Option<f64>,
     /// Share of viewers' bytes that went to another ISP.
     pub(crate) cross_isp: Option<f64>,
@@ -155,6 +157,8 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
     let levels = visits.iter().flat_map(|v| &v.levels);
     let bitrates = levels.filter_map(|level| facts.ladder_bps.get(usize::from(*level)).copied());
     let peer_seconds = facts.peer_seconds.max(1.0);
+    let some_withhold = visits.iter().any(|v| v.withholds);
+    let givers = || visits.iter().filter(|v| !v.withholds);
     let cross_isp = facts.isps.map(|isps| ratio(isps.across as f64, isps.all as f64));
     let site_copies = facts.sites.iter().map(|s| ratio(s.inwards as f64, s.distinct as f64));
     let beside = facts.shared.iter().filter(|s| s.beside_s > 0);
@@ -164,6 +168,10 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
         visitors: visits.len(),
         viewing_hours: hours,
         savings,
+        givers_savings: some_withhold.then(|| {
+            let source: u64 = givers().map(|v| v.taken.source()).sum();
+            1.0 - ratio(source as f64, givers().map(|v| v.consumed as f64).sum())
+        }),
         bound: bounds.savings,
         eta: ratio(savings, bounds.savings),
         copies: copies(facts.segments.iter(), |s| s.source),
@@ -183,8 +191,7 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
         p99_start_ms: quantile(starts.iter().copied(), 0.99),
         never_started: ratio(count - starts.len() as f64, count),
         bitrate_bps: mean(bitrates).unwrap_or(0.0),
-        givers_stalls_per_hour: visits.iter().any(|v| v.withholds).then(|| {
-            let givers = || visits.iter().filter(|v| !v.withholds);
+        givers_stalls_per_hour: some_withhold.then(|| {
             let hours = givers().map(watched).sum::<f64>() / 3.6e6;
             ratio(givers().map(|v| f64::from(v.stalls)).sum(), hours)
         }),
@@ -297,5 +304,24 @@ mod tests {
     fn nobody_makes_no_figures_and_no_trouble() {
         let found = figures(&Facts::default());
         assert_eq!((found.savings, found.eta, found.rho_depth_upload), (0.0, 0.0, None));
+    }
+
+    #[test]
+    fn who_gives_is_told_apart_where_some_do_not() {
+        let visit = |withholds, stalls, peers, first, rescue| Visit {
+            withholds,
+            stalls,
+            played_ms: 3.6e6,
+            consumed: peers + first + rescue,
+            taken: Taken { peers, first, rescue, ..Taken::default() },
+            ..Visit::default()
+        };
+        let of = |visits| {
+            let found = figures(&Facts { visits, ..Facts::default() });
+            (found.givers_savings, found.givers_stalls_per_hour)
+        };
+        let giver = || visit(false, 1, 80, 15, 5);
+        assert_eq!(of(vec![giver()]), (None, None), "all do");
+        assert_eq!(of(vec![giver(), visit(true, 9, 0, 0, 100), giver()]), (Some(0.8), Some(1.0)));
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn rows(f: &Figures) -> Vec<(&'static str, Vec<Row>)> {
             "Savings",
             vec![
                 ("savings", percent(f.savings)),
+                ("  of those who give", or_dash(f.givers_savings.as_ref(), |s| percent(*s))),
                 ("bound", percent(f.bound)),
                 ("eta (savings / bound)", format!("{:.4}", f.eta)),
                 ("copies", format!("{:.2}", f.copies)),
