@@ -125,9 +125,9 @@ impl Findings {
                 s.polluted.stalls_per_hour <= s.clean.stalls_per_hour,
             );
             judge(
-                "swarm: savings within 3 points of the clean run's",
-                savings(s.clean.savings, s.polluted.savings),
-                s.polluted.savings >= s.clean.savings - SAVINGS,
+                "swarm: honest viewers' savings within 3 points of the clean run's",
+                savings(s.clean.savings, s.polluted.honest()),
+                s.polluted.honest() >= s.clean.savings - SAVINGS,
             );
         }
         if let Some(r) = &self.revocation {
@@ -150,7 +150,8 @@ impl Findings {
                     "{} attempts with a false one, {} refused, {} let in",
                     o.attempts, o.refused, o.let_in
                 ),
-                o.refused > 0 && o.let_in == 0,
+                // With a ticket that doesn't hold its calls already go unanswered, so that mostly there is no link to refuse.
+                o.attempts > 0 && o.let_in == 0,
             );
         }
         if let Some(c) = &self.costs {
@@ -186,7 +187,7 @@ mod tests {
     use crate::bench::attack::swarm::{Lies, Simulated};
 
     fn simulated(savings: f64, lies: Lies) -> Simulated {
-        Simulated { savings, stalls_per_hour: 0.0, stalled_peers: 0.0, lies }
+        Simulated { savings, givers_savings: None, stalls_per_hour: 0.0, stalled_peers: 0.0, lies }
     }
 
     fn swarm(savings: f64, framed: u64) -> Findings {

@@ -14,8 +14,9 @@ use crate::browser::Page;
 use crate::hostile::tickets::ComesBack;
 use crate::media::Library;
 
-/// Links of a viewer: few, so that there is somebody left to make new ones with.
-const LINKS: u8 = 2;
+/// Links of a viewer: few, so that there is somebody left to make new ones with, and enough that two who lost one have a neighbour in common: with
+/// two each, a swarm is a ring, and who stood on either side of one that died can hear of each other from nobody.
+const LINKS: u8 = 4;
 /// Viewers that die with signaling.
 const LEAVERS: usize = 2;
 /// Seconds that viewers watch before.

@@ -30,12 +30,22 @@ pub(crate) struct Swarm {
 pub(crate) struct Simulated {
     /// 1 - source bytes / bytes that players got.
     pub(crate) savings: f64,
+    /// The same of those who give, where some don't.
+    #[serde(default)]
+    pub(crate) givers_savings: Option<f64>,
     /// Stalls by hours watched.
     pub(crate) stalls_per_hour: f64,
     /// Share of the viewers that stalled.
     pub(crate) stalled_peers: f64,
     /// What became of false blocks.
     pub(crate) lies: Lies,
+}
+
+impl Simulated {
+    /// Savings of those who aren't hostile: a polluter that is cut off has its own bytes from the source, as it would without us.
+    pub(crate) fn honest(&self) -> f64 {
+        self.givers_savings.unwrap_or(self.savings)
+    }
 }
 
 /// Of false blocks and who sent them.
