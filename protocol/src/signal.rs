@@ -19,6 +19,12 @@ use crate::{wire_enum, wire_struct, wire_tags};
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Longest relayed payload.
 pub const MAX_RELAY: usize = 4096;
+/// Publishers and seeds that a message names at most.
+pub const MAX_PUBLISHERS: usize = 16;
+/// Tracks that seeds are told of at most: those with the most viewers.
+pub const MAX_POPULAR: usize = 32;
+/// From this version on seeds are told of each other.
+pub const SEEDS_TOLD_SINCE: u8 = 2;
 
 /// A peer as the server describes it to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,17 @@ wire_struct! {
         pub track: TrackId,
         /// Absolute URL of its media playlist, for a publisher to follow.
         pub playlist: Text<2048>,
+    }
+}
+
+wire_struct! {
+    /// How many play a track.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Popularity {
+        /// The rendition.
+        pub track: TrackId,
+        /// Its viewers, rounded down to a power of two.
+        pub viewers: u32,
     }
 }
 
@@ -209,7 +226,7 @@ wire_struct! {
         /// What the site allows.
         pub settings: Settings,
         /// Whose digests count.
-        pub publishers: List<PublisherKey, 16>,
+        pub publishers: List<PublisherKey, MAX_PUBLISHERS>,
         /// Where hosted segments are fetched: `{base}/{swarm}/{key}`; empty if nowhere. Absolute path or URL.
         pub publisher_base: Text<256>,
     }
@@ -251,7 +268,7 @@ wire_enum! {
                         settings: Settings },
         /// Publishers have come or gone.
         5 => Publishers { /// In whole.
-                          keys: List<PublisherKey, 16> },
+                          keys: List<PublisherKey, MAX_PUBLISHERS> },
         /// Answer to a ping.
         6 => Pong { /// As in the ping.
                     nonce: u64, /// Milliseconds since 1970.
@@ -270,6 +287,10 @@ wire_enum! {
         /// Somebody is let in no more.
         10 => Revoked { /// In whole.
                         revocations: SignedRevocations },
+        /// Who shares the work of seeding, and what is played: to seeds of version [`SEEDS_TOLD_SINCE`] on, and to nobody else.
+        11 => Seeds { /// The live seeds, by the keys that they sign with; the receiver is one of them. In whole.
+                      keys: List<PublisherKey, MAX_PUBLISHERS>, /// Those with the most viewers first. In whole.
+                      tracks: List<Popularity, MAX_POPULAR> },
     }
 }
 

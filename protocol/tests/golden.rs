@@ -12,8 +12,8 @@ use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::session::{Description, SessionSignal};
 use rillcast_protocol::settings::{IceServer, Settings};
 use rillcast_protocol::signal::{
-    ClientMessage, Join, Network, PeerDescriptor, RefusedCode, Report, ServerMessage, TrackSource, Welcome,
-    hosted_path,
+    ClientMessage, Join, Network, PeerDescriptor, Popularity, RefusedCode, Report, ServerMessage,
+    TrackSource, Welcome, hosted_path,
 };
 use rillcast_protocol::ticket::{
     Revocations, Signed, SignedRevocations, SignedTicket, Ticket, statement_bytes,
@@ -304,6 +304,9 @@ fn what_the_server_says() {
     golden(renewed, &format!("09 {} 02", ticket_hex()));
     let revoked = ServerMessage::Revoked { revocations: revocations() };
     golden(revoked, &format!("0a {}", revocations_hex()));
+    let tracks = List::clipped([Popularity { track: TrackId(1), viewers: 256 }]);
+    let seeds = ServerMessage::Seeds { keys: List::clipped([PublisherKey([5; 32])]), tracks };
+    golden(seeds, &format!("0b 01 {} 01 0000000000000001 8002", "05".repeat(32)));
 }
 
 #[test]

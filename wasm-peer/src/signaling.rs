@@ -287,6 +287,8 @@ impl Signaling {
             ServerMessage::Revoked { revocations } => shell.input(Input::Revoked(revocations.into())),
             ServerMessage::Refused { code, message } => self.refused(shell, code, message.as_str()),
             ServerMessage::Gone { peer } => shell.input(Input::Gone(peer)),
+            // Among seeds.
+            ServerMessage::Seeds { .. } => {}
         }
     }
 

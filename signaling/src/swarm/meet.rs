@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use rillcast_protocol::coding::{Blob, List};
 use rillcast_protocol::id::PeerId;
 use rillcast_protocol::nat::{NatClass, TOLD_SINCE};
-use rillcast_protocol::signal::{MAX_RELAY, ServerMessage};
+use rillcast_protocol::signal::{MAX_PUBLISHERS, MAX_RELAY, ServerMessage};
 
+use super::member::Member;
 use super::{Desk, Swarm};
 use crate::introduce::{Candidate, choose};
 
@@ -22,6 +23,20 @@ impl Swarm {
         let links = usize::from(self.site.max_links);
         let count = if others <= links { others } else { desk.limits.introduce };
         self.introduce(desk, id, count, now);
+        self.introduce_seeds(desk, id, now);
+    }
+
+    /// Seeds hand each other what they hold, so each meets all others that they reckon with, however large the swarm is.
+    fn introduce_seeds(&mut self, desk: &Desk<'_>, id: PeerId, now: Instant) {
+        let Some(newcomer) = self.members.get(&id).filter(|m| m.is_seed() && m.takes_part()) else { return };
+        let is_new = |other: &&PeerId| {
+            let may = |m: &Member| m.takes_part() && !newcomer.is_out_of_reach(m);
+            **other != id
+                && !newcomer.introduced.contains_key(*other)
+                && self.members.get(*other).is_some_and(may)
+        };
+        let others: Vec<PeerId> = self.seeds.iter().filter(is_new).take(MAX_PUBLISHERS).copied().collect();
+        self.pair(desk, id, &others, now);
     }
 
     /// Answers a request for introductions.

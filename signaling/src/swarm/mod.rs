@@ -3,6 +3,7 @@
 //!
 //! - [`member`]: one peer
 //! - `meet`: introductions and relaying
+//! - `company`: what seeds are told of each other
 //! - `kin`: who plays the same, and who is at the same place
 //! - `news`: digests, and who publishes them
 //! - `digests`: those kept for newcomers
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use rillcast_protocol::coding::{List, Text};
 use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId, TrackId};
 use rillcast_protocol::nat::NatClass;
-use rillcast_protocol::signal::{Report, ServerMessage, Welcome};
+use rillcast_protocol::signal::{MAX_PUBLISHERS, Report, ServerMessage, Welcome};
 use rillcast_publisher::Publisher;
 
 use crate::authority::Authority;
@@ -34,6 +35,7 @@ use crate::site::Site;
 use crate::turn::Secret;
 
 pub mod accounts;
+mod company;
 mod digests;
 mod kin;
 mod meet;
@@ -102,7 +104,8 @@ pub struct Swarm {
     following: HashSet<TrackId>,
     /// Keys of seeds that have left.
     former: VecDeque<PublisherKey>,
-    told_publishers: List<PublisherKey, 16>,
+    told_publishers: List<PublisherKey, MAX_PUBLISHERS>,
+    company: company::Company,
     deserted: Option<Instant>,
     random: Choice,
     revoked: tickets::Revoked,
@@ -129,6 +132,7 @@ impl Swarm {
             following: HashSet::new(),
             former: VecDeque::new(),
             told_publishers: List::clipped([]),
+            company: company::Company::default(),
             deserted: Some(now),
             random: Choice::new(u64::from_be_bytes(random::fresh())),
         }
@@ -213,6 +217,7 @@ impl Swarm {
             publisher_base: Text::clipped(base),
         };
         member.joiner.outbox.send(&ServerMessage::Welcome { welcome });
+        self.tell_seeds(seed.then_some(id), now);
         self.welcome_newcomer(desk, id, now);
         Ok(id)
     }
@@ -246,6 +251,7 @@ impl Swarm {
                 self.seed_left(key);
                 self.tell_publishers(desk, None);
             }
+            self.tell_seeds(None, now);
         }
         self.follow(desk, now);
         if self.members.is_empty() {
@@ -267,6 +273,7 @@ impl Swarm {
         self.outdate(desk);
         self.trickle(desk);
         self.follow(desk, now);
+        self.tell_seeds(None, now);
     }
 
     /// Whether it has been empty for so long that it can be forgotten.

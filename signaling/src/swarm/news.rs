@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rillcast_protocol::coding::{List, Wire};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, PublisherKey, SegmentKey, TrackId};
-use rillcast_protocol::signal::{ServerMessage, TrackSource};
+use rillcast_protocol::signal::{MAX_PUBLISHERS, ServerMessage, TrackSource};
 use rillcast_publisher::{sign, track_id};
 
 use super::digests::Kept;
@@ -19,13 +19,13 @@ const PER_TICK: usize = 8;
 /// Longest backlog of one member.
 const BACKLOG: usize = 1024;
 /// Keys that `Publishers` has room for.
-const KEYS: usize = 16;
+const KEYS: usize = MAX_PUBLISHERS;
 
 /// A track that somebody plays.
 #[derive(Debug)]
 pub(super) struct Played {
     since: Instant,
-    players: usize,
+    pub(super) players: usize,
     addresses: Vec<String>,
     told: bool,
 }

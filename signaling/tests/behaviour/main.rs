@@ -3,6 +3,7 @@
 mod atlas;
 mod bearer;
 mod bundle;
+mod company;
 mod digests;
 mod geo;
 mod http;
