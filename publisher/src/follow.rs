@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reqwest::Url;
 use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::allow::AllowList;
@@ -20,6 +20,7 @@ use crate::copies;
 use crate::directives::awaiting;
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
+use crate::order::{self, Order};
 use crate::origin::{Document, Origin, OriginError, Validators, bare};
 use crate::playlist::{Playlist, Segment};
 use crate::publisher::{Config, Event};
@@ -27,7 +28,7 @@ use crate::vod::{Next, Plan};
 use ahead::Wish;
 use bring::place;
 use fresh::fresh;
-use view::View;
+use view::{Pending, View};
 
 /// Room for an owner's commands to one follower.
 pub const COMMANDS: usize = 64;
@@ -59,6 +60,7 @@ pub(crate) struct Follower {
     pub(crate) fetches: Arc<Semaphore>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) order: watch::Receiver<Order>,
 }
 
 enum Done {
@@ -83,6 +85,7 @@ impl Follower {
     pub(crate) async fn run(self, address: Url, mut inbox: mpsc::Receiver<Command>) {
         let mut view = View::new(address, &self.config);
         let mut jobs = JoinSet::new();
+        let mut order = self.order.clone();
         loop {
             let wake = self.drive(&mut view, &mut jobs);
             tokio::select! {
@@ -103,6 +106,8 @@ impl Follower {
                         view.underway.clear();
                     }
                 },
+                // Whose turn it is has changed.
+                Ok(()) = order.changed() => {}
                 () = sleep_until(wake) => {}
             }
         }
@@ -181,18 +186,24 @@ impl Follower {
                 Some(how) => return Ok((segment, how)),
                 // Nothing comes unasked yet, so not all of its parts will.
                 None if now < view.settled => return Ok((segment, How::Sign)),
-                None if view.pending.iter().any(|s| s.key == key) => {}
-                None => view.queue(segment),
+                None if view.pending.iter().any(|p| p.segment.key == key) => {}
+                None => view.queue(segment, now),
             }
         }
         if now < view.settled && !view.pending.is_empty() {
             return Err(Some(view.settled));
         }
-        let mut at = 0;
-        while let Some(segment) = view.pending.get(at).cloned() {
+        let (mut at, mut wake) = (0, None::<Instant>);
+        let sooner = |wake: Option<Instant>, at: Instant| Some(wake.map_or(at, |wake| wake.min(at)));
+        while let Some(Pending { segment, since }) = view.pending.get(at).cloned() {
             // Whatever has left the playlist may be gone from the origin too, and nobody will play it.
             if playlist.find(segment.key).is_none() || !lacks(view, &segment) {
                 view.pending.remove(at);
+                continue;
+            }
+            let turn = since + self.waits(&segment);
+            if turn > now {
+                (at, wake) = (at + 1, sooner(wake, turn));
                 continue;
             }
             match view.way(&segment, playlist) {
@@ -206,13 +217,25 @@ impl Follower {
         loop {
             match view.plan.as_mut().map_or(Next::Idle, |plan| plan.next(now)) {
                 Next::Segment(index) if lacks(view, &playlist.segments[index]) => {
-                    return Ok((playlist.segments[index].clone(), How::Sign));
+                    let segment = playlist.segments[index].clone();
+                    let waits = self.waits(&segment);
+                    if waits.is_zero() {
+                        return Ok((segment, How::Sign));
+                    }
+                    view.queue(segment, now);
+                    wake = sooner(wake, now + waits);
                 }
                 Next::Segment(_) => {}
-                Next::Wait(until) => return Err(Some(until)),
-                Next::Idle => return Err(None),
+                Next::Wait(until) => return Err(sooner(wake, until)),
+                Next::Idle => return Err(wake),
             }
         }
+    }
+
+    /// For how long others have the time to bring a segment, from when it is known. What lies here as a copy waits for nobody.
+    fn waits(&self, segment: &Segment) -> Duration {
+        let rank = self.order.borrow().rank(segment.key);
+        if self.has_copy(segment.key) { Duration::ZERO } else { order::waits(rank, segment.duration_ms) }
     }
 
     async fn look(self, url: Url, validators: Validators, wish: Option<Wish>) -> Done {
@@ -301,7 +324,10 @@ impl Follower {
             view.plan = self.config.lead.map(|lead| Plan::new(lead, durations, at));
         } else {
             let fresh = fresh(known.as_deref(), &playlist, self.config.backlog, |key| self.has_copy(key));
-            fresh.into_iter().for_each(|segment| view.queue(segment));
+            // What was there before us, others may have: their digests are asked for meanwhile.
+            let asks = first && !self.order.borrow().is_alone();
+            let since = if asks { at + order::LEAST_STAGGER } else { at };
+            fresh.into_iter().for_each(|segment| view.queue(segment, since));
         }
         view.pieces.keep_listed(&playlist);
         match playlist.newest() {

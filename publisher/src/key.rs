@@ -85,10 +85,11 @@ impl PublishingKey {
     }
 
     /// Whether a segment that another publisher has digested is looked at all the same: one in `every`, and nobody else can tell which.
-    pub(crate) fn audits(&self, key: SegmentKey, every: u8) -> bool {
+    pub(crate) fn audits(&self, key: SegmentKey, every: u16) -> bool {
         let secret = blake3::derive_key("rillcast publisher audit v1", &self.0.to_bytes());
         let hash = blake3::keyed_hash(&secret, &key.to_bytes());
-        every > 0 && hash.as_bytes()[0].is_multiple_of(every)
+        let [high, low, ..] = *hash.as_bytes();
+        every > 0 && u16::from_be_bytes([high, low]).is_multiple_of(every)
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {

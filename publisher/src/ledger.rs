@@ -129,6 +129,13 @@ impl Ledger {
         }
     }
 
+    /// What only another publisher has digested is to be fetched here all the same.
+    pub fn recheck(&mut self, key: SegmentKey) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.audit |= entry.by.is_some();
+        }
+    }
+
     /// What this publisher has said and we haven't seen ourselves is to be looked at.
     fn disbelieve(&mut self, publisher: PublisherKey) {
         self.entries.retain(|_, entry| entry.by != Some(publisher));
@@ -189,6 +196,20 @@ mod tests {
         ledger.note(&digest.expect("in bounds"), false);
         assert!(!ledger.lacks(key(7), A));
         assert!(ledger.lacks(key(7), B), "the place it was first seen at counts from then on");
+    }
+
+    #[test]
+    fn what_another_digested_is_fetched_if_nobody_hands_it_over_and_what_we_saw_ourselves_is_not() {
+        let other = crate::key::PublishingKey::from_seed(&[1; 32]);
+        let swarm = rillcast_protocol::id::SwarmId([0; 16]);
+        let digest = crate::sign::digest(&other, swarm, key(7), 1, b"x").expect("in bounds");
+        let mut ledger = Ledger::default();
+        ledger.note(&digest, false);
+        ledger.enter(key(8), A, Print([1; 32]));
+        (7..10).for_each(|n| ledger.recheck(key(n)));
+        assert!(ledger.lacks(key(7), A) && !ledger.lacks(key(8), A) && ledger.is_new(key(9)));
+        assert_eq!(ledger.enter(key(7), A, Print::of(&digest)), Entered::New);
+        assert!(!ledger.lacks(key(7), A));
     }
 
     // H2

@@ -10,6 +10,7 @@
 //! - [`directives`]: what is said in a request for a low-latency playlist
 //! - [`edge`]: when to look at a live playlist again; pure
 //! - [`vod`]: what to digest next of a finished playlist; pure
+//! - [`order`]: which of several seeds fetches what; pure
 //! - [`ledger`]: what was signed already, so that no key gets two meanings; pure
 //! - [`copies`]: copies that outlast the program, where the owner keeps some
 //! - [`origin`]: bounded HTTP
@@ -27,6 +28,7 @@ pub mod follow;
 pub mod key;
 pub mod ledger;
 pub mod mirrors;
+pub mod order;
 pub mod origin;
 pub mod playlist;
 pub mod publisher;
@@ -38,6 +40,7 @@ pub use allow::AllowList;
 pub use copies::Copies;
 pub use key::PublishingKey;
 pub use mirrors::Mirrors;
+pub use order::Order;
 pub use publisher::{Came, Config, Event, FollowError, Published, Publisher};
 pub use reqwest::Url;
 pub use track::track_id;

@@ -10,7 +10,7 @@ use reqwest::Url;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::allow::AllowList;
@@ -21,6 +21,7 @@ use crate::follow::{self, Command, Follower};
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
 use crate::mirrors::Mirrors;
+use crate::order::Order;
 use crate::origin::{Origin, OriginError, Timeouts, Validators};
 use crate::playlist::{self, Playlist};
 use crate::track::track_id;
@@ -48,8 +49,8 @@ pub struct Config {
     pub max_fetches_per_track: usize,
     /// Attempts at a segment before it is skipped.
     pub attempts: u32,
-    /// Of the segments that other publishers have digested one in so many is fetched and compared (0: none). Whoever is found to lie is
-    /// believed no more. Costs a copy of that part of the stream for each publisher beyond the first.
+    /// Of the segments that another publisher has digested one in so many is fetched and compared (0: none). Whoever is found to lie is
+    /// believed no more. Costs a copy of that part of the stream, whether one other seed looks at it or several take turns.
     pub audit: u8,
     /// Tell of every change of a playlist ([`Event::Playlist`]).
     pub playlists: bool,
@@ -164,6 +165,8 @@ pub enum FollowError {
 }
 
 type TrackOf = (SwarmId, TrackId);
+/// The live seeds of a swarm, for its followers to see when that changes.
+type Company = watch::Sender<Order>;
 
 #[derive(Debug)]
 struct Followed {
@@ -176,6 +179,14 @@ struct State {
     followed: HashMap<TrackOf, Followed>,
     /// Outlive the following, until the swarm is forgotten: a track that is taken up again mustn't be signed anew.
     ledgers: HashMap<TrackOf, Arc<Mutex<Ledger>>>,
+    /// Of the swarms whose seeds are known, or of which something is followed.
+    companies: HashMap<SwarmId, Company>,
+}
+
+impl State {
+    fn company(&mut self, swarm: SwarmId, own: PublisherKey) -> &Company {
+        self.companies.entry(swarm).or_insert_with(|| watch::Sender::new(Order::alone(own)))
+    }
 }
 
 #[derive(Debug)]
@@ -243,6 +254,7 @@ impl Publisher {
             return Err(FollowError::Full(state.followed.len()));
         }
         let ledger = state.ledgers.entry((swarm, track)).or_default().clone();
+        let order = state.company(swarm, self.key()).subscribe();
         let (commands, inbox) = mpsc::channel(follow::COMMANDS);
         let follower = Follower {
             swarm,
@@ -254,6 +266,7 @@ impl Publisher {
             fetches: self.shared.fetches.clone(),
             events: self.shared.events.clone(),
             ledger,
+            order,
         };
         let task = tokio::spawn(follower.run(url, inbox)).abort_handle();
         state.followed.insert((swarm, track), Followed { commands, task });
@@ -277,6 +290,7 @@ impl Publisher {
             of.0 != swarm
         });
         state.ledgers.retain(|of, _| of.0 != swarm);
+        state.companies.remove(&swarm);
     }
 
     /// The origin says that this playlist has changed: it is looked at at once, in every swarm.
@@ -294,6 +308,26 @@ impl Publisher {
         if let Some(followed) = self.state().followed.get(&(swarm, key.track)) {
             // Dropped where the queue is full: whoever asked falls back on the source, and may ask again.
             let _ = followed.commands.try_send(Command::Want(key));
+        }
+    }
+
+    /// These seeds share the work: whoever comes first in a segment's order fetches it at once, the others one [`stagger`](crate::order::stagger) after
+    /// the other, each only if no digest has come by then.
+    pub fn share(&self, swarm: SwarmId, order: Order) {
+        let own = self.key();
+        self.state().company(swarm, own).send_if_modified(|known| {
+            let is_news = *known != order;
+            *known = order;
+            is_news
+        });
+    }
+
+    /// Another publisher's digest is here and its segment's bytes aren't to be had of anybody: they are fetched all the same, and signed here too.
+    pub fn bring(&self, swarm: SwarmId, key: SegmentKey) {
+        let ledger = self.state().ledgers.get(&(swarm, key.track)).cloned();
+        if let Some(ledger) = ledger {
+            follow::lock(&ledger).recheck(key);
+            self.want(swarm, key);
         }
     }
 
@@ -317,8 +351,11 @@ impl Publisher {
         // Two bounds: as many tracks as are followed may be noted besides those followed.
         if state.ledgers.len() < 2 * self.shared.config.max_tracks || state.ledgers.contains_key(&of) {
             let ledger = state.ledgers.entry(of).or_default().clone();
+            // All others together look at one in so many.
+            let others = state.companies.get(&digest.swarm).map_or(1, |of| of.borrow().seeds() - 1).max(1);
             drop(state);
-            let audit = self.shared.key.audits(digest.key, self.shared.config.audit);
+            let every = u16::from(self.shared.config.audit) * others as u16;
+            let audit = self.shared.key.audits(digest.key, every);
             let contradicts = follow::lock(&ledger).note(digest, audit);
             if contradicts {
                 follow::disputed(digest.key, digest.publisher);

@@ -22,6 +22,14 @@ const ADDRESSES: usize = 4;
 /// A mirror may be behind its origin for so long.
 const LAG: Duration = Duration::from_secs(30);
 
+/// A segment that is to be brought in its turn.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) segment: Segment,
+    /// Since when it is known to be there.
+    pub(super) since: Instant,
+}
+
 /// What a running follower knows.
 pub(super) struct View {
     pub(super) addresses: Vec<Url>,
@@ -33,7 +41,7 @@ pub(super) struct View {
     pub(super) behind: Option<Instant>,
     /// For a playlist that was finished when first seen.
     pub(super) plan: Option<Plan>,
-    pub(super) pending: VecDeque<Segment>,
+    pub(super) pending: VecDeque<Pending>,
     pub(super) wanted: VecDeque<SegmentKey>,
     pub(super) recalled: VecDeque<SegmentKey>,
     /// From when on what is pending is fetched unasked.
@@ -112,7 +120,7 @@ impl View {
             return Some(How::Sign);
         }
         let (underway, pending) = (&self.underway, &self.pending);
-        let is_coming = |key| underway.contains(&key) || pending.iter().any(|s| s.key == key);
+        let is_coming = |key| underway.contains(&key) || pending.iter().any(|p| p.segment.key == key);
         match self.pieces.whole(segment, playlist, is_coming) {
             Whole::Together(body) => Some(How::Join(body)),
             Whole::Compare(body) => Some(How::Compare(body)),
@@ -136,11 +144,11 @@ impl View {
     }
 
     /// Puts a segment where it is brought in its turn; beyond the limit the oldest is skipped.
-    pub(super) fn queue(&mut self, segment: Segment) {
+    pub(super) fn queue(&mut self, segment: Segment, since: Instant) {
         if self.pending.len() == PENDING {
             self.pending.pop_front();
         }
-        self.pending.push_back(segment);
+        self.pending.push_back(Pending { segment, since });
     }
 
     pub(super) fn look(&mut self, now: Instant) {

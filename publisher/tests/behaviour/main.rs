@@ -5,6 +5,7 @@ mod edge;
 mod kit;
 mod limits;
 mod mirrors;
+mod order;
 mod origin;
 mod parts;
 mod playlist;
