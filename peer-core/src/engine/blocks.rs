@@ -60,7 +60,13 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn verdict(&mut self, check: CheckId, ok: bool, now: Instant) {
         match self.checks.remove(&check) {
             Some(Pending::Block(key, block)) => self.block_checked(key, block, ok, now),
-            Some(Pending::Digest(digest, _)) if ok => self.accept_digest(*digest, now),
+            Some(Pending::Digest(digest, _)) if ok => {
+                #[cfg(not(target_arch = "wasm32"))]
+                if self.config.role == Role::Seed {
+                    self.outputs.push_back(Output::Event(Event::Heard { digest: digest.clone() }));
+                }
+                self.accept_digest(*digest, now);
+            }
             Some(Pending::Digest(_, Some(link))) => {
                 self.expel(link, "showed a digest with a false signature", now)
             }
@@ -375,8 +381,9 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     }
 
     pub(super) fn trim(&mut self) {
-        let (timeline, demands) = (&self.timeline, &self.demands);
-        let dropped = self.store.trim(|key| demands.contains_key(key) || timeline.is_wanted(key));
+        let (timeline, demands, copying) = (&self.timeline, &self.demands, &self.copying);
+        let keep = |key: &SegmentKey| demands.contains_key(key) || timeline.is_wanted(key);
+        let dropped = self.store.trim(keep, |key| copying.is_spare(key));
         // A verdict that is still out must not speak for bytes that come later under the same name.
         self.checks.retain(|_, pending| !matches!(pending, Pending::Block(key, _) if dropped.contains(key)));
     }

@@ -424,11 +424,11 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             .members
             .links()
             .filter(|(id, _)| !self.index.knows(*id, &key))
-            .map(|(id, l)| (id, l.plays(key.track)))
+            .map(|(id, l)| (id, l.plays(key.track) || l.role == Role::Seed))
             .collect();
-        for (link, plays) in unaware {
-            // A seed speaks first-hand: the digest itself. A viewer's neighbours have mostly heard already: its name.
-            if seed && plays {
+        for (link, needs) in unaware {
+            // A seed speaks first-hand: the digest itself, to other seeds too, who needn't fetch the segment then. A viewer's neighbours have mostly heard already: its name.
+            if seed && needs {
                 self.send(link, Message::Digest { digest: (*digest).clone() });
             }
             let map = HaveMap { key, blocks: held.clone() };

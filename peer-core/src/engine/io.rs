@@ -282,6 +282,14 @@ pub enum Input<P> {
         /// Its bytes, which match it.
         body: P,
     },
+    /// Of a seed among several: what it is to hold. In whole: replaces what was said before.
+    #[cfg(not(target_arch = "wasm32"))]
+    Replicas {
+        /// To be taken of other seeds, in this order; the first [`MAX_COPIES`](super::MAX_COPIES) count.
+        take: Vec<SegmentKey>,
+        /// Held, and to make room for other segments before those that aren't named; at most as many as a store remembers.
+        spare: Vec<SegmentKey>,
+    },
     /// This node is about to end: it finishes what it has promised, and neither promises anything more nor takes new neighbours. For good.
     Leaving,
     /// What is allowed now.
@@ -511,6 +519,12 @@ pub enum Event {
         key: SegmentKey,
         /// Whose digest was here first, and whose came then.
         publishers: [PublisherKey; 2],
+    },
+    /// Of a seed: a publisher of the site has signed for a segment. Its signature holds.
+    #[cfg(not(target_arch = "wasm32"))]
+    Heard {
+        /// What it says.
+        digest: Box<SegmentDigest>,
     },
     /// The guard stepped in.
     Rescue {

@@ -6,6 +6,7 @@
 //! - `links`: opening and closing of links, upkeep
 //! - `calls`: signals carried by neighbours
 //! - `control`: what neighbours say
+//! - `copying`: what a seed takes of other seeds
 //! - `blocks`: digests, verification, delivery
 //! - `fetching`: what the source says
 //! - `gossip`: how many there are, and who
@@ -41,6 +42,7 @@ mod admission;
 mod blocks;
 mod calls;
 mod control;
+mod copying;
 mod fetching;
 mod gossip;
 mod helping;
@@ -51,6 +53,7 @@ mod reach;
 mod receipts;
 pub mod stats;
 
+pub use copying::MAX_COPIES;
 pub use io::*;
 pub use stats::{LinkStats, Stats};
 
@@ -131,6 +134,7 @@ pub struct Engine<P> {
     bitrate: u64,
     told: Option<(Vec<crate::wire::message::Playing>, bool, u32, Option<TrackId>)>,
     helping: Helping,
+    copying: copying::Copying,
     counters: Stats,
     next_check: u32,
     next_request: u32,
@@ -200,6 +204,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             bitrate: 0,
             told: None,
             helping: Helping::default(),
+            copying: copying::Copying::default(),
             counters: Stats::default(),
             next_check: 0,
             next_request: 0,
@@ -281,6 +286,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             Input::Signed { check, signature } => self.signed(check, signature),
             Input::Published { digest, body } => self.published(digest, body, now),
             Input::Recalled { digest, body } => self.recalled(digest, body, now),
+            #[cfg(not(target_arch = "wasm32"))]
+            Input::Replicas { take, spare } => self.share_out(take, spare),
             Input::Leaving => self.leaving = true,
             Input::Conditions(conditions) => {
                 self.conditions = conditions;

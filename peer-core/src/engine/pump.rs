@@ -39,8 +39,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     /// Gives up blocks that don't come, or aren't wanted any more.
     pub(super) fn reap_downloads(&mut self, now: Instant) {
         let (timeline, demands, helps) = (&self.timeline, &self.demands, self.helping.track);
+        let copying = &self.copying;
         let stale = self.downloads.reap(now, |key| {
-            demands.contains_key(key) || timeline.is_wanted(key) || helps == Some(key.track)
+            let wanted = demands.contains_key(key) || timeline.is_wanted(key);
+            wanted || helps == Some(key.track) || copying.takes(key)
         });
         self.dirty.get |= !stale.is_empty();
         for (link, transfer, late) in stale {
@@ -100,6 +102,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             };
             (self.give_at, self.spare) = (plan.again, plan.hungry);
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if get {
+            self.take_copies(now);
+        }
         let mut digests = Vec::new();
         for action in actions {
             match action {
@@ -112,7 +118,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
     }
 
-    fn act(&mut self, action: Action, now: Instant) {
+    pub(super) fn act(&mut self, action: Action, now: Instant) {
         match action {
             Action::Fetch { key, blocks, via, urgent, rescue } => {
                 let digest = self.store.segment(&key).and_then(|s| s.digest());

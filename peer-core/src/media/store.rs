@@ -75,8 +75,13 @@ impl<P: Payload> Store<P> {
         self.segments.values().map(|segment| segment.bytes()).sum()
     }
 
-    /// Drops what has been known longest until the budget holds again, sparing what `keep` says. Told back: what was dropped.
-    pub fn trim(&mut self, keep: impl Fn(&SegmentKey) -> bool) -> Vec<SegmentKey> {
+    /// Drops what has been known longest until the budget holds again, what `spare` says before all else, and never what `keep` says. Told back:
+    /// what was dropped.
+    pub fn trim(
+        &mut self,
+        keep: impl Fn(&SegmentKey) -> bool,
+        spare: impl Fn(&SegmentKey) -> bool,
+    ) -> Vec<SegmentKey> {
         let mut bytes = self.bytes();
         let mut dropped = Vec::new();
         while bytes > self.budget || self.segments.len() > MAX_SEGMENTS {
@@ -85,7 +90,7 @@ impl<P: Payload> Store<P> {
                 .segments
                 .iter()
                 .filter(|(k, s)| !keep(k) && (!over_bytes || s.bytes() > 0))
-                .min_by_key(|(_, s)| s.known_at)
+                .min_by_key(|(k, s)| (!spare(k), s.known_at))
                 .map(|(k, _)| *k);
             let Some(key) = oldest else { break };
             bytes -= self.segments.remove(&key).map_or(0, |s| s.bytes());
@@ -124,7 +129,7 @@ mod tests {
             store.since(Instant::ZERO + Duration::from_secs(secs)).map(|(k, _)| k.number).collect()
         };
         assert_eq!((since(&store, 1), since(&store, 3)), (vec![2, 1], vec![]));
-        store.trim(|k| k.number == 1);
+        store.trim(|k| k.number == 1, |_| false);
         assert_eq!(since(&store, 0), [2, 1, 0], "nothing was dropped");
         for number in 3..=MAX_RECENT as u64 {
             store.entry(key(number), Instant::ZERO + Duration::from_secs(number));
@@ -138,16 +143,27 @@ mod tests {
     fn the_oldest_goes_when_the_budget_is_exceeded_and_only_then() {
         for (budget, left) in [(301, 3), (300, 3), (299, 2), (200, 2), (199, 1), (0, 0)] {
             let mut store = three(budget);
-            let dropped = store.trim(|_| false);
+            let dropped = store.trim(|_| false, |_| false);
             assert_eq!(dropped, (0..3 - left).map(key).collect::<Vec<_>>(), "budget {budget}");
             assert_eq!(store.bytes(), left * 100);
         }
     }
 
+    // R30 R31
+    #[test]
+    fn what_needn_t_be_held_goes_before_what_is_older_and_only_when_room_is_needed() {
+        let spare = |k: &SegmentKey| k.number >= 1;
+        for (budget, dropped) in [(300, vec![]), (299, vec![1]), (199, vec![1, 2]), (99, vec![1, 2, 0])] {
+            let gone = three(budget).trim(|_| false, spare);
+            assert_eq!(gone, dropped.into_iter().map(key).collect::<Vec<_>>(), "budget {budget}");
+        }
+        assert_eq!(three(200).trim(|k| k.number == 1, spare), [key(2)], "what is wanted stays all the same");
+    }
+
     #[test]
     fn what_the_player_wants_stays_even_above_the_budget() {
         let mut store = three(100);
-        assert_eq!(store.trim(|k| k.number != 1), [key(1)]);
+        assert_eq!(store.trim(|k| k.number != 1, |_| false), [key(1)]);
         assert_eq!(store.bytes(), 200, "over the budget, but wanted");
     }
 
@@ -157,16 +173,16 @@ mod tests {
         for number in 0..MAX_SEGMENTS as u64 {
             store.entry(key(number), Instant::ZERO + Duration::from_millis(number));
         }
-        assert!(store.trim(|_| false).is_empty(), "at the limit");
+        assert!(store.trim(|_| false, |_| false).is_empty(), "at the limit");
         store.entry(key(9999), Instant::ZERO + Duration::from_secs(99));
-        assert_eq!(store.trim(|_| false), [key(0)], "one over");
+        assert_eq!(store.trim(|_| false, |_| false), [key(0)], "one over");
     }
 
     #[test]
     fn bytes_are_not_freed_by_dropping_names() {
         let mut store = three(250);
         store.entry(key(9), Instant::ZERO);
-        assert_eq!(store.trim(|_| false), [key(0)], "the older one has no bytes to give");
+        assert_eq!(store.trim(|_| false, |_| false), [key(0)], "the older one has no bytes to give");
         assert!(store.segment(&key(9)).is_some());
     }
 }

@@ -4,6 +4,7 @@
 mod abr;
 mod carrying;
 mod choosing;
+mod copying;
 mod fuzz;
 mod gossiping;
 mod hearsay;
