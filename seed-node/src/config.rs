@@ -86,6 +86,10 @@ pub struct Options {
     /// Follow every rendition of the manifests, not only those that linked viewers play.
     #[arg(long, env = "RILLCAST_SEED_ALL_RENDITIONS")]
     pub all_renditions: bool,
+    /// Of the segments that another publisher has signed, fetch one in so many (up to 255) all the same and compare, so that nobody can lie unnoticed;
+    /// 0 is none. Seeds that share a stream take turns. Default: 8.
+    #[arg(long, value_name = "N", env = "RILLCAST_SEED_AUDIT")]
+    pub audit: Option<u8>,
     /// Let segments and playlists come from under this URL prefix too: a manifest's own origin needs no mention.
     /// Repeatable.
     #[arg(long, value_name = "URL-PREFIX", env = "RILLCAST_SEED_ALLOW", value_delimiter = ' ')]
@@ -257,6 +261,7 @@ pub const MIN_SITE_CAP: u32 = 64 * 1024;
 /// Longest time to leave in.
 pub const MAX_DRAIN: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(10);
+const AUDIT: u8 = 8;
 const CACHE_SIZE: u64 = 10 << 30;
 const CACHE_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -293,6 +298,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Every rendition.
     pub all_renditions: bool,
+    /// One in so many of others' segments is checked; 0 is none.
+    pub audit: u8,
     /// More URL prefixes.
     pub allow: Vec<String>,
     /// Other places of what origins serve.
@@ -358,6 +365,7 @@ impl Options {
             drain: self.drain.map_or(DRAIN, |drain| drain.0),
             // Nobody who is linked with says what is played.
             all_renditions: self.all_renditions || self.publish_only,
+            audit: self.audit.unwrap_or(AUDIT),
             allow: self.allow,
             mirrors: Arc::new(Mirrors::new(&self.fallback)?),
             max_links: self.max_links.unwrap_or(512),
@@ -459,6 +467,7 @@ impl Options {
             yields: self.yields || file.yields,
             drain: self.drain.or(file.drain),
             all_renditions: self.all_renditions || file.all_renditions,
+            audit: self.audit.or(file.audit),
             allow: list(self.allow, file.allow),
             fallback: list(self.fallback, file.fallback),
             max_links: self.max_links.or(file.max_links),

@@ -1,6 +1,10 @@
 //! The seed of one swarm: a visit ([`Peer`]) that follows the stream's renditions, publishes their digests and holds what it fetched.
 //!
+//! - `sharing`: what it leaves to other seeds, and takes of them
+//!
 //! The publisher's events end here; they push back on the publisher.
+
+mod sharing;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,6 +16,8 @@ use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::ClientMessage;
 use rillcast_publisher::{Came, Copies, Mirrors, Publisher, PublishingKey, Url, track_id};
 use tokio::sync::{broadcast, mpsc, watch};
+
+use sharing::Sharing;
 
 use crate::Error;
 use crate::follow::Following;
@@ -51,6 +57,8 @@ pub struct SwarmConfig {
     pub allow: Vec<String>,
     /// Follow every rendition, played or not.
     pub all_renditions: bool,
+    /// One in so many of the segments that others have signed is fetched and compared; 0 is none.
+    pub audit: u8,
     /// Sign, and do nothing else.
     pub publish_only: bool,
     /// Bytes of blocks held.
@@ -123,12 +131,14 @@ pub async fn run(
     let publisher_config = rillcast_publisher::Config {
         playlists: true,
         backlog: 1,
+        audit: config.audit,
         copies: config.copies.clone(),
         mirrors: Arc::clone(&config.mirrors),
         ..Default::default()
     };
     let (publisher, mut published) = Publisher::new(key, publisher_config)?;
-    let visit = Visit { publisher: Some(publisher.key()), ..config.visit(Role::Seed) };
+    let own = publisher.key();
+    let visit = Visit { publisher: Some(own), ..config.visit(Role::Seed) };
     let client = source::client(reqwest::redirect::Policy::default())?;
     let mut driver = Driver {
         peer: Peer::start(visit, endpoint, tls, client, shared)?,
@@ -136,6 +146,7 @@ pub async fn run(
         publisher,
         recent: VecDeque::new(),
         recall: Recall::new(config.store_budget),
+        sharing: Sharing::new(own),
         joined: Some(joined),
         config,
     };
@@ -146,6 +157,7 @@ pub async fn run(
     let mut know_manifest = false;
     let mut now = Stage::Serving;
     while now == Stage::Serving || now == Stage::Leaving && !driver.is_done() {
+        let again = driver.until_again();
         tokio::select! {
             changed = stage.changed() => {
                 now = if changed.is_ok() { *stage.borrow_and_update() } else { Stage::Ending };
@@ -160,6 +172,7 @@ pub async fn run(
             }
             path = next(&mut changed), if now == Stage::Serving => driver.publisher.look(track_id(&path)),
             _ = tick.tick(), if now == Stage::Serving => driver.tick(),
+            () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() && now == Stage::Serving => driver.share(),
         }
         driver.heed();
     }
@@ -187,6 +200,7 @@ struct Driver {
     publisher: Publisher,
     recent: VecDeque<SegmentDigest>,
     recall: Recall,
+    sharing: Sharing,
     joined: Option<mpsc::Sender<Joined>>,
 }
 
@@ -197,7 +211,8 @@ impl Driver {
             let now = self.peer.now();
             match told {
                 Told::Joined { swarm, peer } => self.joined(swarm, peer),
-                Told::Digest(digest) => self.publisher.note(&digest),
+                Told::Digest(digest) => self.heard(&digest),
+                Told::Seeds { keys, tracks } => self.company(keys, &tracks),
                 Told::Playing(tracks) => {
                     for track in self.following.playing(now, tracks) {
                         self.peer.sources().forget(track);
@@ -225,6 +240,9 @@ impl Driver {
     }
 
     fn joined(&mut self, swarm: SwarmId, peer: PeerId) {
+        if self.following.is_elsewhere(swarm) {
+            self.sharing.replicas.forget();
+        }
         for track in self.following.joined(self.peer.now(), swarm) {
             self.peer.sources().forget(track);
         }
@@ -259,6 +277,7 @@ impl Driver {
                 picture.published += 1;
                 if published.came == Came::Fetched {
                     picture.published_bytes += bytes;
+                    self.fetched(digest.key);
                 }
                 if self.recent.len() == RECENT {
                     self.recent.pop_front();
@@ -277,6 +296,9 @@ impl Driver {
                 });
             }
             rillcast_publisher::Event::Playlist { track, playlist, .. } => {
+                if !self.peer.sources().knows(track) {
+                    self.ask(&playlist);
+                }
                 self.peer.sources().learn(track, playlist);
             }
             rillcast_publisher::Event::Conflict { .. } => picture.conflicts += 1,
@@ -290,6 +312,7 @@ impl Driver {
             self.peer.sources().forget(track);
         }
         self.recall();
+        self.look_after_shares();
     }
 
     /// Has copies read that linked viewers are about to need and that memory has no more.

@@ -1,4 +1,4 @@
-//! Which of a manifest's renditions the node follows: those that linked viewers play, or all.
+//! Which of a manifest's renditions the node follows: those that linked viewers play and, where it shares with other seeds, theirs; or all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct Following {
     all: bool,
     renditions: HashMap<TrackId, Url>,
     playing: Vec<TrackId>,
+    /// Played by viewers of other seeds that share with us.
+    elsewhere: Vec<TrackId>,
     /// Followed now, with the time since which nobody plays it.
     followed: HashMap<TrackId, Option<Instant>>,
     swarm: Option<SwarmId>,
@@ -34,6 +36,7 @@ impl Following {
             all,
             renditions: HashMap::new(),
             playing: Vec::new(),
+            elsewhere: Vec::new(),
             followed: HashMap::new(),
             swarm: None,
         }
@@ -48,6 +51,11 @@ impl Following {
     /// Whether the manifest has been read.
     pub fn knows_renditions(&self) -> bool {
         !self.renditions.is_empty()
+    }
+
+    /// Whether this is another swarm than the one that we are in.
+    pub fn is_elsewhere(&self, swarm: SwarmId) -> bool {
+        self.swarm.is_some_and(|known| known != swarm)
     }
 
     /// The swarm that we are in; told back: tracks no longer followed, if it is another one than before.
@@ -77,11 +85,19 @@ impl Following {
         self.decide(now)
     }
 
+    /// The renditions that others' viewers play and that we fetch our share of.
+    pub fn elsewhere(&mut self, now: Instant, tracks: Vec<TrackId>) -> Vec<TrackId> {
+        self.elsewhere = tracks;
+        self.decide(now)
+    }
+
     /// Follows and unfollows as things stand; told back: tracks no longer followed.
     pub fn decide(&mut self, now: Instant) -> Vec<TrackId> {
         let Some(swarm) = self.swarm else { return Vec::new() };
+        let (all, playing, elsewhere) = (self.all, &self.playing, &self.elsewhere);
+        let is_played = |track: &TrackId| all || playing.contains(track) || elsewhere.contains(track);
         for (track, url) in &self.renditions {
-            if !(self.all || self.playing.contains(track)) {
+            if !is_played(track) {
                 continue;
             }
             match self.followed.get_mut(track) {
@@ -97,7 +113,7 @@ impl Following {
         }
         let mut gone = Vec::new();
         self.followed.retain(|track, unused| {
-            if self.all || self.playing.contains(track) {
+            if is_played(track) {
                 return true;
             }
             let since = *unused.get_or_insert(now);
@@ -156,6 +172,18 @@ mod tests {
         assert_eq!(following.decide(at(40)), [a]);
         following.playing(at(41), vec![a, b, TrackId(77)]);
         assert_eq!(following.len(), 2, "and of a track that the manifest doesn't know nothing comes");
+    }
+
+    // R32
+    #[tokio::test]
+    async fn what_other_seeds_viewers_play_is_followed_too() {
+        let (mut following, [a, b], _events) = following(false);
+        following.joined(at(0), SwarmId([1; 16]));
+        following.playing(at(0), vec![a]);
+        following.elsewhere(at(0), vec![b]);
+        assert_eq!(following.len(), 2);
+        assert!(following.elsewhere(at(1), vec![a]).is_empty());
+        assert_eq!(following.decide(at(31)), [b], "a while later");
     }
 
     #[tokio::test]

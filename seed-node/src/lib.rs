@@ -10,6 +10,7 @@
 //! - [`sealing`]: what peers tell each other to connect, kept from those who carry it
 //! - [`signaling`]: the connection to signaling
 //! - [`follow`]: which renditions are followed and published
+//! - [`replicas`]: which segments this seed holds, of those that several share
 //! - [`source`]: fetches from the source
 //! - [`cache`]: copies on disk; [`recall`]: which of them viewers are about to need
 //! - [`channel`]: linear channels, made of films by a schedule
@@ -37,6 +38,7 @@ pub mod peer;
 pub mod picture;
 pub mod preflight;
 pub mod recall;
+pub mod replicas;
 pub mod rtc;
 pub mod sealing;
 mod serve;

@@ -105,7 +105,7 @@ const AGENT_SERIES: [(&str, &str, &str, Value); 7] = [
 type Value = fn(&Picture) -> u64;
 
 /// Name, type, help, value.
-const SERIES: [(&str, &str, &str, Value); 21] = [
+const SERIES: [(&str, &str, &str, Value); 26] = [
     ("joined", "gauge", "1 while connected to signaling.", |p| u64::from(p.joined)),
     ("links", "gauge", "Open links and attempts.", |p| p.links as u64),
     ("links_open", "gauge", "Open links.", |p| p.stats.links.len() as u64),
@@ -116,6 +116,20 @@ const SERIES: [(&str, &str, &str, Value); 21] = [
     ("stored_bytes", "gauge", "Bytes of media held.", |p| p.stats.stored_bytes),
     ("published_total", "counter", "Segments signed.", |p| p.published),
     ("published_bytes_total", "counter", "Media bytes fetched for signing.", |p| p.published_bytes),
+    ("fetched_first_total", "counter", "Segments fetched as the first seed in their order.", |p| {
+        p.shared.first
+    }),
+    ("fetched_later_total", "counter", "Segments fetched in the place of a seed that hadn't in time.", |p| {
+        p.shared.later
+    }),
+    (
+        "fetched_again_total",
+        "counter",
+        "Segments fetched though another had signed them: to check it, or because nobody handed them over.",
+        |p| p.shared.again,
+    ),
+    ("pulled_total", "counter", "Segments taken from other seeds.", |p| p.shared.pulled),
+    ("left_total", "counter", "Segments left to other seeds to hold.", |p| p.shared.left),
     ("recalled_bytes_total", "counter", "Media bytes that came from copies on disk.", |p| p.recalled_bytes),
     ("conflicts_total", "counter", "Segments that came again with other bytes.", |p| p.conflicts),
     ("disputes_total", "counter", "Segments of which another publisher says something else.", |p| p.disputes),

@@ -223,6 +223,7 @@ fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) ->
         site: settings.site.clone(),
         allow: settings.allow.clone(),
         all_renditions: settings.all_renditions,
+        audit: settings.audit,
         publish_only: settings.publish_only,
         store_budget: settings.memory / settings.manifests.len() as u64 / roles(settings) as u64,
         upload_cap: settings.upload_cap,

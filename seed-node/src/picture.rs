@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use rillcast_core::engine::Stats;
 use rillcast_protocol::id::{PeerId, SwarmId};
 
+use crate::replicas::Tally;
 use crate::rtc::Why;
 
 /// One swarm's state and counters.
@@ -35,6 +36,8 @@ pub struct Picture {
     pub published_bytes: u64,
     /// Media bytes that came from copies on disk.
     pub recalled_bytes: u64,
+    /// What became of the segments that several seeds share.
+    pub shared: Tally,
     /// Links ended, by cause.
     pub ended: BTreeMap<&'static str, u64>,
     /// Peers that lied.

@@ -96,6 +96,11 @@ impl Sources {
         self.playlists.insert(track, playlist);
     }
 
+    /// Whether a track's playlist is known.
+    pub fn knows(&self, track: TrackId) -> bool {
+        self.playlists.contains_key(&track)
+    }
+
     /// A track that isn't followed any more.
     pub fn forget(&mut self, track: TrackId) {
         self.playlists.remove(&track);

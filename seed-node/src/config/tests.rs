@@ -102,6 +102,11 @@ fn each_limit_holds_at_under_and_over() {
     settle(&["--drain", "0s"]).expect("under");
     settle(&["--drain", "1h"]).expect("at");
     settle(&["--drain", "3601s"]).expect_err("over");
+    assert_eq!(settle(&[]).expect("a default").audit, 8);
+    assert_eq!(settle(&["--audit", "0"]).expect("none").audit, 0);
+    assert_eq!(settle(&["--audit", "255"]).expect("at").audit, 255);
+    let over = ["rillcast-seed", "--audit", "256"];
+    assert!(Options::try_parse_from(over).is_err(), "over");
     settle(&["--max-links", "1"]).expect("at");
     settle(&["--max-links", "0"]).expect_err("under");
     let manifests = |n: usize| {

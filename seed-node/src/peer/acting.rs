@@ -80,6 +80,7 @@ impl Peer {
                     "two publishers contradict each other, so the segment isn't shared; revoke the one that lies"
                 );
             }
+            Output::Event(Event::Heard { digest }) => self.told.push_back(Told::Digest(*digest)),
             Output::Deliver(delivery) => self.told.push_back(Told::Delivered(delivery)),
             Output::Failed { key, error } => self.told.push_back(Told::Failed { key, error }),
             Output::Progress { .. } | Output::Event(_) => {}

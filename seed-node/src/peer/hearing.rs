@@ -70,11 +70,12 @@ impl Peer {
             News::Message(message) => match *message {
                 ServerMessage::Introduce { peers } => self.input(Input::Introduced(peers.into_vec())),
                 ServerMessage::Gone { peer } => self.input(Input::Gone(peer)),
-                ServerMessage::Digest { digest } => {
+                ServerMessage::Digest { digest } => self.input(Input::Digest(digest)),
+                ServerMessage::Seeds { keys, tracks } => {
                     if self.role == Role::Seed {
-                        self.told.push_back(Told::Digest(digest.clone()));
+                        let (keys, tracks) = (keys.into_vec(), tracks.into_vec());
+                        self.told.push_back(Told::Seeds { keys, tracks });
                     }
-                    self.input(Input::Digest(digest));
                 }
                 ServerMessage::Settings { mut settings } => {
                     settings.yields |= self.yields;

@@ -23,7 +23,7 @@ use rillcast_core::time::Instant;
 use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{self, PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId};
-use rillcast_protocol::signal::{ClientMessage, Join};
+use rillcast_protocol::signal::{ClientMessage, Join, Popularity};
 use rillcast_publisher::Url;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Interval;
@@ -80,8 +80,15 @@ pub enum Told {
         /// Who we are in it.
         peer: PeerId,
     },
-    /// Somebody has published; only seeds are told.
+    /// Another publisher has signed for a segment, and its signature holds; only seeds are told.
     Digest(SegmentDigest),
+    /// Who shares the work of seeding, and what is played.
+    Seeds {
+        /// Their publishers' keys.
+        keys: Vec<PublisherKey>,
+        /// Those with the most viewers.
+        tracks: Vec<Popularity>,
+    },
     /// The renditions now played, by us or, of a seed, by those linked with it.
     Playing(Vec<TrackId>),
     /// A fetch of a whole segment has begun to bring it.
@@ -261,6 +268,11 @@ impl Peer {
             lacking.extend(next.filter(|key| !self.engine.holds(key)));
         }
         lacking
+    }
+
+    /// What is held, shown and wanted here.
+    pub fn engine(&self) -> &Engine<Media> {
+        &self.engine
     }
 
     /// Tells signaling, unless we are away.

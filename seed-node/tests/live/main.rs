@@ -17,6 +17,7 @@ mod native_players_meet_other_packagings;
 mod native_players_play_in_parts;
 mod native_players_share_through_agents;
 mod pushes_that_are_refused;
+mod seeds_share_their_work;
 mod strangers_cost_nothing;
 mod support;
 mod the_program_does_what_an_operator_expects;

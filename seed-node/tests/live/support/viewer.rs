@@ -244,6 +244,11 @@ impl Viewer {
         }
     }
 
+    /// The numbers of the segments that were delivered so far.
+    pub(crate) fn played(&self) -> Vec<u64> {
+        self.delivered.iter().map(|(key, _)| key.number).collect()
+    }
+
     /// Waits until something holds.
     pub(crate) async fn until(&mut self, what: impl Fn(&Self) -> bool) {
         while !what(self) {
