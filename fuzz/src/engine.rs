@@ -290,6 +290,8 @@ impl World {
             20 => {
                 let number = number(feed);
                 self.tell(Input::Published { digest: digest(number), body: Media(body(number)) });
+                // What comes next is another seed's to fetch, and this is others' to hold.
+                self.tell(Input::Replicas { take: vec![key(number + 1)], spare: vec![key(number)] });
             }
             21 => {
                 self.dawdles = !self.dawdles;

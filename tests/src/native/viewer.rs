@@ -392,7 +392,7 @@ impl Viewer {
                 let told = self.station.links.signalled(self.now(), from, payload.as_slice());
                 told.into_iter().for_each(|input| self.input(input));
             }
-            ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } => {}
+            ServerMessage::Welcome { .. } | ServerMessage::Refused { .. } | ServerMessage::Seeds { .. } => {}
         }
     }
 }
