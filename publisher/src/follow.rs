@@ -234,8 +234,14 @@ impl Follower {
 
     /// For how long others have the time to bring a segment, from when it is known. What lies here as a copy waits for nobody.
     fn waits(&self, segment: &Segment) -> Duration {
-        let rank = self.order.borrow().rank(segment.key);
-        if self.has_copy(segment.key) { Duration::ZERO } else { order::waits(rank, segment.duration_ms) }
+        let ledger = lock(&self.ledger);
+        // What is to be checked is contradicted at once, or viewers play it; who was found to lie has no turn.
+        if ledger.checks(segment.key) || self.has_copy(segment.key) {
+            return Duration::ZERO;
+        }
+        let mut before = self.order.borrow().before(segment.key);
+        before.retain(|seed| !ledger.disbelieves(seed));
+        order::waits(before.len(), segment.duration_ms)
     }
 
     async fn look(self, url: Url, validators: Validators, wish: Option<Wish>) -> Done {

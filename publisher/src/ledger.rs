@@ -11,6 +11,11 @@ pub const MAX_KEYS: usize = 20_000;
 /// Other publishers that are believed no more, per track; beyond that the oldest is forgotten.
 pub const MAX_DISBELIEVED: usize = 16;
 
+/// So many of another publisher's first segments on a track are all looked at here before its word alone is taken.
+pub const PROOF: u8 = 8;
+/// Publishers whose proof is remembered, per track; of one more all is looked at for good.
+const MAX_PROVEN: usize = 16;
+
 /// A hash of the bytes' hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Print([u8; 32]);
@@ -62,6 +67,8 @@ pub struct Ledger {
     entries: BTreeMap<SegmentKey, Entry>,
     epoch: u32,
     disbelieved: VecDeque<PublisherKey>,
+    /// How often another's word was found true.
+    proven: BTreeMap<PublisherKey, u8>,
 }
 
 impl Ledger {
@@ -97,6 +104,12 @@ impl Ledger {
         (entry.place, entry.epoch, entry.audit) = (Some(place), epoch, false);
         let by = entry.by.take();
         if entry.print == print {
+            if let Some(by) = by
+                && (self.proven.len() < MAX_PROVEN || self.proven.contains_key(&by))
+            {
+                let times = self.proven.entry(by).or_default();
+                *times = times.saturating_add(1);
+            }
             // What another has said, and we have seen now, is ours to say as well.
             return if by.is_some() { Entered::New } else { Entered::Same };
         }
@@ -127,6 +140,21 @@ impl Ledger {
                 false
             }
         }
+    }
+
+    /// Whether too little of what a publisher said has been looked at.
+    pub fn is_unproven(&self, publisher: &PublisherKey) -> bool {
+        self.proven.get(publisher).is_none_or(|times| *times < PROOF)
+    }
+
+    /// Whether nothing that a publisher says is believed.
+    pub fn disbelieves(&self, publisher: &PublisherKey) -> bool {
+        self.disbelieved.contains(publisher)
+    }
+
+    /// Whether another's word on a key is to be looked at.
+    pub fn checks(&self, key: SegmentKey) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.audit)
     }
 
     /// What only another publisher has digested is to be fetched here all the same.
@@ -196,6 +224,23 @@ mod tests {
         ledger.note(&digest.expect("in bounds"), false);
         assert!(!ledger.lacks(key(7), A));
         assert!(ledger.lacks(key(7), B), "the place it was first seen at counts from then on");
+    }
+
+    // H2
+    #[test]
+    fn a_newcomers_first_segments_are_all_looked_at() {
+        let other = crate::key::PublishingKey::from_seed(&[1; 32]);
+        let swarm = rillcast_protocol::id::SwarmId([0; 16]);
+        let mut ledger = Ledger::default();
+        for number in 0..u64::from(PROOF) {
+            assert!(ledger.is_unproven(&other.public()), "{number}");
+            let digest = crate::sign::digest(&other, swarm, key(number), 1, b"x").expect("in bounds");
+            ledger.note(&digest, true);
+            assert!(ledger.checks(key(number)));
+            assert_eq!(ledger.enter(key(number), A, Print::of(&digest)), Entered::New);
+            assert!(!ledger.checks(key(number)));
+        }
+        assert!(!ledger.is_unproven(&other.public()) && !ledger.disbelieves(&other.public()));
     }
 
     #[test]

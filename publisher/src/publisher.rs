@@ -355,8 +355,19 @@ impl Publisher {
             let others = state.companies.get(&digest.swarm).map_or(1, |of| of.borrow().seeds() - 1).max(1);
             drop(state);
             let every = u16::from(self.shared.config.audit) * others as u16;
-            let audit = self.shared.key.audits(digest.key, every);
-            let contradicts = follow::lock(&ledger).note(digest, audit);
+            let wakes;
+            let contradicts = {
+                let mut ledger = follow::lock(&ledger);
+                // A newcomer's word alone isn't taken: whoever lies would be believed until it is found out.
+                let checks = every > 0 && ledger.is_unproven(&digest.publisher);
+                let audit = checks || self.shared.key.audits(digest.key, every);
+                let contradicts = ledger.note(digest, audit);
+                wakes = ledger.checks(digest.key);
+                contradicts
+            };
+            if wakes && let Some(company) = self.state().companies.get(&digest.swarm) {
+                company.send_modify(|_| ());
+            }
             if contradicts {
                 follow::disputed(digest.key, digest.publisher);
             }
