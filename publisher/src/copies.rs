@@ -4,6 +4,7 @@
 //! still be of the playlist that names it.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,9 @@ pub struct Wanted {
     pub oldest: Option<Duration>,
 }
 
+/// Whether a segment is one that this node is to hold.
+pub type Ours = Arc<dyn Fn(&SegmentKey) -> bool + Send + Sync>;
+
 /// A place where copies lie.
 pub trait Copies: Debug + Send + Sync {
     /// Bytes of a copy, if there seems to be one. Cheap: nothing is read.
@@ -44,6 +48,9 @@ pub trait Copies: Debug + Send + Sync {
 
     /// The name has got another meaning. Doesn't block.
     fn forget(&self, swarm: SwarmId, key: SegmentKey);
+
+    /// Of a swarm's segments these are this node's to hold; other seeds hold the rest, which may make room first. Replaces what was said before.
+    fn place(&self, _swarm: SwarmId, _ours: Ours) {}
 }
 
 /// How old a copy of the playlist's segment with this index can be. A live playlist tells when its segments came; an older copy under

@@ -5,12 +5,14 @@
 //! nobody shows by then is fetched once more: a digest alone gives viewers nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use rillcast_core::time::{Duration, Instant};
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PublisherKey, SegmentKey, TrackId};
 use rillcast_protocol::signal::Popularity;
 use rillcast_publisher::Order;
+use rillcast_publisher::copies::Ours;
 use rillcast_publisher::order::{copies, stagger};
 
 /// Others' segments that are looked after at a time; beyond that the one heard of first is forgotten, and isn't held here.
@@ -221,6 +223,12 @@ impl Replicas {
     /// Whether we are one of those that hold a segment.
     pub fn is_ours(&self, key: SegmentKey) -> bool {
         self.order.rank(key) < wanted_copies(&self.order, &self.told, &self.linked, key.track)
+    }
+
+    /// The same as things are now, to be asked elsewhere.
+    pub fn ours(&self) -> Ours {
+        let (order, told, linked) = (self.order.clone(), self.told.clone(), self.linked.clone());
+        Arc::new(move |key: &SegmentKey| order.rank(*key) < wanted_copies(&order, &told, &linked, key.track))
     }
 
     fn reckon(&mut self) {

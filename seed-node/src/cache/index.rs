@@ -1,12 +1,20 @@
-//! Which copies there are, within a budget of bytes and a time. Who is used least goes first, so that what lies there follows demand.
+//! Which copies there are, within a budget of bytes and a time. Who is used least goes first, so that what lies there follows demand; of those used
+//! least, what other seeds hold.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use lru::LruCache;
 use rillcast_protocol::id::{SegmentKey, SwarmId};
+use rillcast_publisher::copies::Ours;
 
 /// Files take up whole blocks of so many bytes.
 pub const FILE_BLOCK: u64 = 4096;
+
+/// Of so many copies that were used least, the first that others hold makes room.
+pub const LOOKED_AT: usize = 64;
+/// Swarms of which it is known what this node is to hold. With one more, all that is known is forgotten, and soon told again.
+const MAX_PLACED: usize = 64;
 
 /// A copy's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,10 +42,21 @@ struct Entry {
     made: SystemTime,
 }
 
+/// What this node is to hold, by swarm.
+#[derive(Default)]
+struct Placed(HashMap<SwarmId, Ours>);
+
+impl std::fmt::Debug for Placed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.keys().fmt(f)
+    }
+}
+
 /// The copies.
 #[derive(Debug)]
 pub struct Index {
     entries: LruCache<Name, Entry>,
+    placed: Placed,
     bytes: u64,
     limits: Limits,
 }
@@ -45,7 +64,7 @@ pub struct Index {
 impl Index {
     /// None yet.
     pub fn new(limits: Limits) -> Self {
-        Self { entries: LruCache::unbounded(), bytes: 0, limits }
+        Self { entries: LruCache::unbounded(), placed: Placed::default(), bytes: 0, limits }
     }
 
     /// Enters a copy of so many bytes as the last used; told back: which ones have to go for it. `None`: it is larger than the budget.
@@ -60,11 +79,27 @@ impl Index {
         self.bytes += entry.bytes;
         let mut gone = Vec::new();
         while self.bytes > self.limits.bytes || self.entries.len() > self.limits.copies {
-            let Some((name, entry)) = self.entries.pop_lru() else { break };
-            self.bytes -= entry.bytes;
-            gone.push(name);
+            let Some(least) = self.dispensable() else { break };
+            self.remove(&least);
+            gone.push(least);
         }
         Some(gone)
+    }
+
+    /// Which copy makes room, if one has to.
+    fn dispensable(&self) -> Option<Name> {
+        let least = || self.entries.iter().rev().map(|(name, _)| *name);
+        let is_others =
+            |name: &Name| self.placed.0.get(&name.swarm).is_some_and(|is_ours| !is_ours(&name.key));
+        least().take(LOOKED_AT).find(is_others).or_else(|| least().next())
+    }
+
+    /// Of a swarm's segments these are this node's to hold.
+    pub fn place(&mut self, swarm: SwarmId, ours: Ours) {
+        if self.placed.0.len() >= MAX_PLACED && !self.placed.0.contains_key(&swarm) {
+            self.placed.0.clear();
+        }
+        self.placed.0.insert(swarm, ours);
     }
 
     /// A copy is used now; told back: when it was made.
@@ -179,6 +214,25 @@ mod tests {
         assert_eq!(index.touch(&name(0)), Some(at(0)));
         assert_eq!(index.insert(name(3), 1, at(3)), Some(vec![name(1)]));
         assert!(index.length(&name(0)).is_some() && index.touch(&name(1)).is_none());
+    }
+
+    // R30 R31
+    #[test]
+    fn of_what_is_used_least_what_others_hold_goes_first() {
+        let one = || {
+            let mut index = index(100, LOOKED_AT + 1);
+            (0..=LOOKED_AT as u64).for_each(|n| drop(index.insert(name(n), 1, at(n))));
+            index
+        };
+        let last = LOOKED_AT as u64;
+        for (theirs, gone) in [(3, 3), (last - 1, last - 1), (last, 0), (999, 0)] {
+            let mut index = one();
+            index.place(name(0).swarm, std::sync::Arc::new(move |key: &SegmentKey| key.number != theirs));
+            assert_eq!(index.insert(name(1000), 1, at(0)), Some(vec![name(gone)]), "{theirs} is others'");
+        }
+        let mut index = one();
+        index.place(SwarmId([9; 16]), std::sync::Arc::new(|_: &SegmentKey| false));
+        assert_eq!(index.insert(name(1000), 1, at(0)), Some(vec![name(0)]), "of another swarm");
     }
 
     #[test]

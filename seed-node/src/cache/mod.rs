@@ -27,7 +27,7 @@ use bytes::Bytes;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId};
 use rillcast_publisher::Copies;
-use rillcast_publisher::copies::Wanted;
+use rillcast_publisher::copies::{Ours, Wanted};
 use rillcast_publisher::ledger::Place;
 use thiserror::Error;
 
@@ -200,6 +200,10 @@ impl Copies for Cache {
 
     fn forget(&self, swarm: SwarmId, key: SegmentKey) {
         self.writer.remove(Name { swarm, key });
+    }
+
+    fn place(&self, swarm: SwarmId, ours: Ours) {
+        self.shared.index().place(swarm, ours);
     }
 }
 

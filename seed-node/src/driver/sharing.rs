@@ -87,6 +87,9 @@ impl Driver {
             }
         }
         self.sharing.placed.spare = self.sharing.replicas.spare(engine.held());
+        if let (Some(copies), Some(swarm)) = (&self.config.copies, self.peer.picture().swarm) {
+            copies.place(swarm, self.sharing.replicas.ours());
+        }
         self.share();
     }
 

@@ -65,8 +65,9 @@ fn what_is_held_follows_popularity() {
     let mut replicas = among(3, 1);
     let second = at_rank(&replicas, 1);
     assert!(!replicas.is_ours(key(second)));
+    assert!(!replicas.ours()(&key(second)));
     replicas.linked(HashMap::from([(TRACK, 2)]));
-    assert!(replicas.is_ours(key(second)));
+    assert!(replicas.is_ours(key(second)) && replicas.ours()(&key(second)));
 }
 
 #[test]
