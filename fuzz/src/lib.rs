@@ -4,7 +4,7 @@
 //!
 //! - what peers send: [`peer_message`], [`engine`], [`session`], [`datagram`]
 //! - what peers and signaling say to each other: [`server_message`], [`hub`], [`connection`], [`token`]
-//! - what origins answer: [`playlist`]
+//! - what origins answer: [`playlist`], [`mpd`]
 //! - what operators and their proxies write: [`settings`], [`policy`], [`seed_config`], [`words`]
 //!
 //! [`feed`] takes structured inputs off the bytes, [`wire`] knows what holds of everything that has a wire form, and
@@ -15,6 +15,7 @@ pub mod datagram;
 pub mod engine;
 pub mod feed;
 pub mod hub;
+pub mod mpd;
 pub mod peer_message;
 pub mod playlist;
 pub mod policy;
@@ -31,11 +32,12 @@ pub mod words;
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a folder of this name in `fuzz/corpus` and a program in `fuzz/libfuzzer/targets`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("connection", connection::run),
     ("datagram", datagram::run),
     ("engine", engine::run),
     ("hub", hub::run),
+    ("mpd", mpd::run),
     ("peer_message", peer_message::run),
     ("playlist", playlist::run),
     ("policy", policy::run),

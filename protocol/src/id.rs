@@ -76,7 +76,8 @@ wire_struct! {
 }
 
 /// One rendition's media: the first 8 bytes (big-endian) of the BLAKE3 hash of its canonical playlist path
-/// (see [`canonical_path`]) or of the site's own name for it.
+/// (see [`canonical_path`]) or of the site's own name for it. In DASH the canonical path of the MPD, `#` and what names the Representation
+/// ([`dash`](crate::dash)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u64);
 
@@ -112,9 +113,9 @@ wire_struct! {
     pub struct SegmentKey {
         /// The rendition.
         pub track: TrackId,
-        /// HLS media sequence number, or DASH segment number (or time, where there are no numbers).
+        /// HLS media sequence number; for DASH see [`dash::segment_key`](crate::dash::segment_key).
         pub number: u64,
-        /// HLS discontinuity sequence, or DASH period.
+        /// HLS discontinuity sequence; for DASH what else tells when a segment begins.
         pub discontinuity: u32,
         /// 0 for a whole segment; 1, 2, ... for the LL-HLS parts of it.
         pub part: u16,

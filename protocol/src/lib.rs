@@ -3,6 +3,7 @@
 //!
 //! - [`id`]: who and what is spoken of
 //! - [`coding`]: the bounded binary codec; every length is checked before anything is allocated
+//! - [`dash`]: what tracks and segments of DASH are called
 //! - [`digest`]: what a publisher signs about a segment
 //! - [`ticket`]: who may take part, and who may no more
 //! - [`nat`]: how a peer's network maps its addresses
@@ -14,6 +15,7 @@
 //! Messages between *peers* are the engine's own (`peer-core`, `wire/message.rs`); signaling never sees them.
 
 pub mod coding;
+pub mod dash;
 pub mod digest;
 pub mod id;
 pub mod nat;

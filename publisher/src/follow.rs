@@ -1,4 +1,5 @@
-//! The task behind each followed playlist: looks when [`Edge`](crate::edge::Edge) says so, fetches what [`Ledger`] lacks, signs, tells.
+//! The task behind each followed playlist: looks when [`Edge`](crate::edge::Edge) says so, fetches what [`Ledger`] lacks, signs, tells. Of an MPD that
+//! goes by the clock a look is only a look at the clock, until it has to be read again.
 
 mod ahead;
 mod bring;
@@ -7,7 +8,7 @@ mod pieces;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -20,6 +21,7 @@ use crate::copies;
 use crate::directives::awaiting;
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
+use crate::manifest::{self, Read};
 use crate::order::{self, Order};
 use crate::origin::{Document, Origin, OriginError, Validators, bare};
 use crate::playlist::{Playlist, Segment};
@@ -28,7 +30,7 @@ use crate::vod::{Next, Plan};
 use ahead::Wish;
 use bring::place;
 use fresh::fresh;
-use view::{Pending, View};
+use view::{Kept, Pending, View};
 
 /// Room for an owner's commands to one follower.
 pub const COMMANDS: usize = 64;
@@ -64,8 +66,17 @@ pub(crate) struct Follower {
 }
 
 enum Done {
-    Looked { at: Instant, wish: Option<Wish>, answer: Box<Result<Option<Document>, OriginError>> },
+    Looked { at: Instant, wish: Option<Wish>, answer: Box<Answer> },
     Brought { key: SegmentKey, fetched: Option<Bytes>, joined: Option<Bytes> },
+}
+
+/// What a look showed.
+#[derive(Debug)]
+enum Answer {
+    /// The origin's word.
+    Asked(Result<Option<Document>, OriginError>),
+    /// The document that is here already, at a later time.
+    Kept(Document),
 }
 
 /// Where a segment is to come from.
@@ -137,8 +148,17 @@ impl Follower {
         if !view.looking && (!ended || view.told) {
             let (due, wish) = view.next_look(self.config.pace.quick / 4);
             if due <= now {
+                let kept = view.kept_at(now);
                 (view.looking, view.told, view.looked) = (true, false, Some(now));
-                jobs.spawn(self.clone().look(view.addresses[0].clone(), view.validators.clone(), wish));
+                match kept {
+                    Some(document) => {
+                        let answer = Box::new(Answer::Kept(document));
+                        jobs.spawn(async move { Done::Looked { at: now, wish: None, answer } });
+                    }
+                    None => {
+                        jobs.spawn(self.clone().look(view.place(), view.validators.clone(), wish));
+                    }
+                }
             } else {
                 wake = [wake, Some(due)].into_iter().flatten().min();
             }
@@ -253,16 +273,10 @@ impl Follower {
                 Ok(self.origin.awaited(&self.allow, &url, wish.hold).await)
             }
         };
-        Done::Looked { at, wish, answer: Box::new(answer) }
+        Done::Looked { at, wish, answer: Box::new(Answer::Asked(answer)) }
     }
 
-    async fn looked(
-        &self,
-        view: &mut View,
-        at: Instant,
-        wish: Option<Wish>,
-        answer: Result<Option<Document>, OriginError>,
-    ) {
+    async fn looked(&self, view: &mut View, at: Instant, wish: Option<Wish>, answer: Answer) {
         let (before, after) = (view.newest(), at.elapsed());
         // What was waited for has only just appeared.
         self.heed(view, if wish.is_some() { Instant::now() } else { at }, answer).await;
@@ -279,31 +293,44 @@ impl Follower {
         }
     }
 
-    async fn heed(&self, view: &mut View, at: Instant, answer: Result<Option<Document>, OriginError>) {
-        let parsed = match answer {
-            Ok(None) => {
+    async fn heed(&self, view: &mut View, at: Instant, answer: Answer) {
+        // One that hasn't changed says more as time passes, if it goes by the clock.
+        let (document, is_news) = match answer {
+            Answer::Asked(Ok(None)) => {
                 view.failing = false;
-                return view.edge.unchanged(at);
+                match view.kept.take() {
+                    Some(kept) => (Ok(Some(kept.document)), true),
+                    None => return view.edge.unchanged(at),
+                }
             }
-            Ok(Some(document)) => Playlist::parse(self.track, &document.url, &document.body)
-                .map(|playlist| (playlist, document.from, document.validators))
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+            Answer::Asked(answer) => (answer.map_err(|error| error.to_string()), true),
+            Answer::Kept(document) => (Ok(Some(document)), false),
         };
-        match parsed {
-            Ok((playlist, from, validators)) => {
+        let read = document.and_then(|document| {
+            let Some(document) = document else { return Err("nothing came".to_owned()) };
+            manifest::read(self.track, &view.addresses[0], &document.url, &document.body, SystemTime::now())
+                .map(|read| (read, document))
+                .map_err(|error| error.to_string())
+        });
+        match read {
+            Ok((Read { playlist, holds, moved }, document)) => {
                 view.failing = false;
-                if view.lags(&playlist, &from, at) {
+                if view.lags(&playlist, &document.from, at) {
                     view.validators = Validators::default();
                     return view.edge.unchanged(at);
                 }
-                view.validators = validators;
+                if is_news {
+                    view.validators = document.validators.clone();
+                    view.moved = moved.filter(|moved| self.allow.allows(moved));
+                    view.kept = (!holds.is_zero()).then(|| Kept { document, until: at + holds });
+                }
                 self.compare(view, at, playlist).await;
             }
             Err(why) => {
                 view.edge.failed(at);
                 view.validators = Validators::default();
-                let why = format!("{}: {why}", bare(&view.addresses[0]));
+                let why = format!("{}: {why}", bare(&view.place()));
+                (view.kept, view.moved) = (None, None);
                 view.addresses.rotate_left(1);
                 if !std::mem::replace(&mut view.failing, true) {
                     tracing::warn!(swarm = ?self.swarm, %why, "a playlist can't be followed");

@@ -7,6 +7,8 @@
 //! - [`track`]: what a playlist's URL makes of its track's name
 //! - [`allow`]: which URLs may be fetched at all
 //! - [`playlist`]: what a media playlist says, as far as it concerns us; `attributes` reads its tags
+//! - [`dash`]: what an MPD says, as such playlists; [`manifest`]: either of them
+//! - [`date`]: dates and lengths of time
 //! - [`directives`]: what is said in a request for a low-latency playlist
 //! - [`edge`]: when to look at a live playlist again; pure
 //! - [`vod`]: what to digest next of a finished playlist; pure
@@ -22,11 +24,14 @@
 pub mod allow;
 mod attributes;
 pub mod copies;
+pub mod dash;
+pub mod date;
 pub mod directives;
 pub mod edge;
 pub mod follow;
 pub mod key;
 pub mod ledger;
+pub mod manifest;
 pub mod mirrors;
 pub mod order;
 pub mod origin;

@@ -90,7 +90,7 @@ impl Default for Timeouts {
 pub struct Validators(HeaderMap);
 
 /// A playlist that has changed since the validators were taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// Where it was found in the end: relative URLs in it start here.
     pub url: Url,

@@ -54,6 +54,8 @@ pub struct Segment {
     pub range: Option<Range<u64>>,
     /// Playing time.
     pub duration_ms: u32,
+    /// Where it begins in its presentation, if the manifest tells: in DASH.
+    pub start_ms: Option<i64>,
 }
 
 /// A media playlist at one moment.
@@ -275,7 +277,7 @@ impl<'a> Parser<'a> {
             SegmentKey { track: self.track, number: self.number, discontinuity: self.discontinuity, part: 0 };
         self.number = self.number.checked_add(1).ok_or(Bad::Line)?;
         if !std::mem::take(&mut self.gap) {
-            self.done.segments.push(Segment { key, url, range, duration_ms });
+            self.done.segments.push(Segment { key, url, range, duration_ms, start_ms: None });
         }
         Ok(())
     }
@@ -301,7 +303,7 @@ impl<'a> Parser<'a> {
         self.previous_part = range.as_ref().map(|r| (url.clone(), r.end));
         if !list.says_yes("GAP") {
             let key = self.part_key(self.part);
-            self.done.parts.push(Segment { key, url, range, duration_ms });
+            self.done.parts.push(Segment { key, url, range, duration_ms, start_ms: None });
         }
         Ok(())
     }
@@ -341,7 +343,7 @@ impl<'a> Parser<'a> {
         let next = self.part.checked_add(1).filter(|next| *next <= MAX_PARTS);
         if let (Some((url, range)), Some(part)) = (self.hint.take(), next) {
             let (key, duration_ms) = (self.part_key(part), self.done.part_target_ms);
-            self.done.hint = Some(Segment { key, url, range, duration_ms });
+            self.done.hint = Some(Segment { key, url, range, duration_ms, start_ms: None });
         }
         self.end_parts();
         self.done

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Url;
 use rillcast_protocol::digest::SegmentDigest;
-use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId};
+use rillcast_protocol::id::{PublisherKey, SegmentKey, SwarmId, TrackId, canonical_path};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
@@ -20,10 +20,11 @@ use crate::edge::Pace;
 use crate::follow::{self, Command, Follower};
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
+use crate::manifest::{self, ManifestError};
 use crate::mirrors::Mirrors;
 use crate::order::Order;
 use crate::origin::{Origin, OriginError, Timeouts, Validators};
-use crate::playlist::{self, Playlist};
+use crate::playlist::Playlist;
 use crate::track::track_id;
 use crate::vod::Lead;
 
@@ -170,6 +171,7 @@ type Company = watch::Sender<Order>;
 
 #[derive(Debug)]
 struct Followed {
+    path: String,
     commands: mpsc::Sender<Command>,
     task: AbortHandle,
 }
@@ -230,7 +232,7 @@ impl Publisher {
         &self.shared.origin
     }
 
-    /// Follows a media playlist from now on; a second call for the same track adds another address to fall back on
+    /// Follows a media playlist, or a Representation of an MPD ([`rillcast_protocol::dash::address`]), from now on; a second call for the same track adds another address to fall back on
     /// (another CDN, another token). Must be called within a tokio runtime.
     pub fn follow(
         &self,
@@ -268,8 +270,9 @@ impl Publisher {
             ledger,
             order,
         };
+        let path = canonical_path(playlist).to_owned();
         let task = tokio::spawn(follower.run(url, inbox)).abort_handle();
-        state.followed.insert((swarm, track), Followed { commands, task });
+        state.followed.insert((swarm, track), Followed { path, commands, task });
         Ok(track)
     }
 
@@ -293,10 +296,11 @@ impl Publisher {
         state.companies.remove(&swarm);
     }
 
-    /// The origin says that this playlist has changed: it is looked at at once, in every swarm.
-    pub fn look(&self, track: TrackId) {
-        for ((_, of), followed) in &self.state().followed {
-            if *of == track {
+    /// The origin says that what it has at this path has changed: the playlist there, or all that an MPD there names, is looked at at once, in
+    /// every swarm.
+    pub fn look(&self, path: &str) {
+        for followed in self.state().followed.values() {
+            if followed.path == path {
                 // Dropped where the queue is full: then it is looked at by its pace.
                 let _ = followed.commands.try_send(Command::Look);
             }
@@ -379,12 +383,13 @@ impl Publisher {
         self.state().followed.keys().copied().collect()
     }
 
-    /// The media playlists behind an address: those that a multivariant playlist names, or the playlist itself.
+    /// What can be followed behind an address: the media playlists that a multivariant playlist names, or the playlist itself, or the
+    /// Representations of an MPD.
     pub async fn renditions(&self, url: &str, allow: &AllowList) -> Result<Vec<Url>, RenditionsError> {
         let url = Url::parse(url).map_err(|_| FollowError::NotAUrl)?;
         let document = self.shared.origin.playlist(allow, &url, &Validators::default()).await?;
         let Some(document) = document else { return Ok(Vec::new()) };
-        let found = playlist::renditions(&document.url, &document.body)?;
+        let found = manifest::renditions(&url, &document.url, &document.body)?;
         Ok(if found.is_empty() { vec![url] } else { found.into_iter().map(|r| r.url).collect() })
     }
 
@@ -393,7 +398,7 @@ impl Publisher {
     }
 }
 
-/// Why a multivariant playlist gave nothing.
+/// Why a manifest gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RenditionsError {
     /// The address.
@@ -404,7 +409,7 @@ pub enum RenditionsError {
     Origin(#[from] OriginError),
     /// The content.
     #[error(transparent)]
-    Content(#[from] playlist::PlaylistError),
+    Content(#[from] ManifestError),
 }
 
 impl Drop for State {

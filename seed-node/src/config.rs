@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Manifest of a stream to seed, or to play through the agent, as viewers' players load it. Repeatable.
+    /// HLS or DASH (.mpd) manifest of a stream to seed, or to play through the agent, as viewers' players load it. Repeatable.
     #[arg(long, value_name = "URL", env = "RILLCAST_SEED_MANIFEST", value_delimiter = ' ')]
     pub manifest: Vec<String>,
     /// Signaling's WebSocket, such as wss://signal.example/.

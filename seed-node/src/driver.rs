@@ -14,7 +14,7 @@ use rillcast_core::engine::Input;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{PeerId, Role, SwarmId};
 use rillcast_protocol::signal::ClientMessage;
-use rillcast_publisher::{Came, Copies, Mirrors, Publisher, PublishingKey, Url, track_id};
+use rillcast_publisher::{Came, Copies, Mirrors, Publisher, PublishingKey, Url, manifest};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use sharing::Sharing;
@@ -39,7 +39,7 @@ const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 /// One swarm to take part in.
 #[derive(Clone, Debug)]
 pub struct SwarmConfig {
-    /// The HLS manifest: a multivariant playlist, or a media playlist.
+    /// The manifest: a multivariant playlist, or a media playlist, of HLS; or an MPD.
     pub manifest: Url,
     /// Where it is fetched: elsewhere if this node is its origin. The path is the same.
     pub at: Url,
@@ -82,6 +82,7 @@ impl SwarmConfig {
             signal: self.signal.clone(),
             site: self.site.clone(),
             content: self.content.clone().unwrap_or_else(|| self.manifest.to_string()),
+            delivery: manifest::delivery(&self.manifest),
             role,
             publisher: None,
             links: !self.publish_only,
@@ -170,7 +171,7 @@ pub async fn run(
                 let now = driver.peer.now();
                 driver.following.renditions(now, urls);
             }
-            path = next(&mut changed), if now == Stage::Serving => driver.publisher.look(track_id(&path)),
+            path = next(&mut changed), if now == Stage::Serving => driver.publisher.look(&path),
             _ = tick.tick(), if now == Stage::Serving => driver.tick(),
             () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() && now == Stage::Serving => driver.share(),
         }

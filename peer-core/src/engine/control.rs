@@ -236,9 +236,10 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let next = self.timeline.playing(key.track).map_or(key.number, |c| c.next);
         // A player that waits is glad of whatever comes; one that should have run dry and hasn't said so yet waits too.
         let waits = !self.timeline.has_started() || self.timeline.is_starving();
+        let spare = SPARE * self.timeline.haste(key.track, now) / 1000;
         let in_time = |k: &SegmentKey| {
             let deadline = self.timeline.deadline(k, now);
-            waits || deadline <= now || deadline >= arrives + SPARE
+            waits || deadline <= now || deadline >= arrives + spare
         };
         let ours = self.store.from(key.track, next).map(|(k, _)| *k);
         let ours = ours.filter(|k| self.timeline.is_wanted(k)).take(SEGMENTS).filter(in_time);

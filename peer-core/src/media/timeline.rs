@@ -27,6 +27,8 @@ const MAX_AHEAD_OF_PLAYLIST: u64 = 4;
 const MAX_AHEAD: u64 = 8;
 /// See [`Timeline::soon`].
 const SOON: Duration = Duration::from_millis(4500);
+/// See [`Timeline::haste`].
+const AT_LEISURE: Duration = Duration::from_millis(2700);
 /// A player needs so long to append what it waited for and to say that it plays.
 const APPENDING: Duration = Duration::from_millis(1500);
 
@@ -208,11 +210,21 @@ impl Timeline {
 
     /// What is needed in less time is needed soon: half of what the playlist is ahead of the player, [`SOON`] at most.
     pub fn soon(&self, track: TrackId, now: Instant) -> Duration {
-        let newest = self.tracks.get(&track).and_then(|t| t.entries.last());
-        newest.map_or(SOON, |newest| {
-            let end = self.deadline(&newest.key, now) + Duration::from_millis(u64::from(newest.duration_ms));
-            (end.since(now) / 2).min(SOON)
-        })
+        self.ahead(track, now).map_or(SOON, |ahead| (ahead / 2).min(SOON))
+    }
+
+    /// How far the playlist is ahead of the player, if it is known.
+    fn ahead(&self, track: TrackId, now: Instant) -> Option<Duration> {
+        let newest = self.tracks.get(&track)?.entries.last()?;
+        let end = self.deadline(&newest.key, now) + Duration::from_millis(u64::from(newest.duration_ms));
+        Some(end.since(now))
+    }
+
+    /// So much of a precaution is left, in thousandths, to a player so near to the live edge: there is less time for everything, and one that
+    /// takes all of it leaves nothing to peers.
+    pub fn haste(&self, track: TrackId, now: Instant) -> u32 {
+        let ahead = self.ahead(track, now).unwrap_or(AT_LEISURE);
+        (millis(ahead) * 1000 / millis(AT_LEISURE)).min(1000) as u32
     }
 
     fn duration_ms(&self, key: &SegmentKey) -> Option<u32> {
@@ -441,6 +453,18 @@ mod tests {
             assert_eq!(millis(soon(&far, 0)), ms);
         }
         assert_eq!(far.soon(HIGH, after(0)), SOON, "nothing is known of it");
+    }
+
+    // R2
+    #[test]
+    fn who_plays_near_the_live_edge_has_less_time_for_precautions() {
+        let mut timeline = in_parts();
+        let haste = |t: &Timeline, ms| t.haste(VIDEO, after(ms));
+        assert_eq!(haste(&timeline, 0), 1000, "five seconds ahead");
+        assert_eq!([2299, 2300, 2301, 3650].map(|ms| haste(&timeline, ms)), [1000, 1000, 999, 500]);
+        assert_eq!(timeline.haste(HIGH, after(0)), 1000, "nothing is known of it");
+        timeline.set_playhead(playing(82_000, 100), after(0));
+        assert_eq!(haste(&timeline, 0), 370, "it can't play what isn't there yet");
     }
 
     // After a discontinuity numbers go on but the key differs: two encodings never meet in one segment.

@@ -14,11 +14,13 @@ pub struct Guard {
     margin: Duration,
     /// The margin follows what happens.
     pub adapts: bool,
+    /// So much of the margin is taken, in thousandths: see [`Timeline::haste`](crate::media::Timeline::haste).
+    pub share: u32,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { margin: Duration::from_millis(1300), adapts: true }
+        Self { margin: Duration::from_millis(1300), adapts: true, share: 1000 }
     }
 }
 
@@ -33,7 +35,7 @@ impl Guard {
     ) -> u64 {
         let rate = rate.unwrap_or(UNKNOWN_SOURCE).bytes_per_second();
         let first = first_byte.unwrap_or(UNKNOWN_FIRST_BYTE).min(Duration::from_secs(3));
-        let time = deadline.since(now + self.margin + first);
+        let time = deadline.since(now + self.margin() + first);
         times(rate, micros(time)) / 1_000_000
     }
 
@@ -48,7 +50,7 @@ impl Guard {
         let rate = rate.unwrap_or(UNKNOWN_SOURCE);
         let transfer = rate.time_for(bytes).min(Duration::from_secs(10));
         let first = first_byte.unwrap_or(UNKNOWN_FIRST_BYTE).min(Duration::from_secs(3));
-        deadline.minus(self.margin + transfer + first)
+        deadline.minus(self.margin() + transfer + first)
     }
 
     /// A segment came: too late doubles the caution, in time lets go of a little of it.
@@ -62,7 +64,7 @@ impl Guard {
 
     /// The margin now.
     pub fn margin(&self) -> Duration {
-        self.margin
+        self.margin * self.share / 1000
     }
 }
 
@@ -108,6 +110,16 @@ mod tests {
         assert_eq!(guard.margin(), MAX_MARGIN);
         (0..500).for_each(|_| guard.learn(false));
         assert_eq!(guard.margin(), MIN_MARGIN);
+    }
+
+    // R2
+    #[test]
+    fn near_the_live_edge_it_leaves_time_to_peers_too() {
+        let mut guard = Guard::default();
+        let (at_leisure, margin) = (guard.latest(DEADLINE, 0, None, None), guard.margin());
+        guard.share = 250;
+        assert_eq!(guard.margin(), margin / 4);
+        assert_eq!(guard.latest(DEADLINE, 0, None, None).since(at_leisure), margin * 3 / 4);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const REMIND: Duration = Duration::from_millis(600);
 const DIGEST_PATIENCE: Duration = Duration::from_millis(1500);
 /// After the publisher's copy of a group turned out to be spent, its receiver has so long to offer it.
 const SPENT: Duration = Duration::from_millis(1500);
+/// A segment whose length isn't known is about as long as one that is no further away than this, or so long.
+const NEARBY: u64 = 3;
+const USUAL: u64 = 1_000_000;
 /// A digest that hasn't come is asked for again after this time.
 const ASK_AGAIN: Duration = Duration::from_millis(3000);
 /// After a failure the source is left alone for so long, unless the player waits.
@@ -164,6 +167,7 @@ impl Hybrid {
         actions: &mut Vec<Action>,
     ) {
         let now = view.now;
+        self.guard.share = view.timeline.haste(want.key.track, now);
         let has = |mechanism| view.switches.has(mechanism);
         let waits = want.demanded && (!view.timeline.has_started() || view.timeline.is_starving());
         let failed = self.backoff.iter().find(|(key, _)| *key == want.key).map(|(_, until)| *until);
@@ -333,10 +337,13 @@ impl Hybrid {
             || !(view.has_publisher || view.arriving)
             || !view.may_download;
         let patience = demand.since + DIGEST_PATIENCE;
-        // Its length isn't known; what a megabyte takes is a fair guess.
+        // Its length isn't known; it is about as long as those before it.
+        let before = view.store.from(want.key.track, want.key.number.saturating_sub(NEARBY));
+        let alike = before.filter(|(key, _)| (key.part > 0) == (want.key.part > 0));
+        let length = alike.filter_map(|(_, s)| s.digest().map(|d| u64::from(d.length))).next();
         let latest = self.guard.latest(
             want.deadline,
-            1_000_000,
+            length.unwrap_or(USUAL),
             view.sources.throughput(view.now),
             view.sources.first_byte(),
         );

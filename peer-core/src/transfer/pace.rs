@@ -18,7 +18,10 @@ const QUEUE: u64 = 120_000;
 const MEMORY: Duration = Duration::from_secs(10);
 /// Patience of a receiver that says something about our uplink.
 const FAILED: Duration = Duration::from_millis(1000);
-const SAMPLE: Duration = Duration::from_millis(400);
+/// The uplink must have been at work for so long, in microseconds, before its rate is known. What it idles doesn't count.
+const SAMPLE: u64 = 400_000;
+/// A burst takes at least so long, in microseconds: its reports may come together.
+const BURST: u64 = 10_000;
 
 /// The uplink's window and its cap.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub struct Pacer {
     /// Of what yields.
     pub yielding: Yielding,
     best: Option<(Rate, Instant)>,
-    sample: Option<(Instant, u64)>,
+    sample: Sample,
     limited: bool,
     /// In microseconds: see [`Pacer::set_rtt`].
     rtt: u64,
@@ -38,6 +41,40 @@ pub struct Pacer {
     refilled: Instant,
 }
 
+/// What arrived while something was on its way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    bytes: u64,
+    /// In microseconds: of the bursts that have ended, and of the one that goes on.
+    busy: u64,
+    burst: u64,
+    /// The burst's last report, or when its first one would come if nothing had to be carried.
+    since: Option<Instant>,
+}
+
+impl Sample {
+    fn arrived(&mut self, bytes: u64, now: Instant) {
+        self.bytes += bytes;
+        self.burst += self.since.map_or(0, |since| micros(now.since(since)));
+        self.since = self.since.max(Some(now));
+    }
+
+    fn ended(&mut self) {
+        self.busy += self.burst.max(BURST);
+        (self.burst, self.since) = (0, None);
+    }
+
+    /// The rate, once it is known; the next sample begins.
+    fn take(&mut self) -> Option<Rate> {
+        let time = self.busy + self.burst;
+        (time >= SAMPLE).then(|| {
+            let rate = Rate::of(self.bytes, Duration::from_micros(time));
+            *self = Self { since: self.since, ..Self::default() };
+            rate
+        })
+    }
+}
+
 impl Default for Pacer {
     fn default() -> Self {
         Self {
@@ -45,7 +82,7 @@ impl Default for Pacer {
             window: MIN_WINDOW,
             yielding: Yielding::default(),
             best: None,
-            sample: None,
+            sample: Sample::default(),
             limited: false,
             rtt: 0,
             busy: 0,
@@ -112,6 +149,9 @@ impl Pacer {
         if yields {
             self.yielding.sent(bytes, self.rtt, now);
         }
+        if self.in_flight == 0 {
+            self.sample.since = Some(now + Duration::from_micros(self.answer()));
+        }
         self.in_flight += bytes;
         self.tokens = self.tokens.saturating_sub(bytes);
     }
@@ -119,20 +159,15 @@ impl Pacer {
     /// Bytes have arrived.
     pub fn arrived(&mut self, bytes: u64, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
-        let Some((since, sum)) = &mut self.sample else {
-            // The first arrival only opens a sample: how long its bytes took isn't known.
-            self.sample = Some((now, 0));
-            return;
-        };
-        *sum += bytes;
-        let time = now.since(*since);
-        if time >= SAMPLE {
-            let rate = Rate::of(*sum, time);
+        self.sample.arrived(bytes, now);
+        if self.in_flight == 0 {
+            self.sample.ended();
+        }
+        if let Some(rate) = self.sample.take() {
             let stale = self.best.is_none_or(|(best, at)| rate >= best || now.since(at) > MEMORY);
             if stale && (self.limited || self.best.is_none_or(|(best, _)| rate > best)) {
                 self.best = Some((rate, now));
             }
-            self.sample = None;
             self.limited = false;
             self.resize();
         }
@@ -154,6 +189,9 @@ impl Pacer {
     /// Bytes sent will never be reported: their link or transfer is gone.
     pub fn lost(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
+        if self.in_flight == 0 {
+            self.sample.ended();
+        }
     }
 
     fn resize(&mut self) {
@@ -165,9 +203,10 @@ impl Pacer {
         self.window = (window + window / 4).clamp(least, MAX_WINDOW);
     }
 
-    /// The best rate measured of late.
+    /// The best rate measured of late, or the cap: what goes in bursts under it says what the uplink carries, not what it may.
     pub fn rate(&self) -> Option<Rate> {
-        self.best.map(|(rate, _)| rate)
+        let rate = self.best?.0;
+        Some(self.cap.map_or(rate, |cap| rate.min(cap)))
     }
 
     /// Bytes on their way.
@@ -199,7 +238,7 @@ mod tests {
                 arrived += MESSAGE;
             }
             while pacer.admits(MESSAGE, false, false, after(now)) {
-                pacer.sent(MESSAGE, false, Instant::ZERO);
+                pacer.sent(MESSAGE, false, after(now));
                 free_at = free_at.max(now) + (MESSAGE * 1000 / rate).max(1);
                 reports.push_back(free_at + rtt_ms);
             }
@@ -227,6 +266,40 @@ mod tests {
         assert!(!pacer.admits(1, false, false, Instant::ZERO), "one over the least window");
         let (_, most) = over(&mut Pacer::default(), 400_000_000, 400, 12);
         assert!(most <= MAX_WINDOW, "{most}");
+    }
+
+    /// A block every quarter of a second, over a path of `rate` bytes/s.
+    fn trickle(pacer: &mut Pacer, rate: u64, secs: u64) {
+        pacer.set_rtt(20_000, 0);
+        for n in 0..secs * 4 {
+            let at = n * 250;
+            assert!(pacer.admits(2 * MESSAGE, false, false, after(at)));
+            pacer.sent(MESSAGE, false, after(at));
+            pacer.sent(MESSAGE, false, after(at));
+            let takes = |messages| 20 + messages * MESSAGE * 1000 / rate;
+            pacer.arrived(MESSAGE, after(at + takes(1)));
+            pacer.arrived(MESSAGE, after(at + takes(2)));
+        }
+    }
+
+    // R5 R12
+    #[test]
+    fn an_uplink_that_is_seldom_used_is_no_slower_for_it() {
+        for rate in [200_000, 500_000, 2_000_000] {
+            let mut pacer = Pacer::default();
+            trickle(&mut pacer, rate, 20);
+            let known = pacer.rate().expect("it was measured").bytes_per_second();
+            assert!(known > rate * 9 / 10 && known < rate * 11 / 10, "{known} of {rate}");
+        }
+        let mut pacer = Pacer::default();
+        trickle(&mut pacer, 500_000_000, 20);
+        let known = pacer.rate().expect("it was measured").bytes_per_second();
+        assert!(
+            known < 2 * MESSAGE * 1_000_000 / BURST + 1,
+            "{known}: reports that come together prove little"
+        );
+        pacer.set_cap(Some(Rate::new(50_000)));
+        assert_eq!(pacer.rate(), Some(Rate::new(50_000)), "what it may give is no more");
     }
 
     #[test]

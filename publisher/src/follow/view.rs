@@ -12,7 +12,7 @@ use super::ahead::{Ahead, Wish};
 use super::pieces::{Pieces, Whole};
 use super::{How, PENDING};
 use crate::edge::Edge;
-use crate::origin::Validators;
+use crate::origin::{Document, Validators};
 use crate::playlist::{Playlist, Segment};
 use crate::publisher::Config;
 use crate::vod::Plan;
@@ -30,9 +30,18 @@ pub(super) struct Pending {
     pub(super) since: Instant,
 }
 
+/// A document that tells what is to come by the clock alone, for a time.
+pub(super) struct Kept {
+    pub(super) document: Document,
+    pub(super) until: Instant,
+}
+
 /// What a running follower knows.
 pub(super) struct View {
     pub(super) addresses: Vec<Url>,
+    /// Where the document itself wants to be looked for.
+    pub(super) moved: Option<Url>,
+    pub(super) kept: Option<Kept>,
     pub(super) edge: Edge,
     pub(super) validators: Validators,
     pub(super) playlist: Option<Arc<Playlist>>,
@@ -62,6 +71,8 @@ impl View {
     pub(super) fn new(address: Url, config: &Config) -> Self {
         Self {
             addresses: vec![address],
+            moved: None,
+            kept: None,
             edge: Edge::new(config.pace, Instant::now()),
             validators: Validators::default(),
             playlist: None,
@@ -86,6 +97,17 @@ impl View {
         if !self.addresses.contains(&url) && self.addresses.len() < ADDRESSES {
             self.addresses.push(url);
         }
+    }
+
+    /// Where to look.
+    pub(super) fn place(&self) -> Url {
+        self.moved.clone().unwrap_or_else(|| self.addresses[0].clone())
+    }
+
+    /// The document that says what there is now, unless it has to be read again.
+    pub(super) fn kept_at(&self, now: Instant) -> Option<Document> {
+        let kept = self.kept.as_ref().filter(|kept| now < kept.until && !self.told)?;
+        Some(kept.document.clone())
     }
 
     /// Whether a playlist is an older one of another server, a mirror's that comes after its origin: nothing began anew, and nothing has to be

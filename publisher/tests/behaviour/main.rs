@@ -1,6 +1,7 @@
 //! The publisher against an origin that behaves, and against one that doesn't.
 
 mod copies;
+mod dash;
 mod edge;
 mod kit;
 mod limits;

@@ -132,7 +132,7 @@ async fn when_another_goes_its_segments_are_fetched_at_once() {
     let order = Order::new(public(1), &many);
     let number = (10..).find(|n| order.rank(key(&origin, *n)) > 2).expect("soon");
     end.store(number + 1, Relaxed);
-    one.publisher.look(track_id(&origin.url("/v.m3u8")));
+    one.publisher.look("/v.m3u8");
     let looks = origin.count("/v.m3u8");
     while origin.count("/v.m3u8") < looks + 2 {
         tokio::task::yield_now().await;

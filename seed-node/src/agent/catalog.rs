@@ -1,6 +1,8 @@
-//! What the playlists that players fetched say: which URL is which playlist of which stream, and which segment.
+//! What the playlists that players fetched say: which URL is which playlist of which stream, and which segment. MPDs are read in `dash`.
 //!
 //! Bounded: renditions by [`MAX_RENDITIONS`] for each stream, segments by a playlist's own limit.
+
+mod dash;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -42,6 +44,8 @@ struct Stream {
     renditions: HashMap<String, Rendition>,
     /// Start of each segment number, in milliseconds, in whichever rendition it was seen last.
     starts: HashMap<u64, i64>,
+    /// An MPD by which what is to come is told by the clock.
+    clock: Option<dash::Clock>,
 }
 
 #[derive(Debug)]
@@ -73,6 +77,7 @@ impl Catalog {
             manifests: vec![plain(manifest)],
             renditions: HashMap::new(),
             starts: HashMap::new(),
+            clock: None,
         };
         Self { streams: Mutex::new(manifests.iter().map(stream).collect()) }
     }
@@ -101,11 +106,8 @@ impl Catalog {
     pub fn redirected(&self, from: &Url, to: &Url) {
         let (from, to) = (plain(from), plain(to));
         for stream in self.lock().iter_mut() {
-            if stream.manifests.contains(&from)
-                && !stream.manifests.contains(&to)
-                && stream.manifests.len() < 8
-            {
-                stream.manifests.push(to.clone());
+            if stream.manifests.contains(&from) {
+                stream.is_also_at(to.clone());
             }
             if let Some(rendition) = stream.renditions.get(&from) {
                 let (track, kind) = (rendition.track, rendition.kind);
@@ -149,11 +151,21 @@ impl Stream {
         }
     }
 
+    fn is_also_at(&mut self, manifest: String) {
+        if !self.manifests.contains(&manifest) && self.manifests.len() < 8 {
+            self.manifests.push(manifest);
+        }
+    }
+
     fn learn(&mut self, name: &str, url: &Url, text: &[u8]) -> Option<Listing> {
+        let track = self.renditions.get(name)?.track;
+        // A delta update can't be read: what it leaves out has left no trace of its discontinuities.
+        self.take(name, url, Playlist::parse(track, url, text).ok()?)
+    }
+
+    fn take(&mut self, name: &str, url: &Url, mut playlist: Playlist) -> Option<Listing> {
         let rendition = self.renditions.get_mut(name)?;
         let kind = rendition.kind?;
-        // A delta update can't be read: what it leaves out has left no trace of its discontinuities.
-        let mut playlist = Playlist::parse(rendition.track, url, text).ok()?;
         let (entries, parts) = entries(&playlist, &mut self.starts);
         let (first, last) = (playlist.segments.first()?.key.number, playlist.segments.last()?.key.number);
         // A stream that has begun anew counts from the beginning.

@@ -57,6 +57,8 @@ pub(super) fn entries(
         starts.clear();
     }
     let entry = |start_ms: &mut i64, segment: &Segment| {
+        // An MPD says so itself.
+        *start_ms = segment.start_ms.unwrap_or(*start_ms);
         let entry = SegmentEntry { key: segment.key, start_ms: *start_ms, duration_ms: segment.duration_ms };
         *start_ms += i64::from(segment.duration_ms);
         entry

@@ -26,7 +26,7 @@ pub mod waiting;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -34,7 +34,7 @@ use axum::http::{Response, StatusCode};
 use reqwest::redirect;
 use rillcast_protocol::id::{Role, TrackId};
 use rillcast_publisher::playlist::MAX_RENDITIONS;
-use rillcast_publisher::{AllowList, Url};
+use rillcast_publisher::{AllowList, Url, manifest};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -44,6 +44,7 @@ use crate::picture::Shared;
 use crate::rtc::Endpoint;
 use crate::{Error, source};
 use catalog::{Catalog, Found};
+use listing::Listing;
 use stream::{ASKS, Ask, Stream};
 use tally::Tally;
 
@@ -153,11 +154,34 @@ fn within(allow: &Arc<AllowList>) -> redirect::Policy {
 impl Agent {
     /// Takes a playlist in that a player has fetched.
     async fn learn(&self, url: &Url, text: &[u8]) {
-        if let Some((stream, listing)) = self.catalog.learn(url, text)
-            && let Some(asks) = self.streams.get(stream)
-        {
-            // If the task is gone, players are served from the origin.
-            let _ = asks.send(Ask::Saw(Box::new(listing))).await;
+        let listings = if manifest::is_mpd(text) {
+            self.catalog.present(url, text, SystemTime::now())
+        } else {
+            self.catalog.learn(url, text).into_iter().collect()
+        };
+        self.tell(listings).await;
+    }
+
+    /// The segment that a request means; where an MPD goes by the clock, as far as that is now.
+    async fn find(&self, url: &Url, headers: &HeaderMap) -> Option<Found> {
+        let found = self.catalog.find(url, headers);
+        if found.is_some() {
+            return found;
+        }
+        let listings = self.catalog.look_at_the_clock(SystemTime::now());
+        if listings.is_empty() {
+            return None;
+        }
+        self.tell(listings).await;
+        self.catalog.find(url, headers)
+    }
+
+    async fn tell(&self, listings: Vec<(usize, Listing)>) {
+        for (stream, listing) in listings {
+            if let Some(asks) = self.streams.get(stream) {
+                // If the task is gone, players are served from the origin.
+                let _ = asks.send(Ask::Saw(Box::new(listing))).await;
+            }
         }
     }
 

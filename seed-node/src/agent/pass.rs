@@ -13,7 +13,7 @@ use axum::http::{Method, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use rillcast_publisher::playlist::MAX_PLAYLIST;
-use rillcast_publisher::{Url, directives};
+use rillcast_publisher::{Url, directives, manifest};
 use tokio::sync::mpsc;
 
 use super::address::path_of;
@@ -145,7 +145,8 @@ async fn playlist(
     let text = text.freeze();
     let start = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
     // A part of one, or something else under its name, is nothing to mend.
-    let whole = complete && is_whole(status, &back) && start.starts_with(b"#EXTM3U");
+    let is_manifest = start.starts_with(b"#EXTM3U") || manifest::is_mpd(start);
+    let whole = complete && is_whole(status, &back) && is_manifest;
     let Some(read) = whole.then(|| str::from_utf8(&text).ok()).flatten() else {
         agent.tally.ended(Outcome::Passed);
         agent.tally.passed_bytes.fetch_add(text.len() as u64, Relaxed);
@@ -205,12 +206,13 @@ fn is_whole(status: StatusCode, headers: &HeaderMap) -> bool {
 
 fn is_playlist_name(url: &Url) -> bool {
     let path = url.path().to_ascii_lowercase();
-    path.ends_with(".m3u8") || path.ends_with(".m3u")
+    path.ends_with(".m3u8") || path.ends_with(".m3u") || path.ends_with(".mpd")
 }
 
 fn is_playlist_type(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().contains("mpegurl")
+    let kind = kind.to_ascii_lowercase();
+    kind.contains("mpegurl") || kind.contains("dash+xml")
 }
 
 fn unreachable(url: &Url, error: &reqwest::Error) -> Response<Body> {

@@ -58,7 +58,7 @@ pub(super) async fn respond<B>(agent: &Agent, bound: SocketAddr, request: &Reque
         // Joining takes a moment: while the player reads its playlists. If the queue is full, somebody has come already.
         let _ = asks.try_send(Ask::Come);
     }
-    let found = agent.catalog.find(&url, &headers);
+    let found = agent.find(&url, &headers).await;
     if let Some(found) = &found
         && let Some(response) = segment::answer(agent, found, &url, &headers).await
     {

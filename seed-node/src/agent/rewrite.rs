@@ -1,17 +1,21 @@
-//! Playlists as the player behind the agent has to see them: unchanged, but for URLs that would lead past the agent or astray.
+//! Manifests as the player behind the agent has to see them: unchanged, but for URLs that would lead past the agent or astray.
 
-use rillcast_publisher::{AllowList, Url};
+use rillcast_publisher::dash::urls::{Bases, mend};
+use rillcast_publisher::{AllowList, Url, manifest};
 
 use super::address::path_of;
 
 /// Only stands for the agent's own host, whatever the player calls that.
 const HERE: &str = "http://agent.invalid";
 
-/// The playlist that was found at `base`. Whatever the agent may not serve the player gets from its own place.
+/// The playlist, or MPD, that was found at `base`. Whatever the agent may not serve the player gets from its own place.
 pub fn rewrite(base: &Url, allow: &AllowList, text: &str) -> String {
     let Some(local) = path_of(base).and_then(|path| Url::parse(&format!("{HERE}{path}")).ok()) else {
         return text.to_owned();
     };
+    if manifest::is_mpd(text.as_bytes()) {
+        return mpd(base, local, allow, text);
+    }
     let places = Places { base, local, allow };
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for line in text.split_inclusive('\n') {
@@ -29,6 +33,20 @@ pub fn rewrite(base: &Url, allow: &AllowList, text: &str) -> String {
         out.push_str(end);
     }
     out
+}
+
+/// One that can't be read stays as it is: the player finds out.
+fn mpd(base: &Url, local: Url, allow: &AllowList, text: &str) -> String {
+    let (mark, rest) = text.split_at(text.len() - text.trim_start_matches('\u{feff}').len());
+    let bases = Bases { meant: base.clone(), seen: local };
+    let moved = |url: &str, bases: &Bases| {
+        // By the player's own base. Where that is elsewhere, all leads where it is meant to, and what would lead back here needs a name for here.
+        if !bases.seen.as_str().starts_with(HERE) {
+            return None;
+        }
+        Places { base: &bases.meant, local: bases.seen.clone(), allow }.moved(url)
+    };
+    mend(rest, &bases, moved).map_or_else(|_| text.to_owned(), |mended| format!("{mark}{mended}"))
 }
 
 struct Places<'a> {
@@ -151,5 +169,43 @@ mod tests {
         }
         let broken = "#EXT-X-MAP:URI=\"https://cdn.example/live/x";
         assert_eq!(rewritten(broken), broken, "and one that is broken is left alone");
+    }
+
+    // R1 R22
+    #[test]
+    fn an_mpd_is_the_same_but_for_what_would_lead_past_the_agent() {
+        let mpd = |location: &str, base: &str, media: &str| {
+            format!(
+                "\u{feff}<?xml version=\"1.0\"?>\r\n<MPD  xmlns='urn:mpeg:dash:schema:mpd:2011'>\n<Location>{location}</Location>\n\
+                 <BaseURL>{base}</BaseURL><Period><AdaptationSet><SegmentTemplate media=\"{media}\" initialization='$RepresentationID$/i'/>\
+                 <Representation id='v'><BaseURL>../v/</BaseURL></Representation></AdaptationSet></Period></MPD>"
+            )
+        };
+        for (text, seen) in [
+            (mpd("", "", "$Number%05d$.m4s?t=1&amp;u=2"), None),
+            (mpd("live.mpd", "a/", "/x/$Time$"), Some(mpd("live.mpd", "a/", "https://cdn.example/x/$Time$"))),
+            (
+                mpd("https://cdn.example/live/b.mpd?a=1&amp;b=2", "https://cdn.example/live/hd/", "1"),
+                Some(mpd("/https/cdn.example/live/b.mpd?a=1&amp;b=2", "/https/cdn.example/live/hd/", "1")),
+            ),
+            (
+                mpd("//other.example/x.mpd", "http://two.example/$/", "http://two.example/live/$Number%05d$"),
+                Some(mpd(
+                    "https://other.example/x.mpd",
+                    "/http/two.example/$/",
+                    "/http/two.example/live/$Number%05d$",
+                )),
+            ),
+            // Where the player is sent elsewhere, what counts from there stays.
+            (mpd("b.mpd", "https://other.example/x/", "https://cdn.example/live/$Number$"), None),
+        ] {
+            let rewritten = rewritten(&text);
+            match seen {
+                Some(seen) => assert_eq!(rewritten, seen),
+                None => assert_eq!(rewritten, text),
+            }
+        }
+        let broken = "<MPD><BaseURL>https://cdn.example/live/</BaseURL>";
+        assert_eq!(rewritten(broken), broken);
     }
 }

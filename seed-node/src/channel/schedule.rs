@@ -14,11 +14,11 @@
 
 use std::path::{Path, PathBuf};
 
+use rillcast_publisher::date::{date, offset_minutes};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::ingest::name::{NameError, StreamName};
-use crate::ingest::pushed::{date, offset_minutes};
 
 /// Most items of a schedule.
 pub const MAX_ITEMS: usize = 1000;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use rillcast_publisher::date::date;
 use rillcast_publisher::playlist::MAX_SEGMENTS;
 use thiserror::Error;
 
@@ -213,35 +214,6 @@ impl Reader {
         self.next += 1;
         Some(())
     }
-}
-
-/// ISO 8601 as encoders write it: with `Z`, or an offset such as `+0100` or `+01:00`.
-pub fn date(text: &str) -> Option<u64> {
-    let (day, time) = text.split_once(['T', ' '])?;
-    let cut = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
-    let (time, zone) = time.split_at(cut);
-    let utc = humantime::parse_rfc3339(&format!("{day}T{time}Z")).ok()?;
-    let utc = utc.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let minutes = match zone {
-        "" | "Z" | "z" => 0,
-        zone => offset_minutes(zone)?,
-    };
-    utc.as_millis().try_into().ok().and_then(|ms: u64| ms.checked_add_signed(-minutes * 60_000))
-}
-
-/// `+01:00` or `-0330` in minutes.
-pub fn offset_minutes(zone: &str) -> Option<i64> {
-    let (sign, digits) = match zone.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let digits = digits.replace(':', "");
-    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes): (i64, i64) = (digits[..2].parse().ok()?, digits[2..].parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(sign * (60 * hours + minutes))
 }
 
 /// As a playlist has it.

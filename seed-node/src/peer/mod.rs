@@ -58,6 +58,8 @@ pub struct Visit {
     pub publisher: Option<PublisherKey>,
     /// Others may link with us. A publisher that can open no sealed signals is introduced to nobody.
     pub links: bool,
+    /// HLS and DASH of one content are two swarms.
+    pub delivery: id::Delivery,
     /// Where the token is that lets us in, if the site asks for one.
     pub token_file: Option<PathBuf>,
     /// Bytes of blocks held.
@@ -170,7 +172,7 @@ impl Peer {
             version: rillcast_protocol::VERSION,
             site: Text::new(visit.site.as_str()).ok_or(Error::TooLong("site"))?,
             content: Text::new(visit.content.as_str()).ok_or(Error::TooLong("manifest"))?,
-            delivery: id::Delivery::Hls,
+            delivery: visit.delivery,
             role: visit.role,
             token: Blob::default(),
             publisher: visit.publisher,

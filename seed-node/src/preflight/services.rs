@@ -10,8 +10,7 @@ use rillcast_protocol::coding::{Blob, Text};
 use rillcast_protocol::id::{Delivery, Fingerprint, Role};
 use rillcast_protocol::signal::Join;
 use rillcast_publisher::origin::{Validators, bare};
-use rillcast_publisher::playlist::Playlist;
-use rillcast_publisher::{Publisher, PublishingKey, Url, track_id};
+use rillcast_publisher::{Publisher, PublishingKey, Url, manifest, track_id};
 use serde_json::Value;
 
 use super::Finding;
@@ -107,8 +106,10 @@ async fn renditions(settings: &Settings, manifest: &Url) -> Result<String, Strin
     let first = renditions.first().ok_or("names no rendition")?;
     let document = publisher.origin().playlist(&allow, first, &Validators::default()).await;
     let document = document.map_err(|e| format!("{}: {e}", bare(first)))?.ok_or("its playlist is empty")?;
-    let playlist = Playlist::parse(track_id(first.as_str()), &document.url, &document.body)
-        .map_err(|e| format!("{}: {e}", bare(first)))?;
+    let playlist =
+        manifest::read(track_id(first.as_str()), first, &document.url, &document.body, SystemTime::now())
+            .map_err(|e| format!("{}: {e}", bare(first)))?
+            .playlist;
     if let Some(segment) = playlist.segments.iter().find(|segment| !allow.allows(&segment.url)) {
         return Err(format!(
             "its segments are under {}, which isn't allowed: add that with --allow",
@@ -136,7 +137,7 @@ async fn join(settings: &Settings, signal: &Url) -> Result<(), String> {
         site: Text::new(settings.site.as_str()).ok_or("--site is longer than signaling takes")?,
         content: Text::new(content.as_str())
             .ok_or("the manifest's URL is longer than signaling takes; give a --content id")?,
-        delivery: Delivery::Hls,
+        delivery: settings.manifests.first().map_or(Delivery::Hls, manifest::delivery),
         role: if settings.seeds { Role::Seed } else { Role::Viewer },
         token: Blob::default(),
         publisher: None,

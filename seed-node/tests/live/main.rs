@@ -14,6 +14,7 @@ mod an_agent_is_an_honest_proxy;
 mod encoders_begin_anew_and_nodes_too;
 mod encoders_push_and_viewers_read_it_back;
 mod native_players_meet_other_packagings;
+mod native_players_play_dash;
 mod native_players_play_in_parts;
 mod native_players_share_through_agents;
 mod pushes_that_are_refused;

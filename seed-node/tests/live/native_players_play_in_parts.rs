@@ -93,8 +93,8 @@ async fn two_agents_share_a_low_latency_stream() {
     };
     let (source, peers) = (sum(|b| b.0), sum(|b| b.1));
     eprintln!("in parts: {source} bytes from the source, {peers} from each other");
-    // Half is the most there is. What is asked for before its digest comes is the source's, and on a busy machine that is much.
-    assert!(peers * 9 > source, "{source} from the source, {peers} from each other");
+    // Half is the most there is, and what comes; on a busy machine some of it is asked for before its digest is there.
+    assert!(peers * 3 > source, "{source} from the source, {peers} from each other");
     for agent in &agents {
         assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
         assert_eq!(agent.picture().stats.false_blocks, 0);

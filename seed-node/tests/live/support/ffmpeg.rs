@@ -20,23 +20,45 @@ pub(crate) async fn film(directory: &Path, seconds: u32, more: &[&str]) {
     assert!(made.await.expect("ffmpeg is installed").success());
 }
 
-/// What ffmpeg makes of a stream from its beginning on, without decoding it.
-pub(crate) async fn copied(url: &str) -> Vec<u8> {
-    let output = Command::new("ffmpeg")
+/// The same, with sound, as an MPD (`index.mpd`) and what it names.
+pub(crate) async fn dash_film(directory: &Path, seconds: u32, more: &[&str]) {
+    let made = Command::new("ffmpeg")
+        .current_dir(directory)
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25"])
+        .args(["-f", "lavfi", "-i", "sine=r=48000", "-t", &seconds.to_string()])
         .args([
-            "-v",
-            "error",
-            "-nostdin",
-            "-live_start_index",
-            "0",
-            "-i",
-            url,
-            "-c",
-            "copy",
-            "-f",
-            "mpegts",
-            "-",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-b:v",
+            "1M",
+            "-minrate",
+            "1M",
+            "-maxrate",
+            "1M",
+            "-bufsize",
+            "1M",
         ])
+        .args(["-x264-params", "nal-hrd=cbr", "-g", "50", "-sc_threshold", "0", "-c:a", "aac", "-b:a", "96k"])
+        .args(["-f", "dash", "-seg_duration", "2"])
+        .args(more)
+        .arg("index.mpd")
+        .status();
+    assert!(made.await.expect("ffmpeg is installed").success());
+}
+
+/// What ffmpeg makes of an HLS stream from its beginning on, without decoding it.
+pub(crate) async fn copied(url: &str) -> Vec<u8> {
+    copied_with(&["-live_start_index", "0"], url).await
+}
+
+/// What ffmpeg makes of any stream, without decoding it.
+pub(crate) async fn copied_with(options: &[&str], url: &str) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(options)
+        .args(["-i", url, "-c", "copy", "-f", "mpegts", "-"])
         .stderr(Stdio::inherit())
         .output()
         .await

@@ -73,6 +73,7 @@ impl Files {
             let kind = match path.extension().and_then(|e| e.to_str()) {
                 Some("m3u8") => "application/vnd.apple.mpegurl",
                 Some("ts") => "video/mp2t",
+                Some("mpd") => "application/dash+xml",
                 _ => "video/mp4",
             };
             let bytes = std::fs::read(&path).expect("readable");
