@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, Result};
-use rillcast_protocol::id::Role;
+use rillcast_protocol::id::{Delivery, Role};
 use rillcast_protocol::nat::NatClass;
 use rillcast_publisher::Url;
 use rillcast_seed::peer::{Peer, Visit};
@@ -39,6 +39,7 @@ impl Visitor {
             role: Role::Viewer,
             publisher: None,
             links: true,
+            delivery: Delivery::Hls,
             token_file: None,
             store_budget: 1 << 20,
             upload_cap: 0,
