@@ -254,8 +254,8 @@ impl Shell {
     fn tell(&self, event: &Event) {
         match event {
             Event::Liar { peer, why } => self.host.liar(&peer.0, why),
-            // Counted.
-            Event::Refused { .. } => {}
+            // Counted, and for whoever publishes.
+            Event::Refused { .. } | Event::Heard { .. } => {}
             Event::SourceMismatch { key } | Event::Disputed { key, .. } => {
                 self.host.mismatch(key.number as f64)
             }
