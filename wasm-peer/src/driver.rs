@@ -254,8 +254,11 @@ impl Shell {
     fn tell(&self, event: &Event) {
         match event {
             Event::Liar { peer, why } => self.host.liar(&peer.0, why),
-            // Counted, and for whoever publishes.
-            Event::Refused { .. } | Event::Heard { .. } => {}
+            // Counted.
+            Event::Refused { .. } => {}
+            // For whoever publishes.
+            #[cfg(not(target_arch = "wasm32"))]
+            Event::Heard { .. } => {}
             Event::SourceMismatch { key } | Event::Disputed { key, .. } => {
                 self.host.mismatch(key.number as f64)
             }
