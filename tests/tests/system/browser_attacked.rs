@@ -27,7 +27,9 @@ fn hostile_native_peers_harm_no_browser() {
     let found = &line["findings"];
     assert!(found["browsers"]["broken_promises"].as_u64().unwrap() > 0, "the other one attacked as well");
     assert!(found["revocation"]["viewer"]["neighbours"].as_u64().unwrap() > 0, "a viewer was sent away");
-    assert!(found["costs"]["hashing"].as_f64().unwrap() > 0.0, "hashing was seen in the profile");
+    // A few milliseconds of half a minute: now and then a profile shows none of them.
+    let hashing = found["costs"]["hashing"].as_f64().unwrap();
+    assert!((0.0..0.05).contains(&hashing), "{hashing} of the browser's time");
     let html = std::fs::read_to_string(reports.path().join("attack.html")).unwrap();
     assert!(html.contains("<svg") && html.contains("</table>"));
 }
