@@ -346,6 +346,17 @@ impl Publisher {
 
     /// Another publisher digested this segment: it needn't be fetched here, unless it is one of those by which others are checked.
     pub fn note(&self, digest: &SegmentDigest) {
+        self.hear(digest, false);
+    }
+
+    /// One whose word isn't taken yet digested this segment: it is fetched here all the same, if its track is followed, and signed if it is true
+    /// and if it isn't.
+    pub fn check(&self, digest: &SegmentDigest) {
+        self.hear(digest, true);
+        self.want(digest.swarm, digest.key);
+    }
+
+    fn hear(&self, digest: &SegmentDigest, checks: bool) {
         // Our own, from before a restart: the bytes aren't here, and nobody else can be relied on to have them.
         if digest.publisher == self.key() {
             return;
@@ -363,7 +374,7 @@ impl Publisher {
             let contradicts = {
                 let mut ledger = follow::lock(&ledger);
                 // A newcomer's word alone isn't taken: whoever lies would be believed until it is found out.
-                let checks = every > 0 && ledger.is_unproven(&digest.publisher);
+                let checks = checks || (every > 0 && ledger.is_unproven(&digest.publisher));
                 let audit = checks || self.shared.key.audits(digest.key, every);
                 let contradicts = ledger.note(digest, audit);
                 wakes = ledger.checks(digest.key);

@@ -213,6 +213,7 @@ impl Driver {
             match told {
                 Told::Joined { swarm, peer } => self.joined(swarm, peer),
                 Told::Digest(digest) => self.heard(&digest),
+                Told::Unproven(digest) => self.publisher.check(&digest),
                 Told::Seeds { keys, tracks } => self.company(keys, &tracks),
                 Told::Playing(tracks) => {
                     for track in self.following.playing(now, tracks) {

@@ -68,6 +68,9 @@ pub struct Limits {
     /// Seconds (or three segments, if that is longer) that a seed may publish nothing of a track that is played until
     /// the built-in publisher takes it over.
     pub seed_lease_secs: u64,
+    /// Digests of a publisher that others must have confirmed before viewers are told to take its word, in each swarm; 0 takes it at once. The
+    /// built-in publisher counts at once, and so does a swarm's first where none is built in.
+    pub publisher_proof: u16,
     /// Segments behind the live edge that the built-in publisher digests unasked when it begins with a track. Those
     /// that a viewer asks for it digests anyway, so more than 0 only costs copies where nobody plays them.
     pub publish_backlog: usize,
@@ -162,6 +165,7 @@ impl Default for Limits {
             tracks_per_swarm: 24,
             tracks: 256,
             seed_lease_secs: 8,
+            publisher_proof: 4,
             publish_backlog: 0,
             publish_settle_ms: 3000,
             fetches: 8,

@@ -260,7 +260,7 @@ impl Viewer {
                     self.waiting.failed(key);
                 }
                 // Seeds' business.
-                Told::Digest(_) | Told::Seeds { .. } => {}
+                Told::Digest(_) | Told::Unproven(_) | Told::Seeds { .. } => {}
             }
         }
     }

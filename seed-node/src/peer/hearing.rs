@@ -70,6 +70,12 @@ impl Peer {
             News::Message(message) => match *message {
                 ServerMessage::Introduce { peers } => self.input(Input::Introduced(peers.into_vec())),
                 ServerMessage::Gone { peer } => self.input(Input::Gone(peer)),
+                // By somebody whose word isn't taken yet: seeds look whether it is true.
+                ServerMessage::Digest { digest }
+                    if self.role == Role::Seed && !self.publishers.contains(&digest.publisher) =>
+                {
+                    self.told.push_back(Told::Unproven(digest));
+                }
                 ServerMessage::Digest { digest } => self.input(Input::Digest(digest)),
                 ServerMessage::Seeds { keys, tracks } => {
                     if self.role == Role::Seed {
@@ -82,7 +88,10 @@ impl Peer {
                     self.links.name_servers(&settings.ice);
                     self.input(Input::Settings(settings));
                 }
-                ServerMessage::Publishers { keys } => self.input(Input::Publishers(keys.into_vec())),
+                ServerMessage::Publishers { keys } => {
+                    self.publishers = keys.into_vec();
+                    self.input(Input::Publishers(self.publishers.clone()));
+                }
                 ServerMessage::Relayed { from, payload } => {
                     let now = self.now();
                     if let Some(input) = self.links.signalled(now, from, payload.as_slice()) {
@@ -110,6 +119,7 @@ impl Peer {
         self.links.joined(peer);
         self.links.name_servers(&welcome.settings.ice);
         self.told.push_back(Told::Joined { swarm, peer });
+        self.publishers = welcome.publishers.to_vec();
         self.input(Input::Welcome(welcome.into()));
         self.tell_nat();
         self.show();

@@ -84,6 +84,8 @@ pub enum Told {
     },
     /// Another publisher has signed for a segment, and its signature holds; only seeds are told.
     Digest(SegmentDigest),
+    /// A publisher whose word doesn't count yet has signed for a segment; only seeds are told.
+    Unproven(SegmentDigest),
     /// Who shares the work of seeding, and what is played.
     Seeds {
         /// Their publishers' keys.
@@ -141,6 +143,8 @@ pub struct Peer {
     signaling: Option<Signaling>,
     /// Where hosted segments of signaling's own publisher are, and in which swarm.
     hosted_at: Option<(Url, SwarmId)>,
+    /// Whose digests count.
+    publishers: Vec<PublisherKey>,
     /// Of a viewer: fetches of whole segments from the origin, under way.
     whole: HashMap<FetchId, SegmentKey>,
     /// Inputs that outputs have led to.
@@ -202,6 +206,7 @@ impl Peer {
             yields: visit.yields,
             signaling: Some(signaling),
             hosted_at: None,
+            publishers: Vec::new(),
             whole: HashMap::new(),
             pending: VecDeque::new(),
             told: VecDeque::new(),

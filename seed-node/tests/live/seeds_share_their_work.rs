@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use support::origin::{Origin, RENDITIONS};
-use support::program::{Program, signaling};
+use support::program::{Program, signaling_with};
 use support::viewer::Viewer;
 
 /// Nothing is fetched only to be compared.
 const FLAGS: [&str; 2] = ["--audit", "0"];
+const SETTINGS: &str = "[limits]\npublisher_proof = 0\n";
 
 async fn three(origin: &Origin, signal: &str) -> [Program; 3] {
     let mut seeds = [(); 3].map(|()| Program::seed(origin, signal, &FLAGS));
@@ -48,7 +49,7 @@ async fn settled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_segment_is_fetched_once_by_all_and_held_by_more_of_them_the_more_viewers_there_are() {
     let origin = Origin::start().await;
-    let (_signaling, signal) = signaling().await;
+    let (_signaling, signal) = signaling_with(SETTINGS).await;
     let seeds = three(&origin, &signal).await;
     let mut one = Viewer::start(&origin, &signal, "high");
     let begun = origin.state.newest();
@@ -87,7 +88,7 @@ async fn each_segment_is_fetched_once_by_all_and_held_by_more_of_them_the_more_v
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seed_that_hangs_or_dies_leaves_its_own_segments_alone_to_others_and_none_is_missing() {
     let origin = Origin::start().await;
-    let (_signaling, signal) = signaling().await;
+    let (_signaling, signal) = signaling_with(SETTINGS).await;
     let [gone, left @ ..] = three(&origin, &signal).await;
     let mut gone = gone;
     let mut viewer = Viewer::start(&origin, &signal, "high");

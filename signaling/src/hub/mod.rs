@@ -180,7 +180,7 @@ impl Hub {
                 }
                 digest.hosted = self.host.is_on()
                     && self.host.put(digest.swarm, digest.key, published.body, Instant::now());
-                self.with(digest.swarm, |swarm, desk, _| swarm.published(desk, &digest));
+                self.with(digest.swarm, |swarm, desk, now| swarm.published(desk, &digest, now));
             }
             Event::Conflict { swarm, key } => {
                 self.metrics.conflicts_total.up();

@@ -60,7 +60,9 @@ impl Swarm {
     fn live_seeds(&self) -> Vec<PublisherKey> {
         let mut keys = Vec::new();
         for seed in self.seeds.iter().filter_map(|id| self.members.get(id)).filter(|m| m.takes_part()) {
-            if let Some(key) = seed.joiner.publisher.filter(|key| !keys.contains(key)) {
+            // Nobody waits for what a newcomer is going to sign while viewers don't take it.
+            let counts = |key: &PublisherKey| self.proof.trusts(key) && !keys.contains(key);
+            if let Some(key) = seed.joiner.publisher.filter(counts) {
                 keys.push(key);
             }
         }

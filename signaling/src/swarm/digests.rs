@@ -24,8 +24,8 @@ pub(crate) enum Kept {
     New,
     /// Known already.
     Known,
-    /// It contradicts a known one, of this publisher: neither is kept any more.
-    Disputed(PublisherKey),
+    /// It contradicts a known one: neither is kept any more.
+    Disputed,
     /// Its key has two meanings already, or there is no room for its track.
     Refused,
 }
@@ -50,13 +50,12 @@ impl Digests {
             if known.agrees(digest) {
                 return Kept::Known;
             }
-            let by = known.publisher;
             track.kept.remove(&digest.key);
             if track.disputed.len() == MAX_DISPUTED {
                 track.disputed.pop_first();
             }
             track.disputed.insert(digest.key);
-            return Kept::Disputed(by);
+            return Kept::Disputed;
         }
         track.kept.insert(digest.key, digest.clone());
         let limit = if track.finished { limits.digests_vod } else { limits.digests_live };

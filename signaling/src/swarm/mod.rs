@@ -41,6 +41,7 @@ mod kin;
 mod meet;
 pub mod member;
 mod news;
+mod proof;
 pub mod repute;
 mod review;
 pub mod tickets;
@@ -95,6 +96,8 @@ pub struct Swarm {
     /// The seeds among them, oldest first.
     seeds: Vec<PeerId>,
     digests: digests::Digests,
+    /// Whose digests count.
+    proof: proof::Proof,
     /// Members with digests still to be sent.
     behind: Vec<PeerId>,
     played: HashMap<TrackId, news::Played>,
@@ -125,6 +128,7 @@ impl Swarm {
             order: Vec::new(),
             seeds: Vec::new(),
             digests: digests::Digests::default(),
+            proof: proof::Proof::default(),
             behind: Vec::new(),
             played: HashMap::new(),
             kin: kin::Kin::default(),
@@ -227,6 +231,7 @@ impl Swarm {
         if let Some(key) = self.members[&joined].joiner.publisher {
             self.former.retain(|k| *k != key);
         }
+        self.reckon(desk);
         self.tell_publishers(desk, Some(joined));
     }
 
@@ -249,6 +254,7 @@ impl Swarm {
             self.seeds.retain(|s| *s != id);
             if let Some(key) = member.joiner.publisher {
                 self.seed_left(key);
+                self.reckon(desk);
                 self.tell_publishers(desk, None);
             }
             self.tell_seeds(None, now);
@@ -271,6 +277,8 @@ impl Swarm {
     pub fn tick(&mut self, desk: &Desk<'_>, now: Instant) {
         self.review_by_the_clock(desk, now);
         self.outdate(desk);
+        self.proof.outdate(now);
+        self.tell_publishers(desk, None);
         self.trickle(desk);
         self.follow(desk, now);
         self.tell_seeds(None, now);

@@ -145,16 +145,57 @@ impl Swarm {
         }
         digest.hosted = desk.host.has(swarm, digest.key);
         desk.metrics.digests_from_seeds_total.up();
-        if let Some(publisher) = desk.publisher {
-            publisher.note(&digest);
+        if self.compare(desk, &digest, now) {
+            if let Some(publisher) = desk.publisher {
+                publisher.note(&digest);
+            }
+            self.spread(desk, &digest, Some(id));
+        } else {
+            self.have_checked(desk, &digest, id);
         }
-        self.spread(desk, &digest, Some(id));
         self.follow(desk, now);
     }
 
+    /// Has a newcomer's word looked at by those who count.
+    fn have_checked(&self, desk: &Desk<'_>, digest: &SegmentDigest, by: PeerId) {
+        if let Some(publisher) = desk.publisher {
+            publisher.check(digest);
+        }
+        let message = Bytes::from(ServerMessage::Digest { digest: digest.clone() }.to_bytes());
+        for seed in self.seeds.iter().filter(|id| **id != by).filter_map(|id| self.members.get(id)) {
+            if seed.takes_part() && seed.joiner.publisher.is_some_and(|key| self.proof.trusts(&key)) {
+                seed.joiner.outbox.send_encoded(message.clone());
+            }
+        }
+    }
+
+    /// Compares a digest with what others have said of its segment. Told back: whether viewers are to hear it.
+    fn compare(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, now: Instant) -> bool {
+        let said = self.proof.hear(digest, desk.limits.publisher_proof, now);
+        if let Some(first) = said.contradicts {
+            desk.metrics.disputes_total.up();
+            tracing::error!(
+                site = self.site.name, number = digest.key.number, %first, second = %digest.publisher,
+                "two publishers contradict each other: neither is believed, unless others say the same; revoke the one that lies"
+            );
+        }
+        if said.proves {
+            tracing::info!(
+                site = self.site.name,
+                "a publisher's first digests were confirmed; it counts from now on"
+            );
+        }
+        if said.proves || said.contradicts.is_some() {
+            self.tell_publishers(desk, None);
+            self.tell_seeds(None, now);
+        }
+        said.counts
+    }
+
     /// A digest of the built-in publisher.
-    pub(crate) fn published(&mut self, desk: &Desk<'_>, digest: &SegmentDigest) {
+    pub(crate) fn published(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, now: Instant) {
         desk.metrics.digests_total.up();
+        self.compare(desk, digest, now);
         self.spread(desk, digest, None);
     }
 
@@ -174,13 +215,7 @@ impl Swarm {
             Kept::New => {}
             Kept::Known => return,
             // Those who have heard the first are to hear the second too, or they would take it for true; newcomers hear neither.
-            Kept::Disputed(first) => {
-                desk.metrics.disputes_total.up();
-                tracing::error!(
-                    site = self.site.name, number = digest.key.number, %first, second = %digest.publisher,
-                    "two publishers contradict each other, so the segment isn't shared; revoke the one that lies"
-                );
-            }
+            Kept::Disputed => {}
             Kept::Refused => return desk.metrics.digests_refused_total.up(),
         }
         let to = self.receivers(digest.key.track, desk.limits.digest_fanout, except);
@@ -256,7 +291,8 @@ impl Swarm {
     fn seed_covers(&self, desk: &Desk<'_>, track: TrackId, played: &Played, now: Instant) -> bool {
         let following = self.following.contains(&track);
         self.seeds.iter().filter_map(|id| self.members.get(id)).any(|seed| {
-            if seed.joiner.publisher.is_none() {
+            // What a newcomer has said is compared with what the built-in publisher finds, until it counts.
+            if !seed.joiner.publisher.is_some_and(|key| self.proof.trusts(&key)) {
                 return false;
             }
             let lease = Duration::from_secs(desk.limits.seed_lease_secs);
@@ -272,15 +308,36 @@ impl Swarm {
 
     /// Whose digests count here.
     pub(super) fn publishers(&self, desk: &Desk<'_>) -> List<PublisherKey, KEYS> {
-        let built_in = desk.publisher.filter(|_| !self.site.publish.is_empty()).map(|p| p.key());
-        let seeds = self.seeds.iter().filter_map(|id| self.members.get(id)?.joiner.publisher);
+        let here = self.publishing_seeds();
         let mut keys: Vec<PublisherKey> = Vec::new();
-        for key in built_in.into_iter().chain(seeds).chain(self.former.iter().rev().copied()) {
-            if !keys.contains(&key) {
+        for key in self
+            .built_in(desk)
+            .into_iter()
+            .chain(here.iter().copied())
+            .chain(self.former.iter().rev().copied())
+        {
+            if !keys.contains(&key) && self.proof.counts(&key, &here) {
                 keys.push(key);
             }
         }
         List::clipped(keys)
+    }
+
+    fn built_in(&self, desk: &Desk<'_>) -> Option<PublisherKey> {
+        desk.publisher.filter(|_| !self.site.publish.is_empty()).map(|p| p.key())
+    }
+
+    /// The keys of the seeds that are here, oldest first.
+    fn publishing_seeds(&self) -> Vec<PublisherKey> {
+        self.seeds.iter().filter_map(|id| self.members.get(id)?.joiner.publisher).collect()
+    }
+
+    /// A seed has come or gone.
+    pub(super) fn reckon(&mut self, desk: &Desk<'_>) {
+        let here = self.publishing_seeds();
+        let former = &self.former;
+        self.proof.retain(|key| here.contains(key) || former.contains(key));
+        self.proof.present(self.built_in(desk), &here, desk.limits.publisher_proof);
     }
 
     /// Tells everybody else whose digests count, if that has changed.

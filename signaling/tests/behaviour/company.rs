@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rillcast_protocol::id::{PublisherKey, Role};
-use rillcast_protocol::signal::{Join, MAX_POPULAR, MAX_PUBLISHERS, Popularity, ServerMessage};
+use rillcast_protocol::signal::{
+    ClientMessage, Join, MAX_POPULAR, MAX_PUBLISHERS, Popularity, ServerMessage,
+};
 use rillcast_publisher::{PublishingKey, track_id};
 use rillcast_signaling::limits::Limits;
 
@@ -31,13 +33,18 @@ fn keys(of: impl IntoIterator<Item = u8>) -> Vec<PublisherKey> {
     keys
 }
 
+/// Seeds count as soon as they come.
+fn at_once() -> Limits {
+    Limits { publisher_proof: 0, ..Limits::default() }
+}
+
 fn later(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
 }
 
 #[test]
 fn seeds_hear_of_each_other_as_they_come_and_go_and_viewers_hear_nothing() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let mut viewer = bench.viewer();
     let mut one = bench.seed(&key(1));
     bench.hub.tick_once(later(5));
@@ -55,7 +62,7 @@ fn seeds_hear_of_each_other_as_they_come_and_go_and_viewers_hear_nothing() {
 
 #[test]
 fn who_has_come_to_sign_alone_holds_nothing_and_is_not_named() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let (mut one, mut two) = (bench.seed(&key(1)), bench.seed(&key(2)));
     let alone = Join { publisher: Some(key(3).public()), sealing: None, ..join(Role::Seed) };
     let mut publisher = bench.enter(alone).expect("room");
@@ -65,7 +72,7 @@ fn who_has_come_to_sign_alone_holds_nothing_and_is_not_named() {
 
 #[test]
 fn a_seed_of_an_older_version_is_told_nothing_that_it_can_t_read() {
-    let mut bench = Bench::new(Limits::default(), "");
+    let mut bench = Bench::new(at_once(), "");
     bench.version = 1;
     let mut old = bench.seed(&key(1));
     bench.version = 2;
@@ -76,7 +83,7 @@ fn a_seed_of_an_older_version_is_told_nothing_that_it_can_t_read() {
 
 #[test]
 fn what_is_played_is_told_rounded_and_once_in_a_second() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let (mut one, _two) = (bench.seed(&key(1)), bench.seed(&key(2)));
     told(&mut one);
     let playlist = "http://o.example/v.m3u8";
@@ -103,7 +110,7 @@ fn what_is_played_is_told_rounded_and_once_in_a_second() {
 
 #[test]
 fn what_seeds_are_told_is_bounded() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let most = MAX_PUBLISHERS as u8;
     let mut seeds: Vec<_> = (1..=most + 1).map(|n| bench.seed(&key(n))).collect();
     let mut last = seeds.pop().expect("one over");
@@ -122,7 +129,7 @@ fn what_seeds_are_told_is_bounded() {
 // R31 R32
 #[test]
 fn seeds_meet_each_other_however_large_the_swarm_is() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let others: Vec<_> = (1..=5).map(|n| bench.seed(&key(n))).collect();
     let viewers: Vec<_> = (0..200).map(|_| bench.viewer()).collect();
     let mut newcomer = bench.seed(&key(9));
@@ -130,4 +137,19 @@ fn seeds_meet_each_other_however_large_the_swarm_is() {
     assert!(others.iter().all(|seed| met.iter().any(|peer| peer.id == seed.id)), "{met:?}");
     assert!(met.len() < viewers.len() / 2, "of viewers a few, as ever: {}", met.len());
     assert_eq!(met.len(), met.iter().map(|peer| peer.id).collect::<std::collections::HashSet<_>>().len());
+}
+
+// H2: others would wait for what viewers don't take.
+#[test]
+fn a_newcomer_is_not_reckoned_with_before_its_word_is_taken() {
+    let bench = Bench::new(Limits { publisher_proof: 1, ..Limits::default() }, "");
+    let (mut one, mut two) = (bench.seed(&key(1)), bench.seed(&key(2)));
+    assert_eq!((told(&mut one), told(&mut two)), (None, None));
+    let track = track_id("http://o.example/v.m3u8");
+    for (seed, signs) in [(&one, 1), (&two, 2)] {
+        let digest = crate::kit::digest(&key(signs), seed.swarm, track, 5);
+        bench.say(seed, ClientMessage::Publish { digest });
+    }
+    assert_eq!(told(&mut one).map(|(keys, _)| keys), Some(keys([1, 2])));
+    assert_eq!(told(&mut two).map(|(keys, _)| keys), Some(keys([1, 2])));
 }

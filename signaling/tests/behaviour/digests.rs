@@ -14,6 +14,11 @@ use crate::kit::{Bench, digest, join, key_of, publisher_keys, source};
 const PLAYLIST: &str = "http://origin.invalid/a.m3u8";
 const PUBLISH: &str = "[default]\npublish = [\"http://origin.invalid/\"]\n";
 
+/// Seeds count as soon as they come.
+fn at_once() -> Limits {
+    Limits { publisher_proof: 0, ..Limits::default() }
+}
+
 fn publish(bench: &Bench, seed: &crate::kit::Puppet, key: &PublishingKey, number: u64) {
     let digest = digest(key, seed.swarm, source(PLAYLIST).track, number);
     bench.say(seed, ClientMessage::Publish { digest });
@@ -57,7 +62,7 @@ async fn false_digests_go_nowhere() {
 // H2: whoever has heard one of two publishers that contradict each other hears the other, too; then neither counts.
 #[tokio::test]
 async fn a_second_meaning_of_a_key_is_told_and_then_it_has_none() {
-    let bench = Bench::new(Limits::default(), "");
+    let bench = Bench::new(at_once(), "");
     let (one, two) = (PublishingKey::from_seed(&[1; 32]), PublishingKey::from_seed(&[2; 32]));
     let mut viewer = bench.viewer();
     let (first, second) = (bench.seed(&one), bench.seed(&two));
@@ -74,6 +79,64 @@ async fn a_second_meaning_of_a_key_is_told_and_then_it_has_none() {
     bench.play(&newcomer, &[PLAYLIST]);
     bench.say(&newcomer, ClientMessage::WantDigests { keys: List::clipped([key_of(track, 1)]) });
     assert!(newcomer.digests().is_empty());
+}
+
+// H2
+#[tokio::test]
+async fn a_newcomers_word_is_told_to_seeds_alone_until_enough_of_it_was_confirmed() {
+    let bench = Bench::new(Limits { publisher_proof: 2, ..Limits::default() }, "");
+    let (one, two) = (PublishingKey::from_seed(&[1; 32]), PublishingKey::from_seed(&[2; 32]));
+    let mut viewer = bench.viewer();
+    let mut first = bench.seed(&one);
+    assert_eq!(
+        publisher_keys(&viewer.heard()),
+        Some(vec![one.public()]),
+        "a swarm's first has nobody to confirm it"
+    );
+    let mut second = bench.seed(&two);
+    assert_eq!(publisher_keys(&viewer.heard()), None);
+    publish(&bench, &second, &two, 1);
+    assert_eq!((viewer.digests(), first.digests()), (vec![], vec![1]), "for a seed to look at it");
+    publish(&bench, &first, &one, 1);
+    assert_eq!((viewer.digests(), second.digests()), (vec![1], vec![1]));
+    publish(&bench, &first, &one, 2);
+    assert_eq!(publisher_keys(&viewer.heard()), None);
+    publish(&bench, &second, &two, 2);
+    assert_eq!(publisher_keys(&viewer.heard()), Some(vec![one.public(), two.public()]));
+    publish(&bench, &second, &two, 3);
+    assert_eq!(viewer.digests(), [3]);
+}
+
+// H2 H12
+#[tokio::test]
+async fn a_newcomer_that_is_contradicted_is_not_believed_and_nobody_is_until_it_is_sent_away() {
+    let bench = Bench::new(Limits::default(), "");
+    let (one, two) = (PublishingKey::from_seed(&[1; 32]), PublishingKey::from_seed(&[2; 32]));
+    let mut viewer = bench.viewer();
+    let (first, second) = (bench.seed(&one), bench.seed(&two));
+    viewer.heard();
+    let track = source(PLAYLIST).track;
+    let other = sign::digest(&two, second.swarm, key_of(track, 1), 4000, b"other bytes");
+    bench.say(&second, ClientMessage::Publish { digest: other.expect("in bounds") });
+    assert!(viewer.heard().is_empty());
+    publish(&bench, &first, &one, 1);
+    assert_eq!(publisher_keys(&viewer.heard()), Some(vec![]), "one of the two lies");
+    assert_eq!(bench.hub.metrics.disputes_total.value(), 1);
+    bench.hub.leave(second.swarm, second.id);
+    assert_eq!(publisher_keys(&viewer.heard()), Some(vec![one.public()]));
+}
+
+// H2
+#[tokio::test]
+async fn the_built_in_publisher_follows_what_newcomers_publish() {
+    let bench = Bench::new(Limits::default(), PUBLISH);
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let mut viewer = bench.viewer();
+    let seed = bench.seed(&key);
+    viewer.heard();
+    bench.play(&viewer, &[PLAYLIST]);
+    publish(&bench, &seed, &key, 1);
+    assert_eq!((bench.followed(), viewer.digests()), (1, vec![]));
 }
 
 #[tokio::test]
@@ -194,7 +257,7 @@ async fn of_a_finished_track_all_digests_come_bit_by_bit() {
 
 #[tokio::test]
 async fn the_built_in_publisher_steps_back_for_a_seed_and_steps_in_when_it_leaves() {
-    let bench = Bench::new(Limits::default(), PUBLISH);
+    let bench = Bench::new(at_once(), PUBLISH);
     let key = PublishingKey::from_seed(&[1; 32]);
     let mut viewer = bench.viewer();
     bench.play(&viewer, &[PLAYLIST]);
@@ -222,7 +285,7 @@ async fn the_built_in_publisher_steps_back_for_a_seed_and_steps_in_when_it_leave
 
 #[tokio::test]
 async fn a_seed_that_was_there_first_is_given_time_and_no_more() {
-    let bench = Bench::new(Limits::default(), PUBLISH);
+    let bench = Bench::new(at_once(), PUBLISH);
     let key = PublishingKey::from_seed(&[1; 32]);
     let seed = bench.seed(&key);
     let viewer = bench.viewer();

@@ -111,8 +111,22 @@ pub(super) struct Remote {
 }
 
 impl Browser {
-    /// Starts a browser with a fresh profile.
+    /// Starts a browser with a fresh profile. One that doesn't get as far as to answer is started once more: that is no word on what is tested.
     pub async fn launch(launch: &Launch) -> Result<Self, BrowserError> {
+        match Self::start(launch).await {
+            Err(
+                error @ (BrowserError::Refused { .. }
+                | BrowserError::Gone { .. }
+                | BrowserError::Timeout { .. }),
+            ) => {
+                eprintln!("{error}; starting it once more");
+                Self::start(launch).await
+            }
+            other => other,
+        }
+    }
+
+    async fn start(launch: &Launch) -> Result<Self, BrowserError> {
         let executable = launch.executable();
         let missing = |reason: String| BrowserError::Start { what: executable.display().to_string(), reason };
         if !executable.is_file() {

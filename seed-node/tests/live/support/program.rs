@@ -11,8 +11,16 @@ use super::origin::Origin;
 
 /// Signaling on a free port, and its WebSocket.
 pub(crate) async fn signaling() -> (rillcast_signaling::server::Running, String) {
+    signaling_with("").await
+}
+
+/// With these settings (TOML).
+pub(crate) async fn signaling_with(settings: &str) -> (rillcast_signaling::server::Running, String) {
     let listen = vec!["127.0.0.1:0".parse().expect("an address")];
-    let options = SignalOptions { listen, ..SignalOptions::default() };
+    let dir = tempfile::tempdir().expect("room");
+    let config = dir.path().join("settings.toml");
+    std::fs::write(&config, settings).expect("room");
+    let options = SignalOptions { listen, config: Some(config), ..SignalOptions::default() };
     let running = rillcast_signaling::server::start(options).await.expect("a free port");
     let url = format!("ws://{}", running.listening[0]);
     (running, url)
