@@ -105,6 +105,8 @@ pub struct Swarm {
     near: kin::Kin<u32>,
     /// What the built-in publisher follows for us.
     following: HashSet<TrackId>,
+    /// Since when there is something.
+    followed: Option<Instant>,
     /// Keys of seeds that have left.
     former: VecDeque<PublisherKey>,
     told_publishers: List<PublisherKey, MAX_PUBLISHERS>,
@@ -134,6 +136,7 @@ impl Swarm {
             kin: kin::Kin::default(),
             near: kin::Kin::default(),
             following: HashSet::new(),
+            followed: None,
             former: VecDeque::new(),
             told_publishers: List::clipped([]),
             company: company::Company::default(),
@@ -206,7 +209,7 @@ impl Swarm {
         self.deserted = None;
         self.near.moved(id, None, member.place());
         self.members.insert(id, member);
-        self.tell_others_of_publisher(desk, id);
+        self.tell_others_of_publisher(desk, id, now);
         let hosting = desk.publisher.is_some() && desk.host.is_on() && !self.site.publish.is_empty();
         let base = if hosting { hosted::BASE } else { "" };
         let member = &self.members[&id];
@@ -227,11 +230,11 @@ impl Swarm {
     }
 
     /// A joining seed's key has to be known before its digests come. The joiner itself learns it from its welcome.
-    fn tell_others_of_publisher(&mut self, desk: &Desk<'_>, joined: PeerId) {
+    fn tell_others_of_publisher(&mut self, desk: &Desk<'_>, joined: PeerId, now: Instant) {
         if let Some(key) = self.members[&joined].joiner.publisher {
             self.former.retain(|k| *k != key);
         }
-        self.reckon(desk);
+        self.reckon(desk, now);
         self.tell_publishers(desk, Some(joined));
     }
 
@@ -254,12 +257,15 @@ impl Swarm {
             self.seeds.retain(|s| *s != id);
             if let Some(key) = member.joiner.publisher {
                 self.seed_left(key);
-                self.reckon(desk);
-                self.tell_publishers(desk, None);
             }
             self.tell_seeds(None, now);
         }
         self.follow(desk, now);
+        if member.is_seed() {
+            // Only now: whether the built-in publisher takes over decides whose word counts.
+            self.reckon(desk, now);
+            self.tell_publishers(desk, None);
+        }
         if self.members.is_empty() {
             self.deserted = Some(now);
         }
@@ -278,6 +284,7 @@ impl Swarm {
         self.review_by_the_clock(desk, now);
         self.outdate(desk);
         self.proof.outdate(now);
+        self.reckon(desk, now);
         self.tell_publishers(desk, None);
         self.trickle(desk);
         self.follow(desk, now);

@@ -267,6 +267,9 @@ impl Swarm {
             }
             keep
         });
+        if self.following.is_empty() {
+            self.followed = None;
+        }
         for (_, track) in wanted {
             let Some(played) = self.played.get_mut(&track).filter(|_| !self.following.contains(&track))
             else {
@@ -276,6 +279,7 @@ impl Swarm {
                 match publisher.follow(id, address, &self.site.publish) {
                     Ok(_) => {
                         self.following.insert(track);
+                        self.followed.get_or_insert(now);
                     }
                     Err(error) if !std::mem::replace(&mut played.told, true) => {
                         tracing::warn!(site = self.site.name, %error, "a playlist that viewers play isn't followed");
@@ -332,12 +336,14 @@ impl Swarm {
         self.seeds.iter().filter_map(|id| self.members.get(id)?.joiner.publisher).collect()
     }
 
-    /// A seed has come or gone.
-    pub(super) fn reckon(&mut self, desk: &Desk<'_>) {
+    /// A seed has come or gone, or time has passed.
+    pub(super) fn reckon(&mut self, desk: &Desk<'_>, now: Instant) {
         let here = self.publishing_seeds();
         let former = &self.former;
         self.proof.retain(|key| here.contains(key) || former.contains(key));
-        self.proof.present(self.built_in(desk), &here, desk.limits.publisher_proof);
+        // While nobody plays nothing is followed, and nobody's word is needed.
+        let is_able = self.played.is_empty() || self.proof.speaks(self.followed, now);
+        self.proof.present(self.built_in(desk), is_able, &here, desk.limits.publisher_proof);
     }
 
     /// Tells everybody else whose digests count, if that has changed.

@@ -16,6 +16,9 @@ const MAX_CONTESTED: usize = 64;
 /// How long whoever was contradicted doesn't count for it. A segment may honestly have two meanings, as where an encoder began again.
 pub(super) const DOUBT: Duration = Duration::from_secs(60);
 
+/// After so long without a word the built-in publisher is taken to be unable: it isn't allowed the stream, or can't reach it.
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
+
 /// Who has said what of one segment. Everybody's first word counts.
 type Words = Vec<(PublisherKey, Print)>;
 
@@ -42,17 +45,25 @@ pub(super) struct Proof {
     /// In the order in which they were heard of.
     known: VecDeque<SegmentKey>,
     contested: VecDeque<(Instant, SegmentKey, Words)>,
+    /// When the built-in publisher last said something.
+    spoke: Option<Instant>,
 }
 
 impl Proof {
-    /// Those of the swarm's publishers who are to be reckoned with, oldest first: the first of them counts where nobody else does, for a swarm
-    /// has no other word than that of its first publisher.
-    pub(super) fn present(&mut self, built_in: Option<PublisherKey>, seeds: &[PublisherKey], proof: u16) {
+    /// Those of the swarm's publishers who are to be reckoned with, oldest first. The first of them counts where nobody else does, for there is no
+    /// other word than its own; so it is, too, where the built-in publisher can't do its part.
+    pub(super) fn present(
+        &mut self,
+        built_in: Option<PublisherKey>,
+        is_able: bool,
+        seeds: &[PublisherKey],
+        proof: u16,
+    ) {
         self.built_in = built_in;
         self.confirmed.retain(|key, _| seeds.contains(key));
         if proof == 0 {
             self.trusted.extend(seeds);
-        } else if built_in.is_none()
+        } else if (built_in.is_none() || !is_able)
             && !seeds.iter().any(|key| self.trusted.contains(key))
             && let Some(eldest) = seeds.first()
         {
@@ -73,6 +84,9 @@ impl Proof {
     /// Takes in a digest whose signature holds.
     pub(super) fn hear(&mut self, digest: &SegmentDigest, proof: u16, now: Instant) -> Said {
         let (by, print) = (digest.publisher, Print::of(digest));
+        if self.built_in == Some(by) {
+            self.spoke = Some(now);
+        }
         let mut said = Said { counts: self.trusts(&by), contradicts: None, proves: false };
         // One voice against most would cast doubt on whoever is the first to say what the others would say too.
         if self.is_outvoted(&by) {
@@ -124,6 +138,12 @@ impl Proof {
             }
         }
         said
+    }
+
+    /// Whether the built-in publisher, which has followed something since then, says anything.
+    pub(super) fn speaks(&self, since: Option<Instant>, now: Instant) -> bool {
+        let lately = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < SILENCE);
+        lately(since) || since.is_some() && lately(self.spoke)
     }
 
     /// Forgets contradictions that are over.
@@ -190,7 +210,7 @@ mod tests {
     fn of(seeds: &[u8]) -> Proof {
         let mut proof = Proof::default();
         let seeds: Vec<_> = seeds.iter().map(|n| key(*n)).collect();
-        proof.present(None, &seeds, PROOF);
+        proof.present(None, true, &seeds, PROOF);
         proof
     }
 
@@ -290,7 +310,7 @@ mod tests {
     #[test]
     fn the_built_in_publisher_is_outvoted_by_nobody_and_proves_others() {
         let (mut proof, now) = (Proof::default(), Instant::now());
-        proof.present(Some(key(9)), &[key(1), key(2)], PROOF);
+        proof.present(Some(key(9)), true, &[key(1), key(2)], PROOF);
         let here = [key(1), key(2)];
         assert!(proof.counts(&key(9), &here) && !proof.counts(&key(1), &here));
         proof.trusted.extend(here);
@@ -301,9 +321,26 @@ mod tests {
     }
 
     #[test]
+    fn where_the_built_in_publisher_is_silent_the_first_counts() {
+        let (mut proof, now) = (Proof::default(), Instant::now());
+        let later = |passed: Duration| now + passed;
+        assert!(!proof.speaks(None, now), "it follows nothing");
+        assert!(proof.speaks(Some(now), later(SILENCE - Duration::from_millis(1))));
+        assert!(!proof.speaks(Some(now), later(SILENCE)));
+        let seeds = [key(1), key(2)];
+        proof.present(Some(key(9)), true, &seeds, PROOF);
+        proof.hear(&says(9, 1, b"x"), PROOF, later(SILENCE));
+        assert!(proof.speaks(Some(now), later(SILENCE * 2 - Duration::from_millis(1))));
+        assert!(!proof.speaks(Some(now), later(SILENCE * 2)) && !proof.speaks(None, later(SILENCE)));
+        assert!(counting(&proof, &[1, 2]).is_empty());
+        proof.present(Some(key(9)), false, &seeds, PROOF);
+        assert_eq!(counting(&proof, &[1, 2]), [1]);
+    }
+
+    #[test]
     fn where_no_proof_is_asked_for_everybody_counts_at_once() {
         let mut proof = Proof::default();
-        proof.present(None, &[key(1), key(2)], 0);
+        proof.present(None, true, &[key(1), key(2)], 0);
         assert_eq!(counting(&proof, &[1, 2]), [1, 2]);
     }
 
