@@ -43,6 +43,7 @@ mod blocks;
 mod calls;
 mod control;
 mod copying;
+mod event;
 mod fetching;
 mod gossip;
 mod helping;

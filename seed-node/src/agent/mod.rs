@@ -59,7 +59,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Agent {
     allow: Arc<AllowList>,
     manifests: Vec<Url>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     /// To the task of each manifest, in their order.
     streams: Vec<mpsc::Sender<Ask>>,
     passing: reqwest::Client,
@@ -96,8 +96,9 @@ pub async fn start(
     let manifests: Vec<Url> = configs.iter().map(|c| c.manifest.clone()).collect();
     let tally = Arc::new(Tally::new(manifests.iter().map(rillcast_publisher::origin::bare)));
     let client = source::client(within(&allow))?;
+    let catalog = Arc::new(Catalog::new(&manifests));
     let (mut streams, mut swarms) = (Vec::new(), Vec::new());
-    for (config, (name, brought)) in configs.iter().zip(&tally.streams) {
+    for (number, (config, (name, brought))) in configs.iter().zip(&tally.streams).enumerate() {
         let (asks, inbox) = mpsc::channel(ASKS);
         let shared = Shared::default();
         streams.push(asks);
@@ -109,6 +110,8 @@ pub async fn start(
             client: client.clone(),
             shared,
             brought: Arc::clone(brought),
+            catalog: Arc::clone(&catalog),
+            number,
         };
         let stop = stop.clone();
         tasks.spawn(async move {
@@ -121,7 +124,6 @@ pub async fn start(
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(SILENCE)
         .build()?;
-    let catalog = Catalog::new(&manifests);
     let agent = Arc::new(Agent {
         allow,
         manifests,

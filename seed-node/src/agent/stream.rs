@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderMap;
 use rillcast_core::engine::{Input, MediaKind, Patience, SegmentEntry};
@@ -15,6 +15,7 @@ use rillcast_publisher::Url;
 use rillcast_publisher::playlist::MAX_RENDITIONS;
 use tokio::sync::{mpsc, watch};
 
+use super::catalog::Catalog;
 use super::listing::Listing;
 use super::reckoning::{self, Reckoning};
 use super::tally::Brought;
@@ -86,6 +87,10 @@ pub struct Stream {
     pub shared: Shared,
     /// What it brought.
     pub brought: Arc<Brought>,
+    /// What playlists say.
+    pub catalog: Arc<Catalog>,
+    /// Which of the catalog's streams this is.
+    pub number: usize,
 }
 
 impl Stream {
@@ -120,6 +125,8 @@ impl Stream {
             let mut viewer = Viewer {
                 peer,
                 brought: Arc::clone(&self.brought),
+                catalog: Arc::clone(&self.catalog),
+                number: self.number,
                 listings: std::mem::take(&mut listings),
                 starts: HashMap::new(),
                 waiting: Waiting::default(),
@@ -139,6 +146,8 @@ impl Stream {
 struct Viewer {
     peer: Peer,
     brought: Arc<Brought>,
+    catalog: Arc<Catalog>,
+    number: usize,
     /// At most as many as the manifest has renditions.
     listings: HashMap<TrackId, Listing>,
     /// Segments and parts listed now, and whether the playlist begins with them.
@@ -175,7 +184,10 @@ impl Viewer {
                     }
                 },
                 () = self.peer.step() => {}
-                _ = look.tick() => self.look(),
+                _ = look.tick() => {
+                    self.look_at_the_clock();
+                    self.look();
+                }
             }
             self.heed();
         }
@@ -261,6 +273,16 @@ impl Viewer {
                 }
                 // Seeds' business.
                 Told::Digest(_) | Told::Unproven(_) | Told::Seeds { .. } => {}
+            }
+        }
+    }
+
+    /// What comes by the clock is shared before a player asks for it.
+    fn look_at_the_clock(&mut self) {
+        for listing in self.catalog.look_at(self.number, SystemTime::now()) {
+            let newest = |listing: &Listing| listing.entries.last().map(|entry| entry.key);
+            if self.listings.get(&listing.track).and_then(newest) != newest(&listing) {
+                self.saw(listing);
             }
         }
     }

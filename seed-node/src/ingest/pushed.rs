@@ -221,6 +221,16 @@ pub fn written(date_ms: u64) -> String {
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(date_ms)).to_string()
 }
 
+/// A playlist as encoders push it, with segments of two seconds.
+#[cfg(test)]
+pub(super) fn list(numbers: std::ops::RangeInclusive<u64>) -> String {
+    let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n", numbers.start());
+    for number in numbers {
+        text += &format!("#EXTINF:2.0,\n{number}.ts\n");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

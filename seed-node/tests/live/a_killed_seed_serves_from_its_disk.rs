@@ -79,4 +79,13 @@ async fn a_killed_seed_serves_from_its_disk_what_is_true_there() {
     while copies(&cache).len() < there.len() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // And the stream goes on.
+    origin.state.go_on();
+    viewer.play_from(&origin, newest + 1, 6).await;
+    assert!(
+        viewer.played().ends_with(&(newest + 1..=newest + 6).collect::<Vec<_>>()),
+        "{:?}",
+        viewer.played()
+    );
+    assert_eq!(viewer.false_blocks(), 0);
 }

@@ -9,7 +9,7 @@ use clap::Parser;
 use rillcast_seed::agent::tally::Outcome;
 use rillcast_seed::config::Options;
 use rillcast_seed::node::Node;
-use support::agent::{Agent, Client, NO_SIGNAL, path, signaling};
+use support::agent::{Agent, Client, NO_SIGNAL, handed, path, signaling};
 use support::byte;
 use support::ffmpeg::{copied_with, dash_film};
 use support::files::{Entry, Files};
@@ -178,10 +178,7 @@ async fn two_agents_share_a_live_stream_that_goes_by_the_clock() {
     let before = agents.each_ref().map(Agent::brought);
     tokio::join!(one.plays(10), two.plays(10));
     let after = agents.each_ref().map(Agent::brought);
-    let sum = |which: fn(&(u64, u64)) -> u64| {
-        after.iter().map(which).sum::<u64>() - before.iter().map(which).sum::<u64>()
-    };
-    let (source, peers) = (sum(|b| b.0), sum(|b| b.1));
+    let (source, peers) = handed(&before, &after);
     eprintln!("live DASH: {source} bytes from the source, {peers} from each other");
     assert_eq!(source + peers, 2 * 10 * LENGTH as u64, "all of it by way of the engine");
     assert!(peers * 3 > source, "{source} from the source, {peers} from each other");

@@ -10,7 +10,7 @@ use clap::Parser;
 use rillcast_seed::agent::tally::Outcome;
 use rillcast_seed::config::Options;
 use rillcast_seed::node::Node;
-use support::agent::{Agent, Client, path, signaling};
+use support::agent::{Agent, Client, handed, path, signaling};
 use support::parts::{Origin, PART_BYTES, PARTS, part};
 
 /// A player that has seen a playlist asks for what is new in it when it looks the next time what it needs; hls.js does so ten times a second.
@@ -88,10 +88,7 @@ async fn two_agents_share_a_low_latency_stream() {
     let before = agents.each_ref().map(Agent::brought);
     tokio::join!(one.plays(32), two.plays(32));
     let after = agents.each_ref().map(Agent::brought);
-    let sum = |which: fn(&(u64, u64)) -> u64| {
-        after.iter().map(which).sum::<u64>() - before.iter().map(which).sum::<u64>()
-    };
-    let (source, peers) = (sum(|b| b.0), sum(|b| b.1));
+    let (source, peers) = handed(&before, &after);
     eprintln!("in parts: {source} bytes from the source, {peers} from each other");
     // Half is the most there is, and what comes; on a busy machine some of it is asked for before its digest is there.
     assert!(peers * 3 > source, "{source} from the source, {peers} from each other");

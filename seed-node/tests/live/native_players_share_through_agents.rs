@@ -6,7 +6,7 @@ use crate::support;
 use std::time::{Duration, Instant};
 
 use rillcast_seed::agent::tally::Outcome;
-use support::agent::{Agent, Client, path, signaling};
+use support::agent::{Agent, Client, handed, path, signaling};
 use support::ffmpeg::{copied, film};
 use support::files::Files;
 use support::origin::{Origin, SEGMENT, segment};
@@ -77,10 +77,7 @@ async fn two_agents_share_a_live_stream() {
     let before = agents.each_ref().map(Agent::brought);
     tokio::join!(one.plays(16), two.plays(16));
     let after = agents.each_ref().map(Agent::brought);
-    let sum = |which: fn(&(u64, u64)) -> u64| {
-        after.iter().map(which).sum::<u64>() - before.iter().map(which).sum::<u64>()
-    };
-    let (source, peers) = (sum(|b| b.0), sum(|b| b.1));
+    let (source, peers) = handed(&before, &after);
     let late = one.late + two.late;
     eprintln!("live: {source} bytes from the source, {peers} from each other; {late} of 56 segments late");
     assert_eq!(source + peers, 2 * 16 * 250_000);

@@ -40,23 +40,33 @@ impl Catalog {
         listings.into_iter().map(|listing| (number, listing)).collect()
     }
 
-    /// What has come since, where that is told by the clock.
+    /// What has come since, where that is told by the clock, and of which stream it is.
     pub fn look_at_the_clock(&self, now: SystemTime) -> Vec<(usize, Listing)> {
         let mut all = Vec::new();
         for (number, stream) in self.lock().iter_mut().enumerate() {
-            let Some(mut clock) = stream.clock.take() else { continue };
-            if clock.looked.elapsed() >= LOOK {
-                clock.looked = Instant::now();
-                let listings = stream.present(&clock.url, &clock.mpd, now);
-                all.extend(listings.into_iter().map(|listing| (number, listing)));
-            }
-            stream.clock = Some(clock);
+            let Some(clock) = stream.clock.as_mut().filter(|clock| clock.looked.elapsed() >= LOOK) else {
+                continue;
+            };
+            clock.looked = Instant::now();
+            all.extend(stream.look(now).into_iter().map(|listing| (number, listing)));
         }
         all
+    }
+
+    /// The same of one stream, by somebody who looks at intervals.
+    pub fn look_at(&self, number: usize, now: SystemTime) -> Vec<Listing> {
+        self.lock().get_mut(number).map(|stream| stream.look(now)).unwrap_or_default()
     }
 }
 
 impl Stream {
+    fn look(&mut self, now: SystemTime) -> Vec<Listing> {
+        let Some(clock) = self.clock.take() else { return Vec::new() };
+        let listings = self.present(&clock.url, &clock.mpd, now);
+        self.clock = Some(clock);
+        listings
+    }
+
     fn present(&mut self, url: &Url, mpd: &Mpd, now: SystemTime) -> Vec<Listing> {
         let Some(manifest) = self.manifests.first().cloned() else { return Vec::new() };
         // Elsewhere it is called as where it was first looked for, for that is what others know.

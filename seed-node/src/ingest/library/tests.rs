@@ -48,11 +48,7 @@ fn upload(library: &Library, stream: &str, file: &str, bytes: &[u8]) -> Result<(
 }
 
 fn list(library: &Library, stream: &str, numbers: std::ops::RangeInclusive<u64>) {
-    let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n", numbers.start());
-    for number in numbers {
-        text += &format!("#EXTINF:2.0,\n{number}.ts\n");
-    }
-    let pushed = Pushed::parse(&text).expect("a playlist");
+    let pushed = Pushed::parse(&crate::ingest::pushed::list(numbers)).expect("a playlist");
     library.playlist(&name(stream), &path("index.m3u8"), pushed, 0).expect("taken");
 }
 

@@ -1,6 +1,7 @@
 //! What is kept, what goes, and what names lead to.
 
 use super::*;
+use crate::ingest::pushed::list;
 
 const SECOND: u64 = 1000;
 
@@ -48,14 +49,6 @@ impl Station {
     fn listed(&self) -> usize {
         self.shown().matches("#EXTINF").count()
     }
-}
-
-fn list(numbers: std::ops::RangeInclusive<u64>) -> String {
-    let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n", numbers.start());
-    for number in numbers {
-        text += &format!("#EXTINF:2.0,\n{number}.ts\n");
-    }
-    text
 }
 
 // R37

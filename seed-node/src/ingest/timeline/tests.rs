@@ -7,6 +7,7 @@ use rillcast_protocol::id::TrackId;
 use rillcast_publisher::playlist::Playlist;
 
 use super::*;
+use crate::ingest::pushed::list;
 
 /// A stream's files by the encoder's names, and the timeline of its playlist.
 #[derive(Default)]
@@ -57,14 +58,6 @@ impl Station {
     fn numbers(&self) -> Vec<(u64, u64)> {
         self.keys(None).into_iter().map(|(number, discontinuity, _)| (number, discontinuity)).collect()
     }
-}
-
-fn list(numbers: std::ops::RangeInclusive<u64>) -> String {
-    let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n", numbers.start());
-    for number in numbers {
-        text += &format!("#EXTINF:2.0,\n{number}.ts\n");
-    }
-    text
 }
 
 #[test]

@@ -195,3 +195,10 @@ impl Client {
         self.read.extend(&buffer[..n]);
     }
 }
+
+/// Bytes that players were handed from one look to another, by these agents together: from the source, from peers.
+pub(crate) fn handed(before: &[(u64, u64)], after: &[(u64, u64)]) -> (u64, u64) {
+    let sums = |looks: &[(u64, u64)]| looks.iter().fold((0, 0), |sum, look| (sum.0 + look.0, sum.1 + look.1));
+    let (before, after) = (sums(before), sums(after));
+    (after.0 - before.0, after.1 - before.1)
+}

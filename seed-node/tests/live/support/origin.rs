@@ -27,20 +27,32 @@ pub(crate) struct OriginState {
     served: Mutex<HashMap<(String, u64), usize>>,
     /// The newest segment, once the stream stands still; 0 before.
     still: AtomicU64,
+    /// Segments that didn't come while it stood still.
+    behind: AtomicU64,
 }
 
 impl OriginState {
     /// The newest segment's number.
     pub(crate) fn newest(&self) -> u64 {
         match self.still.load(Relaxed) {
-            0 => 10 + self.started.elapsed().as_secs() / SEGMENT.as_secs(),
+            0 => self.by_the_clock() - self.behind.load(Relaxed),
             still => still,
         }
+    }
+
+    fn by_the_clock(&self) -> u64 {
+        10 + self.started.elapsed().as_secs() / SEGMENT.as_secs()
     }
 
     /// No more segments come.
     pub(crate) fn stand_still(&self) {
         self.still.store(self.newest(), Relaxed);
+    }
+
+    /// They come again, from where it stood.
+    pub(crate) fn go_on(&self) {
+        self.behind.store(self.by_the_clock() - self.newest(), Relaxed);
+        self.still.store(0, Relaxed);
     }
 
     /// How often a segment was fetched.
@@ -67,6 +79,7 @@ impl Origin {
             segments_served: AtomicU64::new(0),
             served: Mutex::default(),
             still: AtomicU64::new(0),
+            behind: AtomicU64::new(0),
         });
         let router = Router::new()
             .route("/master.m3u8", get(master))

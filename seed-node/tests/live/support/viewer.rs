@@ -227,6 +227,11 @@ impl Viewer {
         self.engine.stats().seed_bytes
     }
 
+    /// Blocks that weren't what was signed.
+    pub(crate) fn false_blocks(&self) -> u64 {
+        self.engine.stats().false_blocks
+    }
+
     /// Asks for a segment as play comes to it, and takes what comes until something holds.
     pub(crate) async fn begin(&mut self, origin: &Origin, number: u64, holds: impl Fn(&Self) -> bool) {
         let key = SegmentKey { track: track_id(&self.playlist), number, discontinuity: 0, part: 0 };
