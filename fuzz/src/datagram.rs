@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use rillcast_core::time::{Duration, Instant};
+use rillcast_relay::stun::answer;
 use rillcast_seed::rtc::datagram::{Datagram, MAX_UFRAG, classify};
 use rillcast_seed::rtc::routes::{MAX_ADDRESSES, Routes};
-use rillcast_signaling::stun::answer;
 
 use crate::choice;
 use crate::feed::Feed;

@@ -25,6 +25,8 @@ pub const MAX_PUBLISHERS: usize = 16;
 pub const MAX_POPULAR: usize = 32;
 /// From this version on seeds are told of each other.
 pub const SEEDS_TOLD_SINCE: u8 = 2;
+/// The version from which on servers take [`OfferRelay`](ClientMessage::OfferRelay).
+pub const RELAYS_TAKEN_SINCE: u8 = 2;
 
 /// A peer as the server describes it to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +189,11 @@ wire_enum! {
         /// How the sender's network maps its addresses: for whom it is introduced to. To servers of version [`TOLD_SINCE`](crate::nat::TOLD_SINCE) on.
         11 => Nat { /// Replaces what it said before.
                     class: NatClass },
+        /// A seed relays (TURN over UDP) for viewers whom no direct path joins, at the address that it comes from. To servers of version
+        /// [`RELAYS_TAKEN_SINCE`] on.
+        12 => OfferRelay { /// Its port; 0 takes the offer back.
+                           port: u16, /// Credentials are made with it, as coturn's are with its `static-auth-secret`.
+                           secret: [u8; 32] },
     }
 }
 

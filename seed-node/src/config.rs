@@ -1,7 +1,9 @@
 //! What an operator can set: flags, environment, a TOML file. README.md has the table; a test holds it to this.
 
 pub mod amount;
+mod error;
 mod ingest;
+mod relay;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use rillcast_publisher::mirrors::MirrorError;
 use rillcast_publisher::{Mirrors, Url};
 use serde::Deserialize;
-use thiserror::Error;
 
 pub use amount::{Amount, Span};
+pub use error::ConfigError;
 pub use ingest::{MIN_INGEST, MIN_RETAIN};
+pub use relay::MIN_RELAY_CAP;
 
 use crate::cache::CacheConfig;
 use crate::ingest::Config as IngestConfig;
@@ -110,6 +112,23 @@ pub struct Options {
     /// Sign the digests of the manifests' segments and do nothing else: hold nothing, give nothing, have no links. For a node beside a packager.
     #[arg(long, env = "RILLCAST_SEED_PUBLISH_ONLY")]
     pub publish_only: bool,
+    /// Relay (TURN over UDP) at this address for viewers whom no direct path joins, where the site has no TURN server. What passes is sealed. Default:
+    /// nowhere.
+    #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_RELAY")]
+    pub relay: Option<SocketAddr>,
+    /// Address of the relays, as peers reach it, and behind a NAT what it is here: 203.0.113.7/10.0.0.7. Once for IPv4, once for IPv6. Default: that of
+    /// --relay.
+    #[arg(long, value_name = "PUBLIC[/LOCAL]", env = "RILLCAST_SEED_RELAY_ADDRESS", value_delimiter = ' ')]
+    pub relay_address: Vec<String>,
+    /// Ports of the relays. Default: 49152-65535.
+    #[arg(long, value_name = "FROM-TO", env = "RILLCAST_SEED_RELAY_PORTS")]
+    pub relay_ports: Option<String>,
+    /// Relay into this private range too: the public internet needs no mention. Repeatable.
+    #[arg(long, value_name = "CIDR", env = "RILLCAST_SEED_RELAY_ALLOW", value_delimiter = ' ')]
+    pub relay_allow: Vec<String>,
+    /// Bytes per second relayed, each way counted, for all viewers together. Default: 4M.
+    #[arg(long, value_name = "BYTES", env = "RILLCAST_SEED_RELAY_CAP")]
+    pub relay_cap: Option<Amount>,
     /// Take streams that encoders push over HTTP (HLS, DASH) at this address, and be their origin. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST")]
     pub ingest: Option<SocketAddr>,
@@ -156,94 +175,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Something is set wrongly.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("can't read {0}: {1}")]
-    File(PathBuf, std::io::Error),
-    /// The file isn't what it should be.
-    #[error("{0}: {1}")]
-    Toml(PathBuf, String),
-    /// Nothing to seed.
-    #[error("no stream to seed; give at least one --manifest URL, or --ingest for encoders to push to")]
-    NoManifest,
-    /// More than can be run.
-    #[error("{0} manifests, but one node seeds at most {MAX_MANIFESTS}; start another node")]
-    TooManyManifests(usize),
-    /// No signaling.
-    #[error("no signaling server; give --signal, such as --signal ws://127.0.0.1:9100/")]
-    NoSignal,
-    /// Not a URL of the right kind.
-    #[error("--{0} {1:?} isn't a URL that starts with {2}")]
-    Url(&'static str, String, &'static str),
-    /// A content id for several manifests.
-    #[error("--content names one swarm, but there are several manifests; start a node for each")]
-    Content,
-    /// Not an amount.
-    #[error("{0:?} isn't a number of bytes; write 536870912 or 512M")]
-    Amount(String),
-    /// Not a mirror.
-    #[error("--fallback: {0}")]
-    Mirror(#[from] MirrorError),
-    /// Not a length of time.
-    #[error("{0:?} isn't a length of time of up to ten years; write 90s, 12h or 7d")]
-    Span(String),
-    /// Out of bounds.
-    #[error("--{0} must be at least {1}")]
-    TooLittle(&'static str, u64),
-    /// Too short a time.
-    #[error("--{0} must be at least {1}")]
-    TooShort(&'static str, &'static str),
-    /// Too long a time.
-    #[error("--{0} must be at most {1}")]
-    TooLong(&'static str, &'static str),
-    /// Copies that nobody could tell from others after a restart.
-    #[error(
-        "--cache-dir needs --key: copies are known to be true by this node's signature, and without --key it changes with each start"
-    )]
-    CacheKey,
-    /// Settings of a cache that there is none of.
-    #[error("--{0} says how copies are kept, but not where; give --cache-dir too")]
-    NoCache(&'static str),
-    /// A publisher that plays.
-    #[error("--publish-only has no links, and --agent lives by them; start a node for each")]
-    PublishOnly,
-    /// An origin without a place for what is pushed.
-    #[error("--ingest needs --ingest-dir: what is pushed is kept there, past what the encoder lists")]
-    NoIngestDir,
-    /// Settings of an origin that there is none of.
-    #[error("--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest too")]
-    NoIngest(&'static str),
-    /// Not a place for streams.
-    #[error("--ingest-url {0:?} has a query or fragment; give scheme, host, port and path alone")]
-    IngestUrl(String),
-    /// Everybody may push.
-    #[error(
-        "--ingest {0} can be reached by others, who could push what they like; name the stream keys with --ingest-keys, use a \
-         loopback address, or add --insecure-open if that is what you want"
-    )]
-    OpenIngest(SocketAddr),
-    /// Viewers of a site without keys.
-    #[error(
-        "--udp {0} can be reached by others, and without --token-file the site asks nobody for a token: whoever likes could be \
-         served; name the token's file, use a loopback address, or add --insecure-open if that is what you want"
-    )]
-    Open(SocketAddr),
-    /// Metrics for everybody.
-    #[error(
-        "--metrics {0} can be reached by others, who are not asked who they are; use a loopback address, or add \
-         --insecure-open if that is what you want"
-    )]
-    OpenMetrics(SocketAddr),
-    /// An agent for everybody.
-    #[error(
-        "--agent {0} can be reached by others, who could play what this machine may; use a loopback address, or add \
-         --insecure-open if that is what you want"
-    )]
-    OpenAgent(SocketAddr),
 }
 
 /// Where signaling's WebSocket is, if the URL names no path.
@@ -312,6 +243,8 @@ pub struct Settings {
     pub seeds: bool,
     /// Their digests are signed, and that is all.
     pub publish_only: bool,
+    /// Relays for viewers.
+    pub relay: Option<crate::relay::Config>,
     /// The origin that encoders push to.
     pub ingest: Option<IngestConfig>,
     /// Where viewers find what is pushed, if that isn't its own address.
@@ -344,6 +277,7 @@ impl Options {
         }
         let signal = self.signaling()?;
         let cache = self.cache()?;
+        let relay = self.relaying()?;
         let ingest_url = self.ingest_url()?;
         let ingest = self.ingest(ingest_url.as_ref())?;
         // Where nothing is given nobody links.
@@ -372,6 +306,7 @@ impl Options {
             agent: self.agent,
             seeds: self.seed || self.agent.is_none(),
             publish_only: self.publish_only,
+            relay,
             ingest,
             ingest_url,
             metrics: self.metrics,
@@ -474,6 +409,11 @@ impl Options {
             agent: self.agent.or(file.agent),
             seed: self.seed || file.seed,
             publish_only: self.publish_only || file.publish_only,
+            relay: self.relay.or(file.relay),
+            relay_address: list(self.relay_address, file.relay_address),
+            relay_ports: self.relay_ports.or(file.relay_ports),
+            relay_allow: list(self.relay_allow, file.relay_allow),
+            relay_cap: self.relay_cap.or(file.relay_cap),
             ingest: self.ingest.or(file.ingest),
             ingest_url: self.ingest_url.or(file.ingest_url),
             ingest_dir: self.ingest_dir.or(file.ingest_dir),

@@ -27,6 +27,7 @@ use crate::payload::Media;
 use crate::peer::{Peer, Told, Visit};
 use crate::picture::Shared;
 use crate::recall::{self, Recall};
+use crate::relay::Offer;
 use crate::rtc::Endpoint;
 use crate::share::Share;
 use crate::source;
@@ -61,6 +62,8 @@ pub struct SwarmConfig {
     pub audit: u8,
     /// Sign, and do nothing else.
     pub publish_only: bool,
+    /// The relay that signaling is told of.
+    pub relay: Option<Offer>,
     /// Bytes of blocks held.
     pub store_budget: u64,
     /// Bytes/s given to all peers together; 0 is no cap.
@@ -91,6 +94,7 @@ impl SwarmConfig {
             upload_cap: self.upload_cap,
             share: self.share.clone(),
             yields: self.yields,
+            relay: self.relay.filter(|_| role == Role::Seed),
         }
     }
 }

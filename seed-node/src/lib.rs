@@ -38,6 +38,7 @@ pub mod peer;
 pub mod picture;
 pub mod preflight;
 pub mod recall;
+pub mod relay;
 pub mod replicas;
 pub mod rtc;
 pub mod sealing;
@@ -87,6 +88,12 @@ pub enum Error {
     /// The agent's address.
     #[error("can't serve players at {0}: {1}; choose another address with --agent")]
     Agent(SocketAddr, std::io::Error),
+    /// The relay.
+    #[error("--relay: {0}")]
+    Relay(#[from] rillcast_relay::StartError),
+    /// The relay listens nowhere.
+    #[error("--relay names no address to listen at")]
+    NoRelay,
     /// The metrics' address.
     #[error("can't serve metrics at {0}: {1}; choose another address with --metrics")]
     Metrics(SocketAddr, std::io::Error),

@@ -14,6 +14,7 @@ use axum::{Router, routing::get};
 use rillcast_protocol::id::Role;
 use rillcast_publisher::Mirrors;
 use rillcast_publisher::mirrors::ServerStats;
+use rillcast_relay::Counters;
 use tokio::net::TcpListener;
 
 use crate::agent::tally::Tally;
@@ -37,6 +38,8 @@ pub struct Watched {
     pub agent: Option<WatchedAgent>,
     /// What encoders push to.
     pub ingest: Option<Arc<Library>>,
+    /// What its relay has done.
+    pub relay: Option<Arc<Counters>>,
 }
 
 /// An agent's part of it.
@@ -181,6 +184,12 @@ fn render(watched: &Watched) -> String {
     }
     if let Some(library) = &watched.ingest {
         ingest::metrics::render(&mut out, library);
+    }
+    if let Some(counters) = &watched.relay {
+        single(
+            &mut out,
+            Counters::SERIES.map(|(name, kind, help, value)| (name, kind, help, value(counters))),
+        );
     }
     origins(&mut out, &watched.mirrors);
     if let Some(cache) = &watched.cache {

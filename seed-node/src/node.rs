@@ -16,6 +16,7 @@ use crate::driver::{self, Joined, Stage, SwarmConfig};
 use crate::ingest;
 use crate::metrics::{self, ServeGuard, Watched, WatchedAgent};
 use crate::picture::Shared;
+use crate::relay;
 use crate::rtc::{Endpoint, EndpointConfig};
 use crate::share::{self, Share};
 
@@ -37,6 +38,8 @@ pub struct Node {
     pub agent: Option<agent::Running>,
     /// What encoders push to, if they do.
     pub ingest: Option<ingest::Running>,
+    /// The relay, if there is one.
+    pub relay: Option<relay::Running>,
     endpoint: Arc<Endpoint>,
     seeds: JoinSet<Result<(), Error>>,
     /// The agent's tasks, and those of what encoders push to.
@@ -72,8 +75,13 @@ impl Node {
             None => None,
             Some(config) => Some(ingest::start(config, &mut served, &stopped).await?),
         };
+        let relay = match &settings.relay {
+            None => None,
+            Some(config) => Some(relay::start(config, &key, &mut served, &stopped).await?),
+        };
         let shares = shares(&settings);
         let mut seeded = configs(&settings, cache.as_ref(), &shares);
+        seeded.iter_mut().for_each(|config| config.relay = relay.as_ref().map(|relay| relay.offer));
         if let Some(ingest) = &ingest {
             let own = seeded.iter_mut().filter(|config| settings.is_pushed(&config.manifest, ingest.address));
             own.for_each(|config| at_home(config, ingest));
@@ -111,6 +119,7 @@ impl Node {
                 .as_ref()
                 .map(|a| WatchedAgent { tally: Arc::clone(&a.tally), swarms: a.swarms.clone() }),
             ingest: ingest.as_ref().map(|ingest| Arc::clone(&ingest.library)),
+            relay: relay.as_ref().map(|relay| Arc::clone(&relay.counters)),
         };
         let (metrics, serving) = match settings.metrics {
             None => (None, None),
@@ -128,6 +137,7 @@ impl Node {
             swarms,
             agent,
             ingest,
+            relay,
             endpoint,
             seeds,
             served,
@@ -225,6 +235,7 @@ fn configs(settings: &Settings, cache: Option<&Arc<Cache>>, shares: &[Share]) ->
         all_renditions: settings.all_renditions,
         audit: settings.audit,
         publish_only: settings.publish_only,
+        relay: None,
         store_budget: settings.memory / settings.manifests.len() as u64 / roles(settings) as u64,
         upload_cap: settings.upload_cap,
         share: shares.get(at).cloned(),

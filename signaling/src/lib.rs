@@ -9,17 +9,15 @@
 //! - [`quota`]: what one address, one token, one site may use
 //! - [`geo`]: in which country and with which provider an address is
 //! - [`hub`], [`swarm`]: all swarms, and one swarm; no sockets in there
-//! - [`introduce`], [`network`], [`outbox`], [`rate`], [`random`], [`content`], [`cidr`]: what they are made of
+//! - [`introduce`], [`network`], [`outbox`], [`random`], [`content`]: what they are made of
 //! - [`hosted`]: bytes of the built-in publisher, handed on once
-//! - [`turn`]: relays for those who can't reach each other
-//! - [`stun`], [`bundle`], [`admin`], [`audit`], [`receipts`], [`metrics`]: what else the binary does
+//! - [`bundle`], [`admin`], [`audit`], [`receipts`], [`metrics`]: what else the binary does
 
 pub mod admin;
 pub mod audit;
 pub mod auth;
 pub mod authority;
 pub mod bundle;
-pub mod cidr;
 pub mod content;
 pub mod geo;
 pub mod hosted;
@@ -37,16 +35,13 @@ pub mod policy;
 pub mod proxy;
 pub mod quota;
 pub mod random;
-pub mod rate;
 pub mod receipts;
 pub mod revocation;
 pub mod server;
 pub mod site;
 pub mod socket;
-pub mod stun;
 pub mod swarm;
 pub mod tls;
-pub mod turn;
 pub mod watch;
 
 pub use options::Options;

@@ -135,6 +135,26 @@ pub struct Limits {
     pub admin_per_sec: u32,
 }
 
+impl Limits {
+    /// Those of STUN and TURN.
+    pub fn relay(&self) -> rillcast_relay::Limits {
+        rillcast_relay::Limits {
+            stun_per_address: self.stun_per_address,
+            stun_per_sec: self.stun_per_sec,
+            allocations: self.turn_allocations,
+            allocations_per_user: self.turn_allocations_per_user,
+            allocations_per_address: self.turn_allocations_per_address,
+            peers: self.turn_peers,
+            bytes_per_sec: self.turn_bytes_per_sec,
+            bytes_per_sec_in_all: self.turn_bytes_per_sec_in_all,
+            session_secs: self.turn_session_secs,
+            new: self.turn_new,
+            new_per_address: self.turn_new_per_address,
+            new_per_sec: self.turn_new_per_sec,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

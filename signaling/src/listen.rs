@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+pub use rillcast_relay::group::group;
+
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::proxy::Proxies;
@@ -126,14 +128,6 @@ impl Drop for Place {
                 by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the /64 that an IPv6 host has to itself.
-pub fn group(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        v4 => v4,
     }
 }
 

@@ -1,41 +1,21 @@
 //! Counters, in Prometheus' text format.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use rillcast_protocol::signal::Report;
-
-/// A number that others read.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// Adds to it.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Adds one.
-    pub fn up(&self) {
-        self.add(1);
-    }
-
-    /// Takes one away.
-    pub fn down(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Its value.
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+pub use rillcast_relay::Count;
+use rillcast_relay::Counters;
 
 macro_rules! metrics {
     ($($kind:ident $name:ident $help:literal),* $(,)?) => {
         /// All of the server's counters and gauges.
         #[derive(Debug, Default)]
-        pub struct Metrics { $(#[doc = $help] pub $name: Count),* }
+        pub struct Metrics {
+            $(#[doc = $help] pub $name: Count,)*
+            /// Of STUN and TURN.
+            pub relay: Arc<Counters>,
+        }
 
         impl Metrics {
             /// The text that Prometheus reads.
@@ -46,6 +26,10 @@ macro_rules! metrics {
                     let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {}\n{name} {}",
                         $help, stringify!($kind), self.$name.value());
                 )*
+                for (name, kind, help, value) in Counters::SERIES {
+                    let value = value(&self.relay);
+                    let _ = writeln!(text, "# HELP rillcast_{name} {help}\n# TYPE rillcast_{name} {kind}\nrillcast_{name} {value}");
+                }
                 text
             }
         }
@@ -94,14 +78,6 @@ metrics! {
     counter hosted_served_bytes_total "Media bytes handed on from the built-in publisher.",
     counter hosted_gone_total "Requests for hosted bytes that were gone.",
     counter bundle_requests_total "Requests for the browser bundle.",
-    counter stun_answers_total "STUN requests answered.",
-    counter stun_dropped_total "STUN requests not answered.",
-    gauge turn_allocations "Relays of the built-in TURN server.",
-    counter turn_allocations_total "Relays given.",
-    counter turn_refused_total "Relays refused for want of room.",
-    counter turn_sent_bytes_total "Bytes relayed from clients to peers.",
-    counter turn_received_bytes_total "Bytes relayed from peers to clients.",
-    counter turn_dropped_total "Datagrams not relayed: too many, not allowed, or from strangers.",
     counter viewer_source_bytes_total "Reported by viewers: media bytes from origin or CDN.",
     counter viewer_publisher_bytes_total "Reported by viewers: media bytes from the built-in publisher.",
     counter viewer_peer_bytes_total "Reported by viewers: media bytes from viewers.",

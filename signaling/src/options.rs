@@ -8,8 +8,8 @@ use std::str::FromStr;
 use clap::{Parser, ValueEnum};
 use thiserror::Error;
 
-use crate::cidr::Cidr;
-use crate::turn::options::{Ports, RelayAddress};
+use rillcast_relay::cidr::Cidr;
+use rillcast_relay::options::{Ports, RelayAddress};
 
 /// Rendezvous for Rillcast viewers: introductions, relaying, digests, STUN, and the script that a page needs.
 #[derive(Clone, Debug, Default, Parser)]

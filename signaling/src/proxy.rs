@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
 
-use crate::cidr::Cidr;
+use rillcast_relay::cidr::Cidr;
 
 /// The header that is read.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -25,7 +25,7 @@ use crate::limits::Limits;
 use crate::listen::group;
 use crate::policy::Subject;
 use crate::random;
-use crate::rate::Bucket;
+use rillcast_relay::rate::Bucket;
 
 /// Seconds' worth of messages and bytes that may come at once.
 const BURST_SECS: f64 = 10.0;

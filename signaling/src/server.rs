@@ -11,7 +11,7 @@ use rillcast_publisher::origin::OriginError;
 use rillcast_publisher::{Config, Publisher, PublishingKey};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
@@ -29,14 +29,9 @@ use crate::proxy::Proxies;
 use crate::receipts::{Receipts, ReceiptsError};
 use crate::revocation::{Store, StoreError};
 use crate::site::{Changes, ChangesError, SettingsError, SettingsFile, Sites};
-use crate::stun::{self, Guard};
 use crate::tls::{Certificate, TlsError};
-use crate::turn::client::Rules;
-use crate::turn::options::RelayAddress;
-use crate::turn::peers::Peers;
-use crate::turn::relays::{Listener, QUEUE, Relays};
-use crate::turn::serve::Turn;
 use crate::{random, watch as files};
+use rillcast_relay::stun::{self, Guard};
 
 /// Why the server doesn't start.
 #[derive(Debug, Error)]
@@ -225,8 +220,8 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
     for address in &options.stun {
         let socket = UdpSocket::bind(address).await.map_err(|e| StartError::Listen(*address, e))?;
         stun.push(socket.local_addr().map_err(|e| StartError::Listen(*address, e))?);
-        let guard = Guard::new(&hub.limits, Instant::now());
-        tasks.spawn(stun::serve(socket, guard, hub.metrics.clone()));
+        let guard = Guard::new(&hub.limits.relay(), Instant::now());
+        tasks.spawn(stun::serve(socket, guard, hub.metrics.relay.clone()));
     }
     let turn = relay(&options, &hub, &mut tasks).await?;
     let front = Front {
@@ -290,35 +285,20 @@ async fn relay(
     if options.turn.is_empty() {
         return Ok(Vec::new());
     }
-    let mut addresses = options.turn_relay.clone();
-    if addresses.is_empty() {
-        for at in &options.turn {
-            let ip = at.ip();
-            if ip.is_unspecified() {
-                return Err(StartError::NoRelay(*at));
-            }
-            addresses.push(RelayAddress { public: ip, local: ip });
-        }
-    }
-    for address in &addresses {
-        // Found out now, not when the first viewer needs it.
-        UdpSocket::bind((address.local, 0)).await.map_err(|e| StartError::Relay(address.local, e))?;
-    }
-    let (queue, arrived) = mpsc::channel(QUEUE);
-    let mut listeners = Vec::new();
-    for (number, at) in options.turn.iter().enumerate() {
-        let listener = async { Listener::start(UdpSocket::bind(at).await?, number, queue.clone()) };
-        listeners.push(listener.await.map_err(|e| StartError::Listen(*at, e))?);
-    }
-    let bound = listeners.iter().map(|listener| listener.local).collect();
-    let own = addresses.iter().map(|address| address.public).collect();
-    let rules = Rules {
-        secret: hub.turn.clone(),
-        peers: Peers::new(options.turn_allow.clone(), own),
-        max_peers: hub.limits.turn_peers,
+    let place = rillcast_relay::Place {
+        listen: options.turn.clone(),
+        addresses: options.turn_relay.clone(),
+        ports: options.turn_ports.clone().unwrap_or_default(),
+        allow: options.turn_allow.clone(),
     };
-    let relays = Relays::new(addresses, options.turn_ports.clone().unwrap_or_default(), queue);
-    tasks.spawn(Turn::new(listeners, rules, relays, &hub.limits, hub.metrics.clone()).serve(arrived));
+    let started =
+        rillcast_relay::start(&place, hub.turn.clone(), &hub.limits.relay(), hub.metrics.relay.clone()).await;
+    let (bound, serves) = started.map_err(|error| match error {
+        rillcast_relay::StartError::NoAddress(at) => StartError::NoRelay(at),
+        rillcast_relay::StartError::Relay(at, error) => StartError::Relay(at, error),
+        rillcast_relay::StartError::Listen(at, error) => StartError::Listen(at, error),
+    })?;
+    tasks.spawn(serves);
     Ok(bound)
 }
 

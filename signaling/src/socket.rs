@@ -19,9 +19,9 @@ use crate::listen::Caller;
 use crate::outbox::{Cut, Outgoing, outbox};
 use crate::quota::Seat;
 use crate::random;
-use crate::rate::Bucket;
 use crate::site::Own;
 use crate::swarm::Joiner;
+use rillcast_relay::rate::Bucket;
 
 /// Time that a refused peer is given to read why.
 const LAST_WORDS: Duration = Duration::from_secs(2);

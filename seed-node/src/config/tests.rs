@@ -51,6 +51,45 @@ fn a_publisher_alone_follows_everything_and_is_no_agent() {
 }
 
 #[test]
+fn a_relay_needs_an_address_and_a_stream_that_is_seeded() {
+    let relay = |flags: &[&str]| settle(flags).map(|settings| settings.relay.expect("a relay"));
+    let plain = relay(&["--relay", "192.0.2.1:3478"]).expect("enough");
+    assert!(plain.place.addresses.is_empty() && plain.place.ports.count() == 16_384 && plain.cap == 4 << 20);
+    let set = [
+        "--relay",
+        "0.0.0.0:3478",
+        "--relay-address",
+        "203.0.113.7/10.0.0.7",
+        "--relay-ports",
+        "50000-50099",
+    ];
+    let set =
+        relay(&[&set[..], &["--relay-allow", "10.0.0.0/8", "--relay-cap", "1M"]].concat()).expect("enough");
+    assert_eq!(
+        (set.place.addresses.len(), set.place.ports.count(), set.place.allow.len(), set.cap),
+        (1, 100, 1, 1 << 20)
+    );
+    assert!(matches!(relay(&["--relay", "0.0.0.0:3478"]), Err(ConfigError::RelayAddress(_))));
+    for (flag, text) in [("--relay-address", "x"), ("--relay-ports", "1-2"), ("--relay-allow", "10.0.0.1/8")]
+    {
+        let said = relay(&["--relay", "192.0.2.1:1", flag, text]).expect_err("refused").to_string();
+        assert!(said.starts_with(flag), "{said}");
+        let said = settle(&[flag, text]).expect_err("refused").to_string();
+        assert!(said.contains("--relay too"), "{said}");
+    }
+    for other in [&["--publish-only"][..], &["--agent", "127.0.0.1:7"]] {
+        let flags = [&["--relay", "192.0.2.1:3478"][..], other].concat();
+        assert!(matches!(settle(&flags), Err(ConfigError::RelayAlone)), "{other:?}");
+    }
+    let cap = |text: &str| relay(&["--relay", "192.0.2.1:1", "--relay-cap", text]).map(|relay| relay.cap);
+    assert!(matches!(cap("65535"), Err(ConfigError::TooLittle("relay-cap", _))));
+    assert_eq!(
+        (cap("64K").expect("the least"), cap("65537").expect("more")),
+        (MIN_RELAY_CAP, MIN_RELAY_CAP + 1)
+    );
+}
+
+#[test]
 fn amounts_are_read_with_their_unit() {
     for (text, bytes) in [("0", 0), ("1023", 1023), ("2K", 2048), ("512M", 512 << 20), ("3g", 3 << 30)] {
         assert_eq!(text.parse::<Amount>().expect(text), Amount(bytes));

@@ -3,11 +3,12 @@
 use rillcast_core::engine::{FetchId, Input, LinkId, SourceHead};
 use rillcast_protocol::id::Role;
 use rillcast_protocol::nat::NatClass;
-use rillcast_protocol::signal::{ServerMessage, Welcome};
+use rillcast_protocol::signal::{ClientMessage, RELAYS_TAKEN_SINCE, ServerMessage, Welcome};
 use rillcast_publisher::Url;
 
 use super::{Peer, Told};
 use crate::payload::Media;
+use crate::relay::Offer;
 use crate::rtc::link::Why;
 use crate::rtc::{Happening, LinkEvent};
 use crate::signaling::News;
@@ -112,7 +113,7 @@ impl Peer {
     fn welcome(&mut self, mut welcome: Welcome) {
         welcome.settings.yields |= self.yields;
         self.picture.joined = true;
-        let (swarm, peer) = (welcome.swarm(), welcome.peer());
+        let (swarm, peer, version) = (welcome.swarm(), welcome.peer(), welcome.version);
         self.picture.peer = Some(peer);
         self.picture.swarm = Some(swarm);
         self.hosted_at = hosted_base(&self.signal, welcome.publisher_base.as_str()).map(|base| (base, swarm));
@@ -122,6 +123,9 @@ impl Peer {
         self.publishers = welcome.publishers.to_vec();
         self.input(Input::Welcome(welcome.into()));
         self.tell_nat();
+        if let Some(Offer { port, secret }) = self.relay.filter(|_| version >= RELAYS_TAKEN_SINCE) {
+            self.send(ClientMessage::OfferRelay { port, secret });
+        }
         self.show();
         tracing::info!(%swarm, %peer, "joined");
     }

@@ -32,6 +32,7 @@ use crate::Error;
 use crate::links::Links;
 use crate::payload::Media;
 use crate::picture::{Picture, Shared};
+use crate::relay::Offer;
 use crate::rtc::outside::Seen;
 use crate::rtc::{Endpoint, LinkEvent};
 use crate::share::Share;
@@ -70,6 +71,8 @@ pub struct Visit {
     pub share: Option<Share>,
     /// What is uploaded yields to everything else on the uplink, whatever the site says.
     pub yields: bool,
+    /// The relay that signaling is told of.
+    pub relay: Option<Offer>,
 }
 
 /// What the owner of a visit has to know or to do.
@@ -139,6 +142,7 @@ pub struct Peer {
     upload_cap: u32,
     share: Option<Share>,
     yields: bool,
+    relay: Option<Offer>,
     /// `None` once we are about to leave.
     signaling: Option<Signaling>,
     /// Where hosted segments of signaling's own publisher are, and in which swarm.
@@ -204,6 +208,7 @@ impl Peer {
             upload_cap: visit.upload_cap,
             share: visit.share,
             yields: visit.yields,
+            relay: visit.relay,
             signaling: Some(signaling),
             hosted_at: None,
             publishers: Vec::new(),

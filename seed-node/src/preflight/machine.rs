@@ -19,7 +19,7 @@ const FILES: u64 = 128;
 
 /// Of everything on this machine.
 pub fn check(settings: &Settings) -> Vec<Finding> {
-    let mut findings = vec![udp(settings.udp), buffers()];
+    let mut findings = vec![udp("--udp", settings.udp), buffers()];
     let ingest = settings.ingest.as_ref();
     let served = [
         ("--metrics", settings.metrics),
@@ -27,6 +27,8 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
         ("--ingest", ingest.map(|i| i.listen)),
     ];
     findings.extend(served.into_iter().filter_map(|(flag, address)| Some(tcp(flag, address?))));
+    let relay = settings.relay.iter().flat_map(|relay| &relay.place.listen);
+    findings.extend(relay.map(|address| udp("--relay", *address)));
     findings.extend(advertised(settings.udp, &settings.advertise));
     findings.extend(settings.key.as_deref().map(key));
     findings.extend(settings.cache.as_ref().map(copies));
@@ -37,12 +39,10 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn udp(address: SocketAddr) -> Finding {
+fn udp(flag: &str, address: SocketAddr) -> Finding {
     match std::net::UdpSocket::bind(address) {
-        Ok(_) => Finding::good("--udp", format!("{address} is free")),
-        Err(error) => {
-            Finding::wrong("--udp", format!("{address} can't be bound: {error}; {}", advice(&error)))
-        }
+        Ok(_) => Finding::good(flag, format!("{address} is free")),
+        Err(error) => Finding::wrong(flag, format!("{address} can't be bound: {error}; {}", advice(&error))),
     }
 }
 
@@ -281,10 +281,10 @@ mod tests {
     fn a_port_that_another_has_is_named() {
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
         let address = taken.local_addr().expect("bound");
-        let said = udp(address);
+        let said = udp("--udp", address);
         assert!(said.state == State::Wrong && said.says.contains("another program"), "{said:?}");
         drop(taken);
-        assert_eq!(udp(address).state, State::Good);
+        assert_eq!(udp("--udp", address).state, State::Good);
         assert!(tcp("--metrics", "192.0.2.1:1".parse().expect("an address")).says.contains("no interface"));
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::listen::group;
-use crate::rate::Bucket;
+use rillcast_relay::rate::Bucket;
 
 /// Addresses that are remembered. Beyond that all are forgotten: a token can't be guessed anyway, and what is to be bounded is what guessing costs.
 const MAX_ADDRESSES: usize = 4096;

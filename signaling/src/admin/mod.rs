@@ -23,8 +23,8 @@ use crate::http::Front;
 use crate::hub::unix_ms;
 use crate::limits::Limits;
 use crate::listen::Caller;
-use crate::rate::Bucket;
 use crate::site::ChangesError;
+use rillcast_relay::rate::Bucket;
 
 use guesses::Guesses;
 

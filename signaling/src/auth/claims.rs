@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Denied;
 use super::window::Window;
-use crate::cidr::Cidr;
 use crate::geo::Country;
+use rillcast_relay::cidr::Cidr;
 
 /// Longest `sub` and `jti`, in bytes.
 pub const MAX_NAME: usize = 128;

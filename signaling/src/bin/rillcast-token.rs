@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use rillcast_relay::cidr::Cidr;
 use rillcast_signaling::auth::claims::{Claims, Seconds, TokenRole};
 use rillcast_signaling::auth::mint::{MintError, Minter};
 use rillcast_signaling::auth::window::Window;
 use rillcast_signaling::auth::{crypto, show};
-use rillcast_signaling::cidr::Cidr;
 use rillcast_signaling::geo::Country;
 use rillcast_signaling::hub::unix_ms;
 use rillcast_signaling::random;

@@ -24,7 +24,7 @@ use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::{Changes, SiteFile, Sites};
 use crate::swarm::{Desk, Swarm};
-use crate::turn::Secret;
+use rillcast_relay::Secret;
 
 mod change;
 pub mod join;
@@ -159,6 +159,7 @@ impl Hub {
             ClientMessage::Nat { class } => swarm.nat(peer, class),
             ClientMessage::Vouchers { vouchers } => swarm.vouchers(desk, peer, &vouchers, now),
             ClientMessage::Accuse { peer: accused, key } => swarm.accuse(desk, peer, accused, key, now),
+            ClientMessage::OfferRelay { port, secret } => swarm.offer_relay(peer, port, &secret),
             ClientMessage::Join { .. } | ClientMessage::Ping { .. } => {}
         });
     }

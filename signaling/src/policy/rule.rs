@@ -9,9 +9,9 @@ use thiserror::Error;
 use super::{Case, Effect};
 use crate::auth::claims::{MAX_CONTENT, MAX_NAME};
 use crate::auth::window::{Window, WindowError};
-use crate::cidr::Cidr;
 use crate::content::{NoPrefix, Pattern};
 use crate::geo::{Country, Tells};
+use rillcast_relay::cidr::Cidr;
 
 /// Longest id, in bytes.
 pub const MAX_ID: usize = 64;

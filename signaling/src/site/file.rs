@@ -112,6 +112,8 @@ pub struct SiteFile {
     pub seeds: Option<Vec<String>>,
     /// The same path on any host is the same content.
     pub multi_cdn: Option<bool>,
+    /// Whether seeds may relay for viewers, where the site has no TURN server. Default: where the site has keys, which say who is a seed.
+    pub seed_relays: Option<bool>,
     /// Who may take part, in what, when and from where: the first that fits decides.
     pub rules: Option<Vec<RuleFile>>,
     /// What the backend's tokens are verified with; empty asks for none. The file alone can set them.

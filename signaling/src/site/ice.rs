@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
 use crate::auth::keys::read_secret;
-use crate::turn::Secret;
+use rillcast_relay::Secret;
 
 /// Most servers that a peer is told of.
 pub const MAX_SERVERS: usize = 8;
@@ -131,7 +131,8 @@ impl Relay {
     }
 }
 
-fn server(url: Text<256>, secret: &Secret, until: u64, user: &str) -> Option<IceServer> {
+/// A TURN server with credentials for one peer.
+pub(crate) fn server(url: Text<256>, secret: &Secret, until: u64, user: &str) -> Option<IceServer> {
     let made = secret.credentials(until, user);
     Some(IceServer { url, username: Text::new(made.name)?, credential: Text::new(made.password)? })
 }

@@ -24,7 +24,8 @@ pub mod sites;
 
 pub use changes::{Changes, ChangesError};
 pub use file::{SettingsError, SettingsFile, SiteFile};
-pub use ice::{Ice, Own, Reach};
+pub(crate) use ice::server;
+pub use ice::{Ice, MAX_SERVERS, Own, Reach};
 pub use sites::Sites;
 
 /// Longest grace for tickets: a day.
@@ -53,6 +54,8 @@ pub struct Site {
     seeds: Vec<PublisherKey>,
     /// The same path on any host is the same content.
     pub multi_cdn: bool,
+    /// Whether seeds may relay for viewers.
+    pub seed_relays: bool,
     /// What tokens are verified with. Without any, nobody is asked for one.
     pub keys: Arc<Keyring>,
     /// Who may take part, in what, when and from where.
@@ -132,7 +135,7 @@ impl Site {
         let ice: Vec<Ice> = first!(ice, Vec::new());
         // Without any there are this server's own two.
         let count = if ice.is_empty() { 2 } else { ice.len() } + read.relay.len();
-        if count > ice::MAX_SERVERS {
+        if count > MAX_SERVERS {
             let must = "at most 8 servers together with turn.urls, or 6 of those where ice names none";
             return Err(wrong("ice", format!("{count} servers"), must));
         }
@@ -179,6 +182,8 @@ impl Site {
             ),
             seeds,
             multi_cdn,
+            // Where the site's backend says who is a seed.
+            seed_relays: first!(seed_relays, !read.keys.is_empty()),
             keys: read.keys,
             relay: read.relay,
             rules: Arc::new(rules),

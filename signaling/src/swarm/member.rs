@@ -15,8 +15,8 @@ use rillcast_protocol::ticket::{SignedTicket, Ticket};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::policy::Subject;
-use crate::rate::Bucket;
 use crate::site::{Allowance, Own};
+use rillcast_relay::rate::Bucket;
 
 use super::accounts::{VOUCHERS_BURST, VOUCHERS_PER_MIN};
 use super::repute::Repute;

@@ -28,11 +28,11 @@ use crate::hub::Refused;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::random::{self, Choice};
-use crate::rate::Bucket;
 use crate::receipts::Receipts;
 use crate::revocation::Store;
 use crate::site::Site;
-use crate::turn::Secret;
+use rillcast_relay::Secret;
+use rillcast_relay::rate::Bucket;
 
 pub mod accounts;
 mod company;
@@ -41,6 +41,7 @@ mod kin;
 mod meet;
 pub mod member;
 mod news;
+mod offers;
 mod proof;
 pub mod repute;
 mod review;
@@ -98,6 +99,7 @@ pub struct Swarm {
     digests: digests::Digests,
     /// Whose digests count.
     proof: proof::Proof,
+    offers: offers::Offers,
     /// Members with digests still to be sent.
     behind: Vec<PeerId>,
     played: HashMap<TrackId, news::Played>,
@@ -131,6 +133,7 @@ impl Swarm {
             seeds: Vec::new(),
             digests: digests::Digests::default(),
             proof: proof::Proof::default(),
+            offers: offers::Offers::default(),
             behind: Vec::new(),
             played: HashMap::new(),
             kin: kin::Kin::default(),
@@ -174,7 +177,7 @@ impl Swarm {
         let weight = if seed { SEED_WEIGHT } else { VIEWER_WEIGHT };
         let ticket = self.sign_ticket(desk, &joiner, nonce, weight);
         let relays_until = self.relays_until(desk, &ticket);
-        let settings = review::settings(desk, &self.site, &joiner, standing, relays_until);
+        let settings = review::settings(desk, &self.site, &joiner, standing, relays_until, &self.offers);
         self.has_returned(id);
         let member = Member {
             nonce,
@@ -255,6 +258,7 @@ impl Swarm {
         if member.is_seed() {
             desk.metrics.seeds.down();
             self.seeds.retain(|s| *s != id);
+            self.offers.gone(id);
             if let Some(key) = member.joiner.publisher {
                 self.seed_left(key);
             }
@@ -289,6 +293,7 @@ impl Swarm {
         self.trickle(desk);
         self.follow(desk, now);
         self.tell_seeds(None, now);
+        self.tell_offers(desk, now);
     }
 
     /// Whether it has been empty for so long that it can be forgotten.

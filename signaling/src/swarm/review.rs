@@ -7,6 +7,7 @@ use rillcast_protocol::id::Role;
 use rillcast_protocol::settings::Settings;
 use rillcast_protocol::signal::ServerMessage;
 
+use super::offers::Offers;
 use super::{Desk, Joiner, Swarm};
 use crate::content;
 use crate::geo::Geo;
@@ -60,7 +61,8 @@ impl Swarm {
                     continue;
                 }
             };
-            let settings = settings(desk, &self.site, &member.joiner, standing, member.relays_until);
+            let settings =
+                settings(desk, &self.site, &member.joiner, standing, member.relays_until, &self.offers);
             if settings == member.settings {
                 continue;
             }
@@ -106,6 +108,7 @@ pub(super) fn settings(
     joiner: &Joiner,
     standing: Standing,
     until: u64,
+    offers: &Offers,
 ) -> Settings {
     let reach = Reach { own: Some(&joiner.own), secret: Some(desk.turn), until };
     let settings = site.settings_for(joiner.id, joiner.role == Role::Seed, reach);
@@ -114,6 +117,7 @@ pub(super) fn settings(
     settings.enabled &= !(settings.relay_only && joiner.role == Role::Seed);
     // A publisher that can open no sealed signals has come to publish alone: it meets nobody.
     settings.enabled &= !(joiner.publisher.is_some() && joiner.visit.sealing.is_none());
+    offers.add_to(&mut settings, joiner.id, joiner.role, until);
     settings
 }
 

@@ -175,7 +175,7 @@ impl Swarm {
         if !young || old <= self.revoked.void_until_ms {
             let ticket = self.sign_ticket(desk, &member.joiner, member.nonce, member.weight);
             let until = self.relays_until(desk, &ticket);
-            let settings = review::settings(desk, &self.site, &member.joiner, standing, until);
+            let settings = review::settings(desk, &self.site, &member.joiner, standing, until, &self.offers);
             if let Some(member) = self.members.get_mut(&id) {
                 member.ticket = ticket;
                 member.relays_until = until;

@@ -12,6 +12,7 @@ mod kit;
 mod limits;
 mod meeting;
 mod nat;
+mod offers;
 mod operator;
 mod policy;
 mod properties;

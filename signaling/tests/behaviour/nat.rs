@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::signal::{ClientMessage, PeerDescriptor, ServerMessage};
+use rillcast_relay::Secret;
 use rillcast_signaling::auth::{Asker, Open};
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::site::{Own, Reach, SettingsFile, Sites};
-use rillcast_signaling::turn::Secret;
 use rillcast_signaling::{Options, start};
 
 use crate::kit::{Bench, Client, Puppet, join, loopback};

@@ -8,9 +8,9 @@ use clap::Parser;
 use rillcast_protocol::id::{PeerId, Role};
 use rillcast_protocol::settings::{IceServer, Settings};
 use rillcast_protocol::signal::{ClientMessage, ServerMessage};
+use rillcast_relay::Secret;
 use rillcast_signaling::limits::Limits;
 use rillcast_signaling::site::{Reach, SettingsFile, Sites};
-use rillcast_signaling::turn::Secret;
 use rillcast_signaling::{Options, Running, start};
 use tokio::net::UdpSocket;
 use turn_client_proto::api::{TransmitBuild, TurnClientApi, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
@@ -170,16 +170,16 @@ async fn two_who_joined_meet_through_their_relays() {
     other.send(here, &[7; 1200]).await;
     assert_eq!(one.hears(1).await, [(there, vec![7; 1200])]);
     let metrics = &server.hub.metrics;
-    assert_eq!((metrics.turn_allocations.value(), metrics.turn_allocations_total.value()), (2, 2));
+    assert_eq!((metrics.relay.allocations.value(), metrics.relay.allocations_total.value()), (2, 2));
     assert_eq!(
-        (metrics.turn_sent_bytes_total.value(), metrics.turn_received_bytes_total.value()),
+        (metrics.relay.sent_bytes_total.value(), metrics.relay.received_bytes_total.value()),
         (1205, 1205)
     );
     // To a port of its own address where there's no relay: nothing, whatever else listens there.
     one.send(SocketAddr::new(there.ip(), 9), b"x").await;
     one.send(there, b"again").await;
     assert_eq!(other.hears(1).await, [(here, b"again".to_vec())]);
-    assert_eq!(metrics.turn_dropped_total.value(), 1);
+    assert_eq!(metrics.relay.dropped_total.value(), 1);
 }
 
 // H8
@@ -229,7 +229,7 @@ async fn who_has_not_joined_gets_no_relay() {
         assert_eq!(Caller::new(at, name, password).await.relay().await, None, "{name}");
     });
     futures_util::future::join_all(asked).await;
-    assert_eq!(server.hub.metrics.turn_allocations_total.value(), 0);
+    assert_eq!(server.hub.metrics.relay.allocations_total.value(), 0);
     assert!(Caller::new(server.turn[0], name, password).await.relay().await.is_some());
 }
 
@@ -242,13 +242,13 @@ async fn relays_are_limited_and_one_that_is_given_back_makes_room() {
     let mut at = Caller::told(&server, &ice).await;
     assert!(under.relay().await.is_some() && at.relay().await.is_some());
     assert_eq!(Caller::told(&server, &ice).await.relay().await, None, "over");
-    assert_eq!(server.hub.metrics.turn_refused_total.value(), 1);
+    assert_eq!(server.hub.metrics.relay.refused_total.value(), 1);
     let (other, _client) = told(&server).await;
     assert!(Caller::told(&server, &other).await.relay().await.is_some(), "somebody else's");
     let time = under.time();
     under.proto.delete(time).expect("it has one");
     let until = Instant::now() + PATIENCE;
-    while server.hub.metrics.turn_allocations.value() > 2 {
+    while server.hub.metrics.relay.allocations.value() > 2 {
         assert!(Instant::now() < until, "it isn't given back");
         under.step().await;
     }
@@ -270,11 +270,11 @@ async fn a_client_is_relayed_so_many_bytes_and_to_so_many() {
         caller.send(there, &[1; 600]).await;
     }
     let until = Instant::now() + PATIENCE;
-    while server.hub.metrics.turn_dropped_total.value() < 2 {
+    while server.hub.metrics.relay.dropped_total.value() < 2 {
         assert!(Instant::now() < until, "more is relayed than may be");
         caller.step().await;
     }
-    assert_eq!(server.hub.metrics.turn_sent_bytes_total.value(), 600);
+    assert_eq!(server.hub.metrics.relay.sent_bytes_total.value(), 600);
 }
 
 // R13: whoever may make a link may have it relayed, for as long as its ticket can count.
@@ -441,7 +441,7 @@ async fn a_relay_is_kept_for_so_long_and_no_longer() {
     let (ice, _client) = told(&server).await;
     let begun = Instant::now();
     assert!(Caller::told(&server, &ice).await.relay().await.is_some());
-    while server.hub.metrics.turn_allocations.value() > 0 {
+    while server.hub.metrics.relay.allocations.value() > 0 {
         assert!(begun.elapsed() < PATIENCE, "it is kept");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -5,17 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use clap::Parser;
 use rillcast_protocol::coding::Text;
 use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::settings::IceServer;
+use rillcast_relay::Secret;
+use rillcast_seed::node::Node;
 use rillcast_seed::rtc::{Endpoint, EndpointConfig};
-use rillcast_signaling::turn::Secret;
 use rillcast_signaling::{Options, Running, start};
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::end::{Chromium, Native};
-use super::visitor::Visitor;
+use super::visitor::{CONTENT, Visitor};
 use crate::browser::{Browser, Kind as BrowserKind, Launch};
 use crate::netlab::internet::kind::Kind;
 use crate::netlab::internet::net::{Line, Net, Spot};
@@ -43,6 +46,8 @@ pub struct Town {
     coturn: Option<Turn>,
     secret: Secret,
     users: u32,
+    /// Signaling's settings are in it.
+    _dir: TempDir,
 }
 
 /// Somewhere that a peer may be.
@@ -60,15 +65,20 @@ pub struct Home {
 impl Town {
     /// Builds it.
     pub async fn build(seed: u64) -> Result<Self> {
-        Self::build_with(seed, true).await
+        Self::build_with(seed, true, "").await
     }
 
     /// Builds it without relays: signaling answers STUN at two ports and at another address.
     pub async fn without_relays(seed: u64) -> Result<Self> {
-        Self::build_with(seed, false).await
+        Self::build_with(seed, false, "").await
     }
 
-    async fn build_with(seed: u64, relays: bool) -> Result<Self> {
+    /// The same, where seeds may relay.
+    pub async fn whose_seeds_relay(seed: u64) -> Result<Self> {
+        Self::build_with(seed, false, "[default]\nseed_relays = true\n").await
+    }
+
+    async fn build_with(seed: u64, relays: bool, settings: &str) -> Result<Self> {
         let mut internet = Internet::new(seed)?;
         let (v4, v6) = (internet.public_address()?, "2001:db8::1".parse().context("an address")?);
         let other = internet.public_address()?;
@@ -76,7 +86,11 @@ impl Town {
         let (host, _) = internet.host("services", Net::ROOT, &[v4, v6, other], line)?;
         let (turn, turn_v6) = (SocketAddr::new(v4, 3478), SocketAddr::new(v6, 3478));
         let stun = [(v4, 3478), (v4, 3479), (other, 3478)].map(SocketAddr::from).to_vec();
+        let dir = tempfile::tempdir()?;
+        let config = dir.path().join("settings.toml");
+        std::fs::write(&config, settings)?;
         let options = Options {
+            config: Some(config),
             listen: vec![SocketAddr::new(v4, 9100)],
             insecure_open: true,
             ..if relays {
@@ -111,6 +125,7 @@ impl Town {
             stun,
             coturn: None,
             secret: Secret::new(SECRET.as_bytes()),
+            _dir: dir,
             users: 0,
         })
     }
@@ -187,6 +202,26 @@ impl Town {
     pub async fn visitor(&self, home: &Home) -> Result<Visitor> {
         let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
         Visitor::come(life, home.address, SocketAddr::new(self.turn.ip(), 9100)).await
+    }
+
+    /// A seed in a home, of what visitors watch, which relays. There is no origin: it gives nothing else.
+    pub async fn seed(&self, home: &Home) -> Result<Node> {
+        let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
+        let (signal, udp) = (format!("ws://{}:9100/ws", self.turn.ip()), format!("{}:0", home.address));
+        let relay = format!("{}:3478", home.address);
+        let named = [
+            ["--manifest", CONTENT],
+            ["--signal", &signal],
+            ["--site", "demo"],
+            ["--udp", &udp],
+            ["--relay", &relay],
+            ["--relay-allow", PUBLIC],
+        ];
+        let arguments = ["rillcast-seed", "--insecure-open"].into_iter().chain(named.into_iter().flatten());
+        let settings = rillcast_seed::config::Options::try_parse_from(arguments)?.settle()?;
+        let mut node = life.spawn(Node::start(settings)).await??;
+        node.joined().await.context("the seed isn't let in")?;
+        Ok(node)
     }
 
     /// How a native node in a home finds its NAT to map, when it is told of these servers; `None` where it doesn't within that time.

@@ -16,6 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What visitors watch.
+pub(super) const CONTENT: &str = "http://origin.example/live/master.m3u8";
+
 /// A peer. Dropping it ends it.
 #[derive(Debug)]
 pub struct Visitor {
@@ -35,7 +38,7 @@ impl Visitor {
         let visit = Visit {
             signal: Url::parse(&format!("ws://{signaling}/ws"))?,
             site: "demo".to_owned(),
-            content: "http://origin.example/live/master.m3u8".to_owned(),
+            content: CONTENT.to_owned(),
             role: Role::Viewer,
             publisher: None,
             links: true,
@@ -45,6 +48,7 @@ impl Visitor {
             upload_cap: 0,
             share: None,
             yields: false,
+            relay: None,
         };
         let (shared, udp) = (Shared::default(), SocketAddr::new(address, 0));
         let picture = Arc::clone(&shared);

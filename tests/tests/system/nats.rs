@@ -66,7 +66,7 @@ async fn native_peers_meet_behind_nats_of_all_sorts() {
         assert_eq!(met.outcome, wanted, "{one} and {other}");
     }
     let metrics = &town.server.as_ref().unwrap().hub.metrics;
-    assert!(metrics.turn_sent_bytes_total.value() > 0 && metrics.turn_allocations_total.value() > 0);
+    assert!(metrics.relay.sent_bytes_total.value() > 0 && metrics.relay.allocations_total.value() > 0);
 }
 
 // R31
@@ -150,4 +150,33 @@ async fn two_behind_symmetric_nats_without_a_relay_do_not_keep_trying() {
     println!("links open and ended: {before:?}");
     assert_eq!(ended(&visitors), before);
     assert_eq!(relayed.value(), signals, "nobody calls anybody");
+}
+
+// R13: relay by a seed, where direct fails and the site has no TURN server.
+#[tokio::test]
+async fn two_behind_symmetric_nats_are_linked_through_a_seed_that_relays() {
+    let mut town = Town::whose_seeds_relay(10).await.unwrap();
+    let abroad = town.home("seed", 1, None).await.unwrap();
+    let seed = town.seed(&abroad).await.unwrap();
+    let mut visitors = Vec::new();
+    for (number, name) in ["first", "second"].into_iter().enumerate() {
+        let home = town.home(name, number as u8, Some(HARD)).await.unwrap();
+        visitors.push(town.visitor(&home).await.unwrap());
+    }
+    for visitor in &visitors {
+        settled(visitor, |visitor| visitor.links().0 == 2).await;
+    }
+    let counters = &seed.relay.as_ref().unwrap().counters;
+    assert!(counters.allocations.value() > 0 && counters.sent_bytes_total.value() > 0);
+    println!(
+        "{} relays, {} and {} bytes",
+        counters.allocations_total.value(),
+        counters.sent_bytes_total.value(),
+        counters.received_bytes_total.value()
+    );
+    // Where the seed goes, its relay goes with it, and nobody keeps trying.
+    seed.stop().await;
+    for visitor in &visitors {
+        settled(visitor, |visitor| visitor.links().0 == 0).await;
+    }
 }

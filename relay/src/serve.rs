@@ -3,16 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
-use super::client::{Client, Moment, Need, NoRelay, Rules, Said};
-use super::quota::Quota;
-use super::relays::{Arrived, At, Key, Listener, Relays};
-use crate::hub::unix_ms;
+use crate::client::{Client, Moment, Need, NoRelay, Rules, Said};
+use crate::count::Counters;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::quota::Quota;
+use crate::relays::{Arrived, At, Key, Listener, Relays};
 use crate::stun::{self, Guard};
 
 /// Time that a client has from its first word to its relay.
@@ -34,7 +33,7 @@ pub struct Turn {
     session: Duration,
     strangers: Guard,
     stun: Guard,
-    metrics: Arc<Metrics>,
+    metrics: Arc<Counters>,
 }
 
 impl Turn {
@@ -44,7 +43,7 @@ impl Turn {
         rules: Rules,
         relays: Relays,
         limits: &Limits,
-        metrics: Arc<Metrics>,
+        metrics: Arc<Counters>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -54,9 +53,9 @@ impl Turn {
             quota: Quota::new(limits, now),
             clients: HashMap::new(),
             new: VecDeque::new(),
-            max_new: limits.turn_new,
-            session: Duration::from_secs(limits.turn_session_secs),
-            strangers: Guard::of(limits.turn_new_per_address, limits.turn_new_per_sec, now),
+            max_new: limits.new,
+            session: Duration::from_secs(limits.session_secs),
+            strangers: Guard::of(limits.new_per_address, limits.new_per_sec, now),
             stun: Guard::new(limits, now),
             metrics,
         }
@@ -83,7 +82,7 @@ impl Turn {
     /// A client has said something.
     fn heard(&mut self, key: Key, data: Vec<u8>) {
         let (number, from) = key;
-        let now = Moment { at: Instant::now(), unix: unix_ms() / 1000 };
+        let now = Moment { at: Instant::now(), unix: unix() };
         if let Some(answer) = stun::answer(&data, from) {
             if self.stun.allows(from.ip(), now.at) {
                 self.metrics.stun_answers_total.up();
@@ -94,7 +93,7 @@ impl Turn {
             return;
         }
         if !self.clients.contains_key(&key) && !self.enter(key, &data, now.at) {
-            return self.metrics.turn_dropped_total.up();
+            return self.metrics.dropped_total.up();
         }
         let Some(client) = self.clients.get_mut(&key) else { return };
         match client.from_client(data, &self.rules, now) {
@@ -132,9 +131,9 @@ impl Turn {
         let own = self.rules.peers.is_own(to.ip());
         let may = if own { self.relays.client(to).is_some() } else { self.rules.peers.may(to.ip()) };
         if !may || !self.quota.passes(&mut client.bytes, data.len(), now) {
-            return self.metrics.turn_dropped_total.up();
+            return self.metrics.dropped_total.up();
         }
-        self.metrics.turn_sent_bytes_total.add(data.len() as u64);
+        self.metrics.sent_bytes_total.add(data.len() as u64);
         if own {
             // Not by way of the network, where a NAT before this machine may not lead back to it.
             self.came(to, relay, data);
@@ -150,12 +149,12 @@ impl Turn {
         let Some(client) = self.clients.get_mut(&key) else { return };
         let length = data.len();
         let Some(data) = client.from_peer(relay, from, data, now) else {
-            return self.metrics.turn_dropped_total.up();
+            return self.metrics.dropped_total.up();
         };
         if !self.quota.passes(&mut client.bytes, length, now) {
-            return self.metrics.turn_dropped_total.up();
+            return self.metrics.dropped_total.up();
         }
-        self.metrics.turn_received_bytes_total.add(length as u64);
+        self.metrics.received_bytes_total.add(length as u64);
         self.listeners[key.0].send(key.1, &data);
     }
 
@@ -177,10 +176,10 @@ impl Turn {
                         _ => Err(NoRelay::Full),
                     };
                     if relay.is_ok() {
-                        self.metrics.turn_allocations.up();
-                        self.metrics.turn_allocations_total.up();
+                        self.metrics.allocations.up();
+                        self.metrics.allocations_total.up();
                     } else {
-                        self.metrics.turn_refused_total.up();
+                        self.metrics.refused_total.up();
                     }
                     if let Some(answer) = client.opened(v4, relay, now) {
                         self.listeners[key.0].send(key.1, &answer);
@@ -215,11 +214,16 @@ impl Turn {
     }
 }
 
-fn close(relays: &mut Relays, quota: &mut Quota, metrics: &Metrics, client: &Client, relay: SocketAddr) {
+fn close(relays: &mut Relays, quota: &mut Quota, metrics: &Counters, client: &Client, relay: SocketAddr) {
     if relays.close(relay) {
-        metrics.turn_allocations.down();
+        metrics.allocations.down();
         if let Some(holder) = client.holder() {
             quota.give_back(&holder);
         }
     }
+}
+
+/// Seconds since 1970.
+fn unix() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::group::group;
 use crate::limits::Limits;
-use crate::listen::group;
 use crate::rate::Bucket;
 
 /// Whose relay it is: counted by the name in its credentials and by its address (an IPv6 /64 is one).
@@ -42,11 +42,11 @@ impl Quota {
             all: 0,
             by_user: HashMap::new(),
             by_address: HashMap::new(),
-            max: limits.turn_allocations,
-            max_per_user: limits.turn_allocations_per_user,
-            max_per_address: limits.turn_allocations_per_address,
-            per_sec: limits.turn_bytes_per_sec,
-            bytes: bucket(limits.turn_bytes_per_sec_in_all, now),
+            max: limits.allocations,
+            max_per_user: limits.allocations_per_user,
+            max_per_address: limits.allocations_per_address,
+            per_sec: limits.bytes_per_sec,
+            bytes: bucket(limits.bytes_per_sec_in_all, now),
         }
     }
 
@@ -108,11 +108,11 @@ mod tests {
 
     fn quota(all: usize, user: usize, address: usize) -> Quota {
         let limits = Limits {
-            turn_allocations: all,
-            turn_allocations_per_user: user,
-            turn_allocations_per_address: address,
-            turn_bytes_per_sec: 1000,
-            turn_bytes_per_sec_in_all: 1500,
+            allocations: all,
+            allocations_per_user: user,
+            allocations_per_address: address,
+            bytes_per_sec: 1000,
+            bytes_per_sec_in_all: 1500,
             ..Limits::default()
         };
         Quota::new(&limits, Instant::now())

@@ -22,10 +22,10 @@ use turn_server_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSIO
 use turn_server_proto::types::prelude::DelayedTransmitBuild;
 use turn_server_proto::types::{AddressFamily, Instant as Time};
 
-use super::REALM;
-use super::credentials::{Name, Secret};
-use super::peers::Peers;
-use super::quota::Holder;
+use crate::REALM;
+use crate::credentials::{Name, Secret};
+use crate::peers::Peers;
+use crate::quota::Holder;
 use crate::rate::Bucket;
 
 /// Names that one client may come with before it has a relay: one, and a newer one.

@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::options::{Ports, RelayAddress};
+use crate::options::{Ports, RelayAddress};
 use crate::random::{self, Choice};
 
 /// Datagrams that wait for the server's task. When it's full, clients' wait in their socket, and peers' are dropped: they can't be told to wait, and must not

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use tokio::net::UdpSocket;
 
+use crate::count::Counters;
+use crate::group::group;
 use crate::limits::Limits;
-use crate::listen::group;
-use crate::metrics::Metrics;
 use crate::random;
 use crate::rate::Bucket;
 
@@ -117,7 +117,7 @@ impl Guard {
 }
 
 /// Answers on a socket, for ever.
-pub async fn serve(socket: UdpSocket, mut guard: Guard, metrics: Arc<Metrics>) {
+pub async fn serve(socket: UdpSocket, mut guard: Guard, metrics: Arc<Counters>) {
     let mut buffer = [0; MAX_REQUEST + 1];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
