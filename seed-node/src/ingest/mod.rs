@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -177,7 +177,11 @@ fn now_ms() -> u64 {
 #[derive(Clone, Copy, Debug)]
 struct Serial(u64);
 
-/// What answers a connection: the first request has its place by when the connection came, for then they have an order.
+/// A connection that is made for a request brings it at once. One that comes later was kept in stock, and what it brings may be newer than what came
+/// by others meanwhile.
+const MADE_FOR_IT: Duration = Duration::from_millis(100);
+
+/// What answers a connection: the request that it was made for has its place by when the connection came, for then they have an order.
 fn numbered(
     router: Router,
     serials: Arc<AtomicU64>,
@@ -189,10 +193,11 @@ fn numbered(
 > {
     let inner = TowerToHyperService::new(router);
     let came = AtomicU64::new(serials.fetch_add(1, Relaxed));
+    let at = Instant::now();
     service_fn(move |mut request: hyper::Request<Incoming>| {
         let serial = match came.swap(0, Relaxed) {
-            0 => serials.fetch_add(1, Relaxed),
-            first => first,
+            first if first > 0 && at.elapsed() < MADE_FOR_IT => first,
+            _ => serials.fetch_add(1, Relaxed),
         };
         request.extensions_mut().insert(Serial(serial));
         inner.call(request)

@@ -89,13 +89,34 @@ async fn what_is_no_name_no_media_or_too_much_is_refused_with_advice() {
     station.node.stop().await;
 }
 
+fn list(last: u32) -> String {
+    let segments: String = (0..=last).map(|n| format!("#EXTINF:2,\n{n}.ts\n")).collect();
+    format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}")
+}
+
+// Programs that push keep connections in stock: what comes by one that was opened early was said late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_by_a_connection_that_was_opened_early_is_no_older_than_it_is() {
+    let station = Station::start(&[]).await;
+    let mut early = TcpStream::connect(station.authority()).await.expect("connects");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for (path, body) in [("tv/0.ts", "zero"), ("tv/1.ts", "one"), ("tv/index.m3u8", &list(0))] {
+        assert_eq!(station.put(path, body.to_owned()).await.status(), 201);
+    }
+    let list = list(1);
+    let request =
+        format!("PUT /tv/index.m3u8 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{list}", list.len());
+    early.write_all(request.as_bytes()).await.expect("sent");
+    let mut head = [0; 12];
+    early.read_exact(&mut head).await.expect("an answer");
+    assert_eq!(&head, b"HTTP/1.1 201");
+    assert_eq!(uris(&station.text("tv/index.m3u8").await).len(), 2);
+    station.node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_segment_is_nobody_s_and_its_playlist_waits() {
     let station = Station::start(&[]).await;
-    let list = |last: u32| {
-        let segments: String = (0..=last).map(|n| format!("#EXTINF:2,\n{n}.ts\n")).collect();
-        format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}")
-    };
     station.put("tv/0.ts", "zero").await;
     station.put("tv/index.m3u8", list(0)).await;
     let mut raw = TcpStream::connect(station.authority()).await.expect("connects");
