@@ -20,12 +20,19 @@ pub struct Config {
 }
 
 /// What signaling is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Offer {
     /// Where it is, at the address by which signaling sees this node.
     pub port: u16,
     /// Makes its credentials.
     pub secret: [u8; 32],
+}
+
+/// The secret is never shown.
+impl std::fmt::Debug for Offer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offer").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 /// A running relay.
