@@ -63,6 +63,8 @@ pub(crate) struct Lies {
     pub(crate) cut: u64,
     /// Links to others that were ended for such a thing.
     pub(crate) framed: u64,
+    /// Peers that the server sent away for what others said of them.
+    pub(crate) sent_away: u64,
 }
 
 /// One viewer's visit.

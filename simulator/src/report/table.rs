@@ -68,6 +68,7 @@ pub(super) fn rows(f: &Figures) -> Vec<(&'static str, Vec<Row>)> {
                 ("  false", of(f.bytes.polluted)),
                 ("    passed on by others", of(f.lies.relayed_bytes)),
                 ("    played", of(f.lies.played_bytes)),
+                ("  senders sent away", f.lies.sent_away.to_string()),
             ],
         ),
         (

@@ -128,7 +128,8 @@ impl World {
             },
             Output::Event(Told::Rescue { key, .. }) => self.node(n).rescuing = Some(key),
             // Visits have no keys here: a receipt now and then would cost nothing that is measured.
-            Output::Sign { .. } | Output::Vouchers { .. } | Output::Accuse { .. } | Output::Nat { .. } => {}
+            Output::Accuse { peer, .. } => self.accuse(n, number_of(peer) as u32),
+            Output::Sign { .. } | Output::Vouchers { .. } | Output::Nat { .. } => {}
             Output::Verify { .. } | Output::Bulk { .. } | Output::Progress { .. } | Output::Event(_) => {}
         }
     }

@@ -7,7 +7,7 @@
 //! - `shared`, `flow`: an uplink that a TCP upload shares
 //! - `source`, `sharing`: the origin, how it divides its capacity, and the publisher's copies
 //! - `server`, `seeds`: joining, introductions, digests; nodes that publish themselves
-//! - `tickets`: who may take part
+//! - `tickets`, `repute`: who may take part, and who no more
 //! - `watching`: what players do
 //! - `ledger`, `stock`: what it all comes to, and the same as plain facts for the report
 
@@ -40,6 +40,7 @@ pub(crate) mod ledger;
 pub(crate) mod node;
 mod people;
 mod queue;
+mod repute;
 mod seeds;
 mod server;
 mod shared;
@@ -118,6 +119,7 @@ enum Event {
     Seeded(u32, SegmentKey),
     Outage(bool),
     Partition(bool),
+    SendAway(u32),
     Second,
 }
 
@@ -310,6 +312,7 @@ impl World {
             Event::Seeded(n, key) => self.seeded(n, key),
             Event::Outage(begins) => self.outage(begins),
             Event::Partition(begins) => self.partition(begins),
+            Event::SendAway(n) => self.send_away(n),
             Event::Second => {
                 let viewers = self.present.iter().filter(|n| self.is_viewer(**n)).count();
                 self.ledger.peer_seconds += viewers as f64;

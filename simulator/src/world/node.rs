@@ -60,6 +60,9 @@ pub(crate) struct Node {
     /// A seed: since when it follows a track, and since when nobody plays it.
     pub(super) follows: Vec<(TrackId, Option<Instant>)>,
     pub(super) welcomed: bool,
+    /// Who has told the server that it got a false block from it; whether the server has sent it away for that.
+    pub(super) accusers: Vec<u32>,
+    pub(super) sent_away: bool,
     /// Requests for introductions that the server would answer, and since when.
     pub(super) wants: (f64, Instant),
     pub(super) left: Option<Instant>,
@@ -97,6 +100,8 @@ impl Node {
             plays: Vec::new(),
             follows: Vec::new(),
             welcomed: false,
+            accusers: Vec::new(),
+            sent_away: false,
             wants: (super::server::BURST, joins),
             left: None,
             uploaded: 0,

@@ -50,7 +50,7 @@ impl World {
 
     /// The server lets somebody in, or in again.
     pub(super) fn welcome(&mut self, n: u32) {
-        if !self.is_there(n) || self.without_server(n) {
+        if !self.is_there(n) || self.without_server(n) || self.nodes[n as usize].sent_away {
             return;
         }
         let yields = self.nodes[n as usize].shared.as_ref().is_some_and(|shared| shared.yields);

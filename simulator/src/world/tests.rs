@@ -200,6 +200,9 @@ fn free_riders_silent_ones_and_polluters_do_as_they_are_called() {
     assert!(lies.bytes > 0, "somebody was sent wrong bytes");
     // H2 H11: each false block ends the link that it came over, and goes no further; nobody else's link ends for it.
     assert_eq!((lies.cut, lies.framed, lies.played_bytes, lies.relayed_bytes), (lies.blocks, 0, 0, 0));
+    // H2: most of those whom the server has introduced to them say so.
+    let sent_away = |conduct| world.nodes.iter().filter(|n| n.conduct == conduct && n.sent_away).count();
+    assert!(sent_away(Conduct::Polluter) > 0 && sent_away(Conduct::Honest) == 0);
 }
 
 // H4: the server introduces nobody to many; neighbours are asked as well, and tell more.
