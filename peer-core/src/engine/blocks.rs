@@ -6,7 +6,7 @@ use rillcast_protocol::coding::List;
 use rillcast_protocol::digest::SegmentDigest;
 use rillcast_protocol::id::{Role, SegmentKey};
 
-use crate::media::{Bits, Bringer, Cutter};
+use crate::media::{Bringer, Cutter};
 use crate::payload::Payload;
 use crate::schedule::Demand;
 use crate::time::{Duration, Instant, Rate};
@@ -19,11 +19,6 @@ use super::{Check, CheckId, Delivery, Dirty, Engine, Event, LinkId, Output, Pati
 
 /// Signatures being verified at a time; more are dropped and asked for again when needed.
 const MAX_SIGNATURES: usize = 64;
-/// Haves are gathered for so long, times the cube of the neighbours to be told, before they go out together: in a small swarm news is quick
-/// and cheap, in a large one offers, grants and declines bring most of it.
-const FLUSH: Duration = Duration::from_micros(250);
-const MAX_FLUSH: Duration = Duration::from_millis(2500);
-
 impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
     pub(super) fn check(&mut self, pending: Pending, what: Check<P>) {
         self.next_check = self.next_check.wrapping_add(1);
@@ -173,17 +168,15 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         let Some(segment) = self.store.segment_mut(&key) else { return };
         let Some(from) = segment.settle(block, ok) else { return };
         if ok {
-            if let Bringer::Peer(peer, _) = from {
+            let by = match from {
+                Bringer::Peer(peer, _) => Some(peer),
+                _ => None,
+            };
+            if let Some(peer) = by {
                 let bytes = u64::from(segment.block_len(block));
                 self.had(peer, bytes, now);
             }
-            let at = self.got.iter().position(|map| map.key == key).unwrap_or_else(|| {
-                self.got.push(HaveMap { key, blocks: Bits::default() });
-                self.got.len() - 1
-            });
-            self.got[at].blocks.insert(block);
-            let links = self.members.len().min(99) as u32;
-            self.flush_at = self.flush_at.min(now + (FLUSH * links.pow(3)).min(MAX_FLUSH));
+            self.is_news(key, block, by, now);
             self.dirty.get |= self.hungry;
             self.stop_needless(&key, now);
             self.progress(key, now);

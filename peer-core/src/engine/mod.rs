@@ -11,6 +11,7 @@
 //! - `fetching`: what the source says
 //! - `gossip`: how many there are, and who
 //! - `helping`: what is taken for others alone
+//! - `news`: what neighbours are to hear of what has come
 //! - `pump`: thinking, and sending
 //! - `reach`: whom no way leads to
 //! - `receipts`: who gave how much to whom
@@ -36,7 +37,7 @@ use crate::switches::Switches;
 use crate::time::{Duration, Instant, millis, times};
 use crate::transfer::{Downloads, Pacer, Sources, Uploads};
 use crate::trust::{Gate, Ledger, Trust};
-use crate::wire::message::{Acquaintance, HaveMap};
+use crate::wire::message::Acquaintance;
 
 mod admission;
 mod blocks;
@@ -49,6 +50,7 @@ mod gossip;
 mod helping;
 pub mod io;
 mod links;
+mod news;
 mod pump;
 mod reach;
 mod receipts;
@@ -129,7 +131,7 @@ pub struct Engine<P> {
     checks: Map<CheckId, Pending>,
     scheduler: Box<dyn Scheduler<P> + Send>,
     outputs: VecDeque<Output<P>>,
-    got: Vec<HaveMap>,
+    news: news::News,
     announced: Vec<TrackId>,
     /// Of what the player was last given, in bytes/s; 0 before.
     bitrate: u64,
@@ -200,7 +202,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             checks: Map::new(),
             scheduler: Box::new(Hybrid::default()),
             outputs: VecDeque::new(),
-            got: Vec::new(),
+            news: news::News::default(),
             announced: Vec::new(),
             bitrate: 0,
             told: None,
@@ -315,7 +317,7 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         }
         self.pump(now);
         if now >= self.flush_at {
-            self.flush(now);
+            self.flush();
         }
     }
 

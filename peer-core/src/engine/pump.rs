@@ -5,13 +5,12 @@ use rillcast_protocol::id::{Role, SegmentKey};
 
 use crate::map::put_in_order;
 use crate::media::Bits;
-use crate::overlay::Link;
 use crate::payload::Payload;
 use crate::schedule::{Action, Plan, View};
 use crate::switches::Mechanism;
 use crate::time::{Duration, Instant, millis};
 use crate::transfer::Priority;
-use crate::wire::message::{HaveMap, MAX_MAPS, Playing, TransferId};
+use crate::wire::message::{HaveMap, Playing, TransferId};
 use crate::wire::{BulkHeader, Message};
 
 use super::{BulkFrame, Engine, Event, LinkId, Output};
@@ -374,17 +373,6 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                 self.announced.clone_from(&tracks);
                 self.outputs.push_back(Output::Playing { tracks });
             }
-        }
-    }
-
-    /// Tells the neighbours what we have got since the last time.
-    pub(super) fn flush(&mut self, _now: Instant) {
-        self.flush_at = Instant::NEVER;
-        let got = core::mem::take(&mut self.got);
-        for part in got.chunks(MAX_MAPS) {
-            let takes = |l: &Link, track| l.plays(track) || l.helps == Some(track);
-            let concerns = |l: &Link| part.iter().any(|map| takes(l, map.key.track)) || l.role == Role::Seed;
-            self.tell_some(&Message::Got { maps: List::first(part.to_vec()) }, concerns);
         }
     }
 }
