@@ -179,6 +179,8 @@ pub(crate) struct Site {
     pub(crate) inwards: u64,
     /// Sizes of the distinct segments that they were of.
     pub(crate) distinct: u64,
+    /// The same of segments that appeared after the last of those who come at first had come.
+    pub(crate) filled: (u64, u64),
 }
 
 /// An uplink that a TCP upload shares for a time.

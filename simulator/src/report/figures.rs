@@ -66,6 +66,8 @@ pub(crate) struct Figures {
     /// Copies of a segment that enterprises' lines carried, on average and at most.
     pub(crate) site_copies: Option<f64>,
     pub(crate) site_copies_max: Option<f64>,
+    /// The same on average once all who come at first are there.
+    pub(crate) site_copies_filled: Option<f64>,
     /// Of what a shared uplink carried beside a TCP upload, TCP's share.
     pub(crate) tcp_share: Option<f64>,
     /// Of a shared uplink, what ours used while there was no TCP.
@@ -161,6 +163,7 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
     let givers = || visits.iter().filter(|v| !v.withholds);
     let cross_isp = facts.isps.map(|isps| ratio(isps.across as f64, isps.all as f64));
     let site_copies = facts.sites.iter().map(|s| ratio(s.inwards as f64, s.distinct as f64));
+    let filled = facts.sites.iter().filter(|s| s.filled.1 > 0);
     let beside = facts.shared.iter().filter(|s| s.beside_s > 0);
     let alone = facts.shared.iter().filter(|s| s.alone_s > 0);
     Figures {
@@ -199,6 +202,7 @@ pub(crate) fn figures(facts: &Facts) -> Figures {
         cross_isp_over_blind: facts.isps.zip(cross_isp).map(|(isps, share)| ratio(share, isps.blindly)),
         site_copies: mean(site_copies.clone()),
         site_copies_max: site_copies.max_by(f64::total_cmp),
+        site_copies_filled: mean(filled.map(|s| ratio(s.filled.0 as f64, s.filled.1 as f64))),
         tcp_share: mean(beside.map(|s| ratio(s.tcp as f64, (s.tcp + s.beside) as f64))),
         uplink_used_alone: mean(alone.map(|s| ratio(s.alone as f64 * 8.0, s.bps * s.alone_s as f64))),
         crawled_over_linked: facts.crawled.map(|c| ratio(c.learned as f64, c.linked as f64)),
@@ -270,7 +274,10 @@ mod tests {
                 Second { source: 60, ..Second::default() },
             ],
             isps: Some(Isps { across: 100, all: 400, blindly: 0.5 }),
-            sites: vec![Site { inwards: 30, distinct: 10 }, Site { inwards: 10, distinct: 10 }],
+            sites: vec![
+                Site { inwards: 30, distinct: 10, filled: (6, 5) },
+                Site { inwards: 10, distinct: 10, ..Site::default() },
+            ],
             shared: vec![Shared { bps: 80.0, beside_s: 1, tcp: 9, beside: 1, alone_s: 2, alone: 10 }],
             control: (40, 800),
             calls: 60,
@@ -290,6 +297,7 @@ mod tests {
         assert_eq!((found.bitrate_bps, found.cross_isp, found.upload_ratio), (200.0, Some(0.25), 0.5));
         assert_eq!((found.cross_isp_over_blind, found.givers_stalls_per_hour), (Some(0.5), None));
         assert_eq!((found.site_copies, found.site_copies_max), (Some(2.0), Some(3.0)));
+        assert_eq!(found.site_copies_filled, Some(1.2), "of those that anything came into since");
         assert_eq!((found.tcp_share, found.uplink_used_alone), (Some(0.9), Some(0.5)));
         assert_eq!((found.rho_depth_upload, found.mean_depth), (Some(-1.0), Some(2.0)));
         let b = found.bytes;

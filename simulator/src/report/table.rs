@@ -81,6 +81,7 @@ pub(super) fn rows(f: &Figures) -> Vec<(&'static str, Vec<Row>)> {
                 ("  over blind choice", or_dash(f.cross_isp_over_blind.as_ref(), |r| format!("{r:.3}"))),
                 ("copies into a site", or_dash(f.site_copies.as_ref(), |c| format!("{c:.2}"))),
                 ("  at most", or_dash(f.site_copies_max.as_ref(), |c| format!("{c:.2}"))),
+                ("  once all are there", or_dash(f.site_copies_filled.as_ref(), |c| format!("{c:.2}"))),
                 ("TCP's share beside ours", or_dash(f.tcp_share.as_ref(), |share| percent(*share))),
                 ("uplink used alone", or_dash(f.uplink_used_alone.as_ref(), |share| percent(*share))),
                 ("addresses learned by crawlers", or_dash(f.crawled.as_ref(), |c| c[0].to_string())),

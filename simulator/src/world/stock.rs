@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rillcast_core::protocol::id::Role;
-use rillcast_core::time::Instant;
+use rillcast_core::time::{Duration, Instant};
 
 use super::node::Conduct;
 use super::{BEFORE, World};
@@ -105,10 +105,16 @@ impl World {
     /// What came into each enterprise, over the sizes of the segments that it was of.
     fn sites(&self) -> Vec<Site> {
         let mut sites: BTreeMap<u16, Site> = BTreeMap::new();
+        let filled =
+            Instant::ZERO + BEFORE + Duration::from_secs_f64(self.scenario.viewers.come_within_seconds);
         for ((site, key), bytes) in &self.ledger.wan_in {
             let site = sites.entry(*site).or_default();
             site.inwards += bytes;
-            site.distinct += u64::from(self.media.len(*key));
+            let len = u64::from(self.media.len(*key));
+            site.distinct += len;
+            if self.media.film.is_none() && self.media.unit_of(*key) * self.media.unit >= filled.as_micros() {
+                site.filled = (site.filled.0 + bytes, site.filled.1 + len);
+            }
         }
         sites.into_values().collect()
     }
