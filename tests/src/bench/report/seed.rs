@@ -89,7 +89,12 @@ fn cells(load: &Load) -> [String; 4] {
 }
 
 fn charts(found: &Findings) -> String {
-    let mut drawing = Drawing::new(960.0, 560.0);
+    const ROW: f64 = 260.0;
+    let legs = found.legs();
+    // A row of charts for each part that was measured.
+    let (of_crowd, of_legs) = (found.crowd.is_some(), !legs.is_empty());
+    let below = if of_crowd { ROW } else { 0.0 };
+    let mut drawing = Drawing::new(960.0, 30.0 + below + if of_legs { ROW } else { 0.0 });
     if let Some(crowd) = &found.crowd {
         drawing.legend(50.0, 30.0, &["seed", "bare links"]);
         let chart = |drawing: &mut Drawing, at: f64, title, of: &dyn Fn(&Load) -> f64, unit| {
@@ -103,9 +108,8 @@ fn charts(found: &Findings) -> String {
         chart(&mut drawing, 1.0, "Processor a byte", &|load| load.cpu_ms_per_mb, "ms/MB");
         chart(&mut drawing, 2.0, "Memory a peer", &|load| load.rss_mib_per_peer, "MiB");
     }
-    let legs = found.legs();
-    if !legs.is_empty() {
-        drawing.legend(50.0, 290.0, &Pair::ALL.map(Pair::words));
+    if of_legs {
+        drawing.legend(50.0, 30.0 + below, &Pair::ALL.map(Pair::words));
         let top = legs.iter().map(|leg| leg.bytes_per_s / 1e6).fold(0.1, f64::max) * 1.1;
         for (at, legs) in legs.chunks(Pair::ALL.len()).enumerate() {
             let bars: Vec<Bar> = legs
@@ -115,7 +119,8 @@ fn charts(found: &Findings) -> String {
                     Bar { value, label: format!("{value:.1}"), mark: None }
                 })
                 .collect();
-            let area = Area { left: 50.0 + at as f64 * 305.0, top: 355.0, width: 260.0, height: 150.0 };
+            let area =
+                Area { left: 50.0 + at as f64 * 305.0, top: 95.0 + below, width: 260.0, height: 150.0 };
             let title = format!("{} ms of round trip, MB/s", legs[0].rtt_ms);
             drawing.bars(area, &title, top, &bars);
         }
