@@ -57,7 +57,7 @@ impl Counters {
     pub const SERIES: [Series; 8] = [
         ("stun_answers_total", "counter", "STUN requests answered.", |c| c.stun_answers_total.value()),
         ("stun_dropped_total", "counter", "STUN requests not answered.", |c| c.stun_dropped_total.value()),
-        ("turn_allocations", "gauge", "Relays of the built-in TURN server.", |c| c.allocations.value()),
+        ("turn_allocations", "gauge", "Relays now.", |c| c.allocations.value()),
         ("turn_allocations_total", "counter", "Relays given.", |c| c.allocations_total.value()),
         ("turn_refused_total", "counter", "Relays refused for want of room.", |c| c.refused_total.value()),
         ("turn_sent_bytes_total", "counter", "Bytes relayed from clients to peers.", |c| {

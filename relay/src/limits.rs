@@ -7,7 +7,7 @@ pub struct Limits {
     pub stun_per_address: u32,
     /// STUN answers per second in all. Beyond: silence.
     pub stun_per_sec: u32,
-    /// Relays of the built-in TURN server. Beyond: refused.
+    /// Relays in all. Beyond: refused.
     pub allocations: usize,
     /// Relays of one peer. A browser takes one for each link that it attempts, from each of its networks. Beyond: refused.
     pub allocations_per_user: usize,

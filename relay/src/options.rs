@@ -23,20 +23,20 @@ pub struct Ports(RangeInclusive<u16>);
 /// Why a text on the command line can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OptionError {
-    /// `--turn-relay`.
+    /// `--turn-relay`, `--relay-address`.
     #[error(
         "{0:?} is no relay address; write PUBLIC or PUBLIC/LOCAL, such as 203.0.113.7 or 203.0.113.7/10.0.0.7"
     )]
     Address(String),
-    /// `--turn-relay` of two kinds.
+    /// The same of two kinds.
     #[error(
         "{0:?} names addresses of two families; a relay's public and local address are both IPv4 or both IPv6"
     )]
     Families(String),
-    /// `--turn-relay 0.0.0.0`.
+    /// The same, unspecified.
     #[error("{0:?} is no address that peers could reach; name the machine's public one")]
     Unspecified(String),
-    /// `--turn-ports`.
+    /// `--turn-ports`, `--relay-ports`.
     #[error("{0:?} is no range of ports; write it like 49152-65535, from 1024 on")]
     Ports(String),
 }

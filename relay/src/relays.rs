@@ -80,14 +80,9 @@ impl Listener {
 async fn read_clients(socket: Arc<UdpSocket>, number: usize, queue: mpsc::Sender<Arrived>) {
     let mut buffer = vec![0; LONGEST + 1];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
-            // An ICMP error for something sent before; it says nothing about what comes next.
-            tokio::task::yield_now().await;
-            continue;
-        };
+        let (from, data) = next(&socket, &mut buffer).await;
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let arrived = Arrived { at: At::Listener(number), from, data: buffer[..length].to_vec() };
-        if length <= LONGEST && queue.send(arrived).await.is_err() {
+        if queue.send(Arrived { at: At::Listener(number), from, data }).await.is_err() {
             return;
         }
     }
@@ -96,15 +91,22 @@ async fn read_clients(socket: Arc<UdpSocket>, number: usize, queue: mpsc::Sender
 async fn read_peers(socket: Arc<UdpSocket>, relay: SocketAddr, queue: mpsc::Sender<Arrived>) {
     let mut buffer = vec![0; LONGEST + 1];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let arrived = Arrived { at: At::Relay(relay), from, data: buffer[..length].to_vec() };
-        if length <= LONGEST
-            && let Err(mpsc::error::TrySendError::Closed(_)) = queue.try_send(arrived)
-        {
+        let (from, data) = next(&socket, &mut buffer).await;
+        let arrived = Arrived { at: At::Relay(relay), from, data };
+        if let Err(mpsc::error::TrySendError::Closed(_)) = queue.try_send(arrived) {
             return;
+        }
+    }
+}
+
+/// The next datagram that isn't too long.
+async fn next(socket: &UdpSocket, buffer: &mut [u8]) -> (SocketAddr, Vec<u8>) {
+    loop {
+        match socket.recv_from(buffer).await {
+            Ok((length, from)) if length <= LONGEST => return (from, buffer[..length].to_vec()),
+            Ok(_) => {}
+            // An ICMP error for something sent before; it says nothing about what comes next.
+            Err(_) => tokio::task::yield_now().await,
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct Limits {
     /// the built-in publisher takes it over.
     pub seed_lease_secs: u64,
     /// Digests of a publisher that others must have confirmed before viewers are told to take its word, in each swarm; 0 takes it at once. The
-    /// built-in publisher counts at once, and so does a swarm's first where none is built in.
+    /// built-in publisher counts at once, and so does a swarm's first where none is built in, and as long as it can't follow what is played.
     pub publisher_proof: u16,
     /// Segments behind the live edge that the built-in publisher digests unasked when it begins with a track. Those
     /// that a viewer asks for it digests anyway, so more than 0 only costs copies where nobody plays them.

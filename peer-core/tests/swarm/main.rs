@@ -20,6 +20,7 @@ mod publishing;
 mod reaching;
 mod receipts;
 mod relaying;
+mod renewing;
 mod replay;
 mod revoking;
 mod source;

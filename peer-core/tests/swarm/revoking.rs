@@ -9,7 +9,8 @@ use rillcast_core::wire::Message;
 use crate::hostile::refused;
 use crate::lab::tickets::{LIFE, certificate, hello, revocations, server_time, ticket};
 use crate::lab::{Net, Setup, Solo, peer_id};
-use crate::tickets::{changed, links, renew, secs};
+use crate::renewing::renew;
+use crate::tickets::{changed, links, secs};
 
 // R36 H1: also if it pays no heed to what the server says to it.
 #[test]

@@ -15,8 +15,8 @@ use webrtc::peer_connection::{
 };
 
 use super::endpoint::Endpoint;
-use super::mux::Port;
 use super::pacer::CEILING;
+use super::port::Port;
 use super::runtime::PortRuntime;
 
 /// What a peer may have on its way to us: 20 MB/s at 100 ms. A seed mostly gives, and every link could fill this.

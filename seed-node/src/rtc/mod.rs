@@ -1,10 +1,10 @@
 //! WebRTC with every peer on one UDP port.
 //!
 //! - [`endpoint`]: what all links share; start here
-//! - [`link`]: one link and its task; `reader`: what comes in on it
+//! - [`link`]: one link and its task; `serving`: what that does while there is a connection; `reader`: what comes in on it
 //! - [`pacer`]: how much may be on its way on a link; pure logic
 //! - [`connection`]: one connection of the WebRTC stack, set up our way
-//! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one
+//! - [`runtime`], [`mux`]: the stack's sockets, which are all the same one; [`port`]: one link's place there
 //! - [`burst`]: how many datagrams the stack gets at once; pure logic
 //! - [`routes`], [`datagram`]: which datagram is for which link; pure logic
 //! - [`outside`]: how we are seen from beyond a NAT, and a relay for those who can't reach us
@@ -20,9 +20,11 @@ pub mod link;
 pub mod mux;
 pub mod outside;
 pub mod pacer;
+pub mod port;
 mod reader;
 pub mod routes;
 pub mod runtime;
+mod serving;
 pub mod socket;
 pub mod ways;
 

@@ -15,7 +15,7 @@ use webrtc::runtime::{
     TokioRuntime, Transmit,
 };
 
-use super::mux::Port;
+use super::port::Port;
 
 const MDNS_PORT: u16 = 5353;
 

@@ -107,10 +107,9 @@ async fn a_site_that_asks_for_a_token_lets_it_in_with_one() {
         };
         let mut seed = program(&[&args[..], with].concat());
         let mut said = BufReader::new(seed.stderr.take().expect("piped")).lines();
-        while let Some(line) = said.next_line().await.expect("text") {
-            if line.contains(word) {
-                break;
-            }
+        let mut line = String::new();
+        while !line.contains(word) {
+            line = said.next_line().await.expect("text").expect("it says why and doesn't end");
         }
         assert!(seed.try_wait().expect("readable").is_none(), "it goes on trying: {word}");
     }

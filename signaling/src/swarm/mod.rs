@@ -5,7 +5,8 @@
 //! - `meet`: introductions and relaying
 //! - `company`: what seeds are told of each other
 //! - `kin`: who plays the same, and who is at the same place
-//! - `news`: digests, and who publishes them
+//! - `news`: digests, and who publishes them; `proof`: whose count
+//! - `offers`: seeds that relay
 //! - `digests`: those kept for newcomers
 //! - `review`: who may stay when something has changed
 //! - `tickets`: what others know that by

@@ -10,6 +10,7 @@ use rillcast_protocol::signal::{MAX_PUBLISHERS, ServerMessage, TrackSource};
 use rillcast_publisher::{sign, track_id};
 
 use super::digests::Kept;
+use super::member::Member;
 use super::{Desk, Swarm};
 
 /// Addresses kept of one track's playlist.
@@ -156,24 +157,29 @@ impl Swarm {
         self.follow(desk, now);
     }
 
-    /// Has a newcomer's word looked at by those who count.
+    /// Has a newcomer's word looked at by those who count; of very many by the oldest.
     fn have_checked(&self, desk: &Desk<'_>, digest: &SegmentDigest, by: PeerId) {
-        if let Some(publisher) = desk.publisher {
+        // Of a track that isn't followed it has nothing to say, and is to remember nothing.
+        if let Some(publisher) = desk.publisher.filter(|_| self.following.contains(&digest.key.track)) {
             publisher.check(digest);
         }
         let message = Bytes::from(ServerMessage::Digest { digest: digest.clone() }.to_bytes());
-        for seed in self.seeds.iter().filter(|id| **id != by).filter_map(|id| self.members.get(id)) {
-            if seed.takes_part() && seed.joiner.publisher.is_some_and(|key| self.proof.trusts(&key)) {
-                seed.joiner.outbox.send_encoded(message.clone());
-            }
+        let looks = |seed: &&Member| {
+            seed.takes_part() && seed.joiner.publisher.is_some_and(|key| self.proof.trusts(&key))
+        };
+        let seeds = self.seeds.iter().filter(|id| **id != by).filter_map(|id| self.members.get(id));
+        for seed in seeds.filter(looks).take(MAX_PUBLISHERS) {
+            seed.joiner.outbox.send_encoded(message.clone());
         }
     }
 
     /// Compares a digest with what others have said of its segment. Told back: whether viewers are to hear it.
     fn compare(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, now: Instant) -> bool {
         let said = self.proof.hear(digest, desk.limits.publisher_proof, now);
-        if let Some(first) = said.contradicts {
+        if said.contradicts.is_some() {
             desk.metrics.disputes_total.up();
+        }
+        if let Some(first) = said.contradicts.filter(|_| !said.again) {
             tracing::error!(
                 site = self.site.name, number = digest.key.number, %first, second = %digest.publisher,
                 "two publishers contradict each other: neither is believed, unless others say the same; revoke the one that lies"
@@ -295,8 +301,9 @@ impl Swarm {
     fn seed_covers(&self, desk: &Desk<'_>, track: TrackId, played: &Played, now: Instant) -> bool {
         let following = self.following.contains(&track);
         self.seeds.iter().filter_map(|id| self.members.get(id)).any(|seed| {
-            // What a newcomer has said is compared with what the built-in publisher finds, until it counts.
-            if !seed.joiner.publisher.is_some_and(|key| self.proof.trusts(&key)) {
+            // What a newcomer has said is compared with what the built-in publisher finds, until it counts; who stands in for the built-in publisher
+            // doesn't keep it from trying.
+            if !seed.joiner.publisher.is_some_and(|key| self.proof.has_proven(&key)) {
                 return false;
             }
             let lease = Duration::from_secs(desk.limits.seed_lease_secs);
@@ -341,8 +348,11 @@ impl Swarm {
         let here = self.publishing_seeds();
         let former = &self.former;
         self.proof.retain(|key| here.contains(key) || former.contains(key));
-        // While nobody plays nothing is followed, and nobody's word is needed.
-        let is_able = self.played.is_empty() || self.proof.speaks(self.followed, now);
+        // While nobody plays nothing is followed, nobody's word is needed, and all stays as it is.
+        let is_able = match self.played.is_empty() {
+            true => !self.proof.has_stand_ins(),
+            false => self.proof.answers(self.followed, now),
+        };
         self.proof.present(self.built_in(desk), is_able, &here, desk.limits.publisher_proof);
     }
 
@@ -361,16 +371,28 @@ impl Swarm {
 
     /// A seed was revoked: unless another one signs with the same key, what it signed counts no more.
     pub(super) fn disown(&mut self, desk: &Desk<'_>, key: PublisherKey) {
-        let signs = |id: &PeerId| self.members.get(id).is_some_and(|m| m.joiner.publisher == Some(key));
-        if !self.seeds.iter().any(signs) {
+        if !self.signs(key) {
             self.former.retain(|k| *k != key);
+            self.proof.forget(&key);
             self.digests.drop_publisher(key);
             self.tell_publishers(desk, None);
         }
     }
 
-    /// A seed has left. Its digests go on counting, for they are still under way, until there are too many such.
+    /// Whether a seed that is here signs with this key.
+    fn signs(&self, key: PublisherKey) -> bool {
+        let signs = |id: &PeerId| self.members.get(id).is_some_and(|m| m.joiner.publisher == Some(key));
+        self.seeds.iter().any(signs)
+    }
+
+    /// A seed has left. If its digests count they go on counting, for they are still under way, until there are too many such.
     pub(super) fn seed_left(&mut self, key: PublisherKey) {
+        if self.signs(key) {
+            return;
+        }
+        if !self.proof.trusts(&key) {
+            return self.proof.forget(&key);
+        }
         self.former.retain(|k| *k != key);
         self.former.push_back(key);
         if self.former.len() > KEYS / 2

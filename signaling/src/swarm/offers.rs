@@ -9,10 +9,12 @@ use rillcast_protocol::settings::Settings;
 use rillcast_relay::Secret;
 
 use super::{Desk, Swarm};
-use crate::site::{MAX_SERVERS, server};
+use crate::site::{MAX_SERVERS, Site, server};
 
 /// A viewer is told of so many relays: each costs it a request while it gathers candidates, and one may be gone.
 pub(super) const TOLD: usize = 2;
+/// Of so many relays, those that were offered first, viewers are told; more step up as these go. Each of a swarm's members is matched with all of them.
+pub(super) const MAX_RELAYS: usize = 64;
 /// Members hear of other relays so often at most: a seed that comes and goes isn't to keep everybody busy.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -34,13 +36,15 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    /// Adds to what a peer is told, unless it has other relays already, or must be known to no seed.
-    pub(super) fn add_to(&self, settings: &mut Settings, peer: PeerId, role: Role, until: u64) {
-        if self.all.is_empty() || role == Role::Seed || settings.relay_only || settings.has_relays() {
+    /// Adds to what a peer is told, unless its site wants none, it has other relays already, or must be known to no seed.
+    pub(super) fn add_to(&self, settings: &mut Settings, site: &Site, peer: PeerId, role: Role, until: u64) {
+        let wants = site.seed_relays && role != Role::Seed && !settings.relay_only;
+        if !wants || self.all.is_empty() || settings.has_relays() {
             return;
         }
         // By rendezvous hashing: every seed has its share of viewers, and those of one that goes are shared out.
-        let mut order: Vec<_> = self.all.iter().map(|offer| (score(offer.seed, peer), offer)).collect();
+        let reckoned = self.all.iter().take(MAX_RELAYS);
+        let mut order: Vec<_> = reckoned.map(|offer| (score(offer.seed, peer), offer)).collect();
         order.sort_unstable_by_key(|(score, _)| *score);
         let room = MAX_SERVERS.saturating_sub(settings.ice.len()).min(TOLD);
         let user = peer.to_string();
@@ -62,9 +66,8 @@ impl Offers {
 impl Swarm {
     /// A seed relays, or doesn't any more. It is found where it comes from itself, so nobody can send viewers to a stranger's port.
     pub(crate) fn offer_relay(&mut self, id: PeerId, port: u16, secret: &[u8; 32]) {
-        let Some(member) = self.members.get(&id).filter(|m| m.is_seed() && self.site.seed_relays) else {
-            return;
-        };
+        // Noted even where the site wants none: it may want them later, and a seed says it once.
+        let Some(member) = self.members.get(&id).filter(|m| m.is_seed()) else { return };
         let at = SocketAddr::new(member.joiner.subject.address.to_canonical(), port);
         let offer = Offer { seed: id, url: format!("turn:{at}?transport=udp"), secret: Secret::new(secret) };
         if self.offers.all.contains(&offer) {

@@ -117,7 +117,7 @@ pub(super) fn settings(
     settings.enabled &= !(settings.relay_only && joiner.role == Role::Seed);
     // A publisher that can open no sealed signals has come to publish alone: it meets nobody.
     settings.enabled &= !(joiner.publisher.is_some() && joiner.visit.sealing.is_none());
-    offers.add_to(&mut settings, joiner.id, joiner.role, until);
+    offers.add_to(&mut settings, site, joiner.id, joiner.role, until);
     settings
 }
 

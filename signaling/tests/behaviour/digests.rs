@@ -139,6 +139,90 @@ async fn the_built_in_publisher_follows_what_newcomers_publish() {
     assert_eq!((bench.followed(), viewer.digests()), (1, vec![]));
 }
 
+// H2: a film's publisher has nothing to say for long, which makes nobody else's word true.
+#[tokio::test]
+async fn a_built_in_publisher_that_nobody_has_asked_anything_isn_t_taken_for_unable() {
+    let bench = Bench::new(Limits::default(), PUBLISH);
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let mut viewer = bench.viewer();
+    bench.play(&viewer, &[PLAYLIST]);
+    let seed = bench.seed(&key);
+    viewer.heard();
+    let later = Instant::now() + Duration::from_secs(600);
+    bench.hub.tick_once(later);
+    assert_eq!(publisher_keys(&viewer.heard()), None);
+    publish(&bench, &seed, &key, 1);
+    bench.hub.tick_once(Instant::now() + Duration::from_secs(19));
+    assert_eq!(publisher_keys(&viewer.heard()), None);
+    // It can't reach the stream.
+    bench.hub.tick_once(Instant::now() + Duration::from_secs(21));
+    assert_eq!(publisher_keys(&viewer.heard()).map(|keys| keys.contains(&key.public())), Some(true));
+    assert_eq!(bench.followed(), 1, "it goes on trying");
+}
+
+// H2: anybody can say that it plays what the built-in publisher mustn't fetch.
+#[tokio::test]
+async fn who_stood_in_for_the_built_in_publisher_counts_no_more_once_that_follows_what_is_played() {
+    let bench = Bench::new(Limits::default(), PUBLISH);
+    let key = PublishingKey::from_seed(&[1; 32]);
+    let seed = bench.seed(&key);
+    let accomplice = bench.viewer();
+    bench.play(&accomplice, &["http://elsewhere.invalid/a.m3u8"]);
+    bench.hub.tick_once(Instant::now());
+    let mut viewer = bench.viewer();
+    bench.play(&viewer, &[PLAYLIST]);
+    bench.hub.tick_once(Instant::now());
+    assert_eq!(
+        (publisher_keys(&viewer.heard()).map(|keys| keys.contains(&key.public())), bench.followed()),
+        (Some(false), 1)
+    );
+    publish(&bench, &seed, &key, 1);
+    assert!(viewer.digests().is_empty());
+}
+
+// H12: whose digests count after they have left is bounded, and newcomers that come and go take nobody's place in it.
+#[tokio::test]
+async fn a_departed_seeds_digests_count_whoever_comes_and_goes() {
+    let bench = Bench::new(Limits::default(), "");
+    let honest = PublishingKey::from_seed(&[1; 32]);
+    let seed = bench.seed(&honest);
+    publish(&bench, &seed, &honest, 1);
+    let _second = bench.seed(&PublishingKey::from_seed(&[2; 32]));
+    // Two nodes with one key: that one of them leaves is nobody's departure.
+    let twin = bench.seed(&honest);
+    bench.hub.leave(twin.swarm, twin.id);
+    bench.hub.leave(seed.swarm, seed.id);
+    for n in 10..30 {
+        let newcomer = bench.seed(&PublishingKey::from_seed(&[n; 32]));
+        bench.hub.leave(newcomer.swarm, newcomer.id);
+    }
+    let mut late = bench.viewer();
+    bench.play(&late, &[PLAYLIST]);
+    assert_eq!(late.digests(), [1]);
+}
+
+// H12
+#[tokio::test]
+async fn a_newcomers_word_goes_to_so_many_seeds_at_most() {
+    for (seeds, looking) in [(15, 15), (16, 16), (17, 16)] {
+        let bench = Bench::new(at_once(), "");
+        let mut seeds: Vec<_> =
+            (1..=seeds).map(|n| bench.seed(&PublishingKey::from_seed(&[n; 32]))).collect();
+        let track = source(PLAYLIST).track;
+        let liar = PublishingKey::from_seed(&[100; 32]);
+        let last = bench.seed(&liar);
+        // Outvoted, it is a newcomer again.
+        (0..2).for_each(|n| publish(&bench, &seeds[n], &PublishingKey::from_seed(&[n as u8 + 1; 32]), 1));
+        for number in [1, 2] {
+            seeds.iter_mut().for_each(|seed| drop(seed.heard()));
+            let lie = sign::digest(&liar, last.swarm, key_of(track, number), 4000, b"other bytes");
+            bench.say(&last, ClientMessage::Publish { digest: lie.expect("in bounds") });
+        }
+        let heard = seeds.iter_mut().map(|seed| seed.digests() == [2]);
+        assert_eq!(heard.filter(|heard| *heard).count(), looking);
+    }
+}
+
 #[tokio::test]
 async fn only_listed_seeds_may_publish_where_there_is_a_list() {
     let key = PublishingKey::from_seed(&[1; 32]);
@@ -168,7 +252,8 @@ async fn a_publisher_that_can_open_no_sealed_signals_publishes_and_meets_nobody(
             ServerMessage::Introduce { peers } => Some(peers.to_vec()),
             _ => None,
         });
-        assert!(met.flatten().all(|peer| peer.id != publisher.id), "the viewers meet each other alone");
+        let met: Vec<_> = met.flatten().map(|peer| peer.id).collect();
+        assert!(met.len() == 1 && met[0] != publisher.id, "the viewers meet each other alone: {met:?}");
         assert!(heard.iter().any(|m| matches!(m, ServerMessage::Digest { .. })));
     }
     assert!(publisher.introduced().is_empty());

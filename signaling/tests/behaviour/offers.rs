@@ -131,3 +131,36 @@ fn nobody_is_told_who_has_other_relays_or_must_be_hidden_or_whose_site_wants_non
     offers(&bench, &viewer, 3478);
     assert!(newcomer(&bench).is_empty(), "viewers don't relay");
 }
+
+// A seed says once that it relays; the site's mind may change before and after.
+#[test]
+fn a_site_that_changes_its_mind_is_heeded_at_once() {
+    let bench = bench("");
+    let seed = seed(&bench, 9);
+    let mut viewer = bench.viewer();
+    offers(&bench, &seed, 3478);
+    assert_eq!((newcomer(&bench).len(), told(&mut viewer)), (0, Some(vec![])));
+    for (settings, count) in [(RELAYING, 1), ("", 0), (RELAYING, 1)] {
+        bench.hub.reload(&toml::from_str(settings).expect("settings")).expect("good");
+        assert_eq!(told(&mut viewer).map(|relays| relays.len()), Some(count), "{settings}");
+        assert_eq!(newcomer(&bench).len(), count, "{settings}");
+    }
+}
+
+// At and over the limit.
+#[test]
+fn of_very_many_relays_the_eldest_are_told_and_another_steps_up_when_one_goes() {
+    let bench = bench(RELAYING);
+    let seeds: Vec<_> = (1..=65).map(|n| seed(&bench, n)).collect();
+    seeds.iter().for_each(|seed| offers(&bench, seed, 3478));
+    let all = || {
+        let told = (0..1000).flat_map(|_| newcomer(&bench));
+        told.collect::<std::collections::HashSet<_>>()
+    };
+    let last = "turn:192.0.2.65:3478?transport=udp";
+    let before = all();
+    assert!(before.len() == 64 && !before.contains(last), "{}", before.len());
+    bench.hub.leave(seeds[0].swarm, seeds[0].id);
+    let after = all();
+    assert!(after.len() == 64 && after.contains(last), "{}", after.len());
+}

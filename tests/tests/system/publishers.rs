@@ -40,6 +40,16 @@ async fn both_play(one: &mut Viewer, two: &mut Viewer, segments: u64) {
     tokio::try_join!(one.plays(segments), two.plays(segments)).unwrap();
 }
 
+/// Both play, nobody is harmed, and meanwhile each gets something from others.
+async fn both_share(one: &mut Viewer, two: &mut Viewer, segments: u64) {
+    let before = [one.seen.from_peers, two.seen.from_peers];
+    both_play(one, two, segments).await;
+    for (viewer, before) in [&*one, &*two].into_iter().zip(before) {
+        unharmed(viewer, &[]).unwrap();
+        assert!(viewer.seen.from_peers > before, "nothing was shared: {:?}", viewer.stats());
+    }
+}
+
 /// Bytes that a viewer got from others, and gave them.
 fn shared(viewer: &Viewer) -> (u64, u64) {
     (viewer.seen.from_peers, viewer.stats().uploaded_bytes)
@@ -140,12 +150,7 @@ async fn a_publisher_that_lies_is_contradicted_named_and_can_be_sent_away_and_no
     let request = Request { kind: Kind::Peer, name: peer.to_string(), until: None, why: None };
     site.server.hub.revoke(site::NAME, request).unwrap();
     both_play(&mut one, &mut two, 8).await;
-    let before = [&one, &two].map(|viewer| viewer.seen.from_peers);
-    both_play(&mut one, &mut two, 3).await;
-    for (viewer, before) in [&one, &two].into_iter().zip(before) {
-        unharmed(viewer, &[]).unwrap();
-        assert!(viewer.seen.from_peers > before, "shared again: {:?}", viewer.stats());
-    }
+    both_share(&mut one, &mut two, 3).await;
 }
 
 // H2 R12: two that say the same outvote one.
@@ -163,12 +168,7 @@ async fn one_publisher_that_lies_among_three_stops_nobody_from_sharing() {
     while disputes() == 0 {
         both_play(&mut one, &mut two, 1).await;
     }
-    let before = [&one, &two].map(|viewer| viewer.seen.from_peers);
-    both_play(&mut one, &mut two, 10).await;
-    for (viewer, before) in [&one, &two].into_iter().zip(before) {
-        unharmed(viewer, &[]).unwrap();
-        assert!(viewer.seen.from_peers > before, "they go on sharing: {:?}", viewer.stats());
-    }
+    both_share(&mut one, &mut two, 10).await;
     println!("{} segments with two meanings, {:?} bytes shared", disputes(), [&one, &two].map(shared));
 }
 

@@ -48,7 +48,7 @@ pub(crate) const FIREFOX: Tool = Tool {
     purposes: &[],
 };
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     CHROMIUM,
     FIREFOX,
     Tool {
@@ -89,6 +89,14 @@ const TOOLS: [Tool; 7] = [
         probe: "--version",
         variable: None,
         why: "the relay of the tests of viewers whose addresses nobody may learn",
+        purposes: &[],
+    },
+    Tool {
+        package: "python3",
+        names: &["python3"],
+        probe: "--version",
+        variable: None,
+        why: "runs the example of a backend in Python, for its test",
         purposes: &[],
     },
 ];

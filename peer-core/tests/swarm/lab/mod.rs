@@ -2,7 +2,8 @@
 //! that these tests need nothing else.
 //!
 //! - [`media`]: what is streamed: bodies, digests, names
-//! - [`net`]: the clock, joining and leaving, publishing
+//! - [`net`]: the clock, joining and leaving
+//! - [`server`]: tickets, introductions, digests
 //! - [`wires`]: links and uplinks
 //! - [`source`]: the origin, and the publisher's hosted copies
 //! - [`player`]: players that behave like hls.js
@@ -15,6 +16,7 @@ pub mod figures;
 pub mod media;
 pub mod net;
 pub mod player;
+pub mod server;
 pub mod solo;
 pub mod source;
 pub mod tape;
