@@ -107,6 +107,12 @@ impl Edge {
         self.next = looked + wait.clamp(quick, self.pace.slow.max(quick));
     }
 
+    /// The next segment is there at that moment, and not sooner: no look before that shows anything.
+    pub fn due_at(&mut self, at: Instant) {
+        let soonest = self.looked.map_or(at, |looked| looked + self.pace.quick / 4);
+        self.next = at.max(soonest);
+    }
+
     /// Somebody has seen a newer playlist than we have: look now, though never more often than is quick.
     pub fn hurry(&mut self, now: Instant) {
         if self.failures == 0 {
@@ -250,6 +256,24 @@ mod tests {
         let next = edge.next();
         edge.hurry(start);
         assert_eq!(edge.next(), next, "no hint helps an origin that fails");
+    }
+
+    // R22
+    #[test]
+    fn what_is_due_by_the_clock_is_looked_for_at_that_moment_and_no_sooner_than_looks_may_follow() {
+        let start = Instant::now();
+        let mut edge = Edge::new(Pace::default(), start);
+        edge.appeared(start, SEGMENT, true);
+        edge.due_at(start + SEGMENT);
+        assert_eq!(edge.next(), start + SEGMENT);
+        edge.unchanged(start);
+        for (left, next) in [(QUICK / 4 - Duration::from_millis(1), QUICK / 4), (QUICK / 4, QUICK / 4)] {
+            edge.due_at(start + left);
+            assert_eq!(edge.next(), start + next);
+        }
+        edge.due_at(start + SEGMENT);
+        edge.told(start + QUICK);
+        assert_eq!(edge.next(), start + QUICK, "the origin's word comes before the clock's");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod ahead;
 mod bring;
 mod fresh;
 mod pieces;
+mod presentation;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,6 +31,8 @@ use crate::vod::{Next, Plan};
 use ahead::Wish;
 use bring::place;
 use fresh::fresh;
+pub(crate) use presentation::Presentations;
+use presentation::{Look, Presentation};
 use view::{Kept, Pending, View};
 
 /// Room for an owner's commands to one follower.
@@ -42,8 +45,8 @@ const PENDING: usize = 64;
 pub(crate) enum Command {
     /// Another place where the playlist may be found.
     Address(Url),
-    /// The playlist has changed.
-    Look,
+    /// The playlist has changed, by then.
+    Look(Instant),
     /// Digest this first.
     Want(SegmentKey),
     /// Read this from its copy again.
@@ -59,6 +62,7 @@ pub(crate) struct Follower {
     pub(crate) key: Arc<PublishingKey>,
     pub(crate) config: Arc<Config>,
     pub(crate) origin: Origin,
+    pub(crate) presentations: Arc<Presentations>,
     pub(crate) fetches: Arc<Semaphore>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
@@ -73,8 +77,8 @@ enum Done {
 /// What a look showed.
 #[derive(Debug)]
 enum Answer {
-    /// The origin's word.
-    Asked(Result<Option<Document>, OriginError>),
+    /// The origin's word, and when it was asked.
+    Asked(Instant, Result<Option<Document>, OriginError>),
     /// The document that is here already, at a later time.
     Kept(Document),
 }
@@ -102,7 +106,7 @@ impl Follower {
             tokio::select! {
                 command = inbox.recv() => match command {
                     Some(Command::Address(url)) => view.add_address(url),
-                    Some(Command::Look) => view.look(Instant::now()),
+                    Some(Command::Look(at)) => view.look(at),
                     Some(Command::Want(key)) => view.want(key),
                     Some(Command::Recall(key)) => view.recall(key),
                     None => return,
@@ -136,7 +140,9 @@ impl Follower {
                         let index = playlist.segments.iter().position(|s| s.key == segment.key)?;
                         copies::oldest(playlist, index)
                     });
-                    jobs.spawn(self.clone().bring(segment, how, oldest));
+                    // The clock may be ahead of the packager, who may be about to finish it.
+                    let early = view.kept.is_some();
+                    jobs.spawn(self.clone().bring(segment, how, oldest, early));
                 }
                 Err(at) => {
                     wake = at;
@@ -145,18 +151,28 @@ impl Follower {
             }
         }
         let ended = view.playlist.as_ref().is_some_and(|p| p.ended);
-        if !view.looking && (!ended || view.told) {
-            let (due, wish) = view.next_look(self.config.pace.quick / 4);
+        if !view.looking && (!ended || view.told.is_some()) {
+            let soonest = self.config.pace.quick / 4;
+            let (due, wish) = view.next_look(soonest);
             if due <= now {
                 let kept = view.kept_at(now);
-                (view.looking, view.told, view.looked) = (true, false, Some(now));
+                let told = view.told.take();
+                (view.looking, view.looked) = (true, Some(now));
                 match kept {
                     Some(document) => {
                         let answer = Box::new(Answer::Kept(document));
                         jobs.spawn(async move { Done::Looked { at: now, wish: None, answer } });
                     }
                     None => {
-                        jobs.spawn(self.clone().look(view.place(), view.validators.clone(), wish));
+                        let look = Look {
+                            url: view.place(),
+                            known: view.validators.clone(),
+                            // Those that are due now are one, however many Representations look.
+                            since: told.unwrap_or_else(|| now.checked_sub(soonest).unwrap_or(now)),
+                            by_clock: told.is_none() && !view.failing,
+                        };
+                        let presentation = view.presentation(self.swarm, &self.presentations);
+                        jobs.spawn(self.clone().look(look, presentation, wish));
                     }
                 }
             } else {
@@ -264,16 +280,21 @@ impl Follower {
         order::waits(before.len(), segment.duration_ms)
     }
 
-    async fn look(self, url: Url, validators: Validators, wish: Option<Wish>) -> Done {
+    async fn look(self, look: Look, presentation: Option<Arc<Presentation>>, wish: Option<Wish>) -> Done {
         let at = Instant::now();
-        let answer = match wish {
-            None => self.origin.playlist(&self.allow, &url, &validators).await,
-            Some(wish) => {
-                let url = awaiting(&url, wish.segment, Some(wish.part));
-                Ok(self.origin.awaited(&self.allow, &url, wish.hold).await)
+        let (at, asked, answer) = match (wish, presentation) {
+            (Some(wish), _) => {
+                let url = awaiting(&look.url, wish.segment, Some(wish.part));
+                (at, at, Ok(self.origin.awaited(&self.allow, &url, wish.hold).await))
             }
+            (None, Some(presentation)) => {
+                let (asked, answer) = presentation.look(&self.origin, &self.allow, &look).await;
+                // What the clock makes of an older answer is seen now.
+                (if asked < look.since { at } else { asked }, asked, answer)
+            }
+            (None, None) => (at, at, self.origin.playlist(&self.allow, &look.url, &look.known).await),
         };
-        Done::Looked { at, wish, answer: Box::new(Answer::Asked(answer)) }
+        Done::Looked { at, wish, answer: Box::new(Answer::Asked(asked, answer)) }
     }
 
     async fn looked(&self, view: &mut View, at: Instant, wish: Option<Wish>, answer: Answer) {
@@ -287,7 +308,7 @@ impl Follower {
         let news = view.newest() != before;
         view.ahead.answered(wish, after, news);
         view.looking = false;
-        if view.told {
+        if view.told.is_some() {
             // It changed while it was on its way.
             view.edge.told(Instant::now());
         }
@@ -295,36 +316,47 @@ impl Follower {
 
     async fn heed(&self, view: &mut View, at: Instant, answer: Answer) {
         // One that hasn't changed says more as time passes, if it goes by the clock.
-        let (document, is_news) = match answer {
-            Answer::Asked(Ok(None)) => {
+        let (document, asked) = match answer {
+            Answer::Asked(asked, Ok(None)) => {
                 view.failing = false;
                 match view.kept.take() {
-                    Some(kept) => (Ok(Some(kept.document)), true),
+                    Some(kept) => (Ok(Some(kept.document)), Some(asked)),
                     None => return view.edge.unchanged(at),
                 }
             }
-            Answer::Asked(answer) => (answer.map_err(|error| error.to_string()), true),
-            Answer::Kept(document) => (Ok(Some(document)), false),
+            Answer::Asked(asked, answer) => (answer.map_err(|error| error.to_string()), Some(asked)),
+            Answer::Kept(document) => (Ok(Some(document)), None),
         };
         let read = document.and_then(|document| {
             let Some(document) = document else { return Err("nothing came".to_owned()) };
-            manifest::read(self.track, &view.addresses[0], &document.url, &document.body, SystemTime::now())
-                .map(|read| (read, document))
+            let (now, then) = (SystemTime::now(), Instant::now());
+            manifest::read(self.track, &view.addresses[0], &document.url, &document.body, now)
+                .map(|read| (read, document, then))
                 .map_err(|error| error.to_string())
         });
         match read {
-            Ok((Read { playlist, holds, moved }, document)) => {
+            Ok((Read { playlist, holds, until_next, moved }, document, then)) => {
                 view.failing = false;
                 if view.lags(&playlist, &document.from, at) {
                     view.validators = Validators::default();
                     return view.edge.unchanged(at);
                 }
-                if is_news {
+                if let Some(asked) = asked {
                     view.validators = document.validators.clone();
+                    let until = asked + holds;
+                    if let Some(presentation) = view.held().filter(|_| !holds.is_zero()) {
+                        presentation.holds(asked, until).await;
+                    }
                     view.moved = moved.filter(|moved| self.allow.allows(moved));
-                    view.kept = (!holds.is_zero()).then(|| Kept { document, until: at + holds });
+                    view.kept = (!holds.is_zero()).then_some(Kept { document, until });
                 }
                 self.compare(view, at, playlist).await;
+                // By the clock alone, as long as the document holds.
+                if let (Some(kept), Some(left)) = (&view.kept, until_next)
+                    && then + left < kept.until
+                {
+                    view.edge.due_at(then + left);
+                }
             }
             Err(why) => {
                 view.edge.failed(at);

@@ -36,6 +36,8 @@ pub struct Read {
     pub playlist: Playlist,
     /// What is to come can be told from the same document for so long.
     pub holds: Duration,
+    /// So long after the time that was asked about there is one segment more, where the clock says that exactly.
+    pub until_next: Option<Duration>,
     /// Where the document wants to be looked for from now on.
     pub moved: Option<Url>,
 }
@@ -85,12 +87,14 @@ pub fn read(
         return Ok(Read {
             playlist: Playlist::parse(track, found, bytes)?,
             holds: Duration::ZERO,
+            until_next: None,
             moved: None,
         });
     }
     let id = dash::representation_id(address.as_str()).ok_or(MpdError::Unknown)?;
     let mpd = Mpd::parse(found, bytes)?;
-    Ok(Read { playlist: mpd.playlist(track, &id, now)?, holds: mpd.holds(), moved: mpd.moved().cloned() })
+    let (playlist, until_next) = (mpd.playlist(track, &id, now)?, mpd.until_next(&id, now));
+    Ok(Read { playlist, holds: mpd.holds(), until_next, moved: mpd.moved().cloned() })
 }
 
 #[cfg(test)]

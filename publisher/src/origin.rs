@@ -86,8 +86,15 @@ impl Default for Timeouts {
 }
 
 /// What tells an unchanged playlist from a changed one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators(HeaderMap);
+
+impl Validators {
+    /// Whether nothing is known: whatever there is counts as changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// A playlist that has changed since the validators were taken.
 #[derive(Clone, Debug)]

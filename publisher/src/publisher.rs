@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Url;
@@ -17,7 +17,7 @@ use crate::allow::AllowList;
 use crate::copies::Copies;
 use crate::directives;
 use crate::edge::Pace;
-use crate::follow::{self, Command, Follower};
+use crate::follow::{self, Command, Follower, Presentations};
 use crate::key::PublishingKey;
 use crate::ledger::Ledger;
 use crate::manifest::{self, ManifestError};
@@ -196,6 +196,7 @@ struct Shared {
     key: Arc<PublishingKey>,
     config: Arc<Config>,
     origin: Origin,
+    presentations: Arc<Presentations>,
     fetches: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
     state: Mutex<State>,
@@ -214,6 +215,7 @@ impl Publisher {
         let shared = Shared {
             key: Arc::new(key),
             origin: Origin::new(config.timeouts)?.with_mirrors(config.mirrors.clone()),
+            presentations: Arc::default(),
             fetches: Arc::new(Semaphore::new(config.max_fetches)),
             config: Arc::new(config),
             events,
@@ -265,6 +267,7 @@ impl Publisher {
             key: self.shared.key.clone(),
             config: self.shared.config.clone(),
             origin: self.shared.origin.clone(),
+            presentations: Arc::clone(&self.shared.presentations),
             fetches: self.shared.fetches.clone(),
             events: self.shared.events.clone(),
             ledger,
@@ -299,10 +302,11 @@ impl Publisher {
     /// The origin says that what it has at this path has changed: the playlist there, or all that an MPD there names, is looked at at once, in
     /// every swarm.
     pub fn look(&self, path: &str) {
+        let now = Instant::now();
         for followed in self.state().followed.values() {
             if followed.path == path {
                 // Dropped where the queue is full: then it is looked at by its pace.
-                let _ = followed.commands.try_send(Command::Look);
+                let _ = followed.commands.try_send(Command::Look(now));
             }
         }
     }

@@ -289,17 +289,17 @@ impl Driver {
                     self.recent.pop_front();
                 }
                 self.recent.push_back(digest.clone());
-                self.peer.send(ClientMessage::Publish { digest: digest.clone() });
-                // Who gives nothing has no use for the bytes.
-                if self.config.publish_only {
-                    return;
+                // Who gives nothing has no use for the bytes. Neighbours hear it first, and that it is here: of whoever hears of a segment by way of
+                // signaling before that, some would fetch it for the others.
+                if !self.config.publish_only {
+                    let (digest, body) = (digest.clone(), Media(published.body));
+                    self.peer.input(match published.came {
+                        Came::Fetched => Input::Published { digest, body },
+                        // The source gave these bytes before, as parts.
+                        Came::Joined | Came::Copied => Input::Recalled { digest, body },
+                    });
                 }
-                let body = Media(published.body);
-                self.peer.input(match published.came {
-                    Came::Fetched => Input::Published { digest, body },
-                    // The source gave these bytes before, as parts.
-                    Came::Joined | Came::Copied => Input::Recalled { digest, body },
-                });
+                self.peer.send(ClientMessage::Publish { digest });
             }
             rillcast_publisher::Event::Playlist { track, playlist, .. } => {
                 if !self.peer.sources().knows(track) {

@@ -1,7 +1,7 @@
 //! From a Representation and the time to its playlist.
 
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
 use rillcast_protocol::dash::segment_key;
@@ -63,6 +63,20 @@ pub(super) fn playlist(mpd: &Mpd, track: TrackId, id: &str, now: SystemTime) -> 
     }
     let target_ms = segments.iter().map(|segment| segment.duration_ms).max().unwrap_or(0).max(1);
     Ok(Playlist { target_ms, segments, ended: !mpd.is_live, ..Playlist::default() })
+}
+
+pub(super) fn until_next(mpd: &Mpd, id: &str, now: SystemTime) -> Option<Duration> {
+    let period = mpd.periods.last().filter(|_| mpd.is_live)?;
+    let representation = period.representations.iter().find(|r| *r.id == *id)?;
+    let &Segments::Counted { length, .. } = &representation.segments else { return None };
+    let now_us = u64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros()).ok()?;
+    let begun_us = mpd.available_from_ms.checked_mul(1000)?.checked_add(period.start_us)?;
+    let since_us = u128::from(now_us.saturating_sub(begun_us));
+    let (length, scale) = (u128::from(length), u128::from(representation.timescale));
+    let count = since_us * scale / 1_000_000 / length.max(1) + 1;
+    let next_us = u128::from(begun_us) + (count * length * 1_000_000).div_ceil(scale.max(1));
+    let left = u64::try_from(next_us.saturating_sub(u128::from(now_us))).ok()?;
+    Some(Duration::from_micros(left))
 }
 
 struct List<'a> {

@@ -188,6 +188,11 @@ impl Mpd {
         self.update_us.map_or(LONGEST_HOLD, Duration::from_micros).min(LONGEST_HOLD)
     }
 
+    /// How long it is until a Representation has one segment more than now, where its segments are of one length and so the clock says that exactly.
+    pub fn until_next(&self, id: &str, now: SystemTime) -> Option<Duration> {
+        listing::until_next(self, id, now)
+    }
+
     /// Where it wants to be looked for from now on.
     pub fn moved(&self) -> Option<&Url> {
         self.moved.as_ref()

@@ -18,12 +18,18 @@ use crate::sign;
 const PART_ATTEMPTS: u32 = 3;
 
 impl Follower {
-    pub(super) async fn bring(self, segment: Segment, how: How, oldest: Option<Duration>) -> Done {
+    pub(super) async fn bring(
+        self,
+        segment: Segment,
+        how: How,
+        oldest: Option<Duration>,
+        early: bool,
+    ) -> Done {
         let key = segment.key;
         let (event, joined) = match how {
             How::Recall => (self.copy(&segment, oldest).await, None),
-            How::Sign => (self.sign(&segment, oldest).await, None),
-            How::Compare(joined) => (self.sign(&segment, oldest).await, Some(joined)),
+            How::Sign => (self.sign(&segment, oldest, early).await, None),
+            How::Compare(joined) => (self.sign(&segment, oldest, early).await, Some(joined)),
             How::Join(body) => (self.enter(&segment, body, Came::Joined).await, None),
         };
         let fetched = match &event {
@@ -38,13 +44,13 @@ impl Follower {
         Done::Brought { key, fetched, joined }
     }
 
-    async fn sign(&self, segment: &Segment, oldest: Option<Duration>) -> Option<Event> {
+    async fn sign(&self, segment: &Segment, oldest: Option<Duration>, early: bool) -> Option<Event> {
         // Of a name that has been heard of something has changed, or it is to be checked: then it is the origin's word that counts.
         let is_new = lock(&self.ledger).is_new(segment.key);
         if is_new && let Some(event) = self.copy(segment, oldest).await {
             return Some(event);
         }
-        match self.attempt(segment).await {
+        match self.attempt(segment, early).await {
             Ok(body) => self.enter(segment, body, Came::Fetched).await,
             Err(why) => {
                 tracing::warn!(url = bare(&segment.url), %why, "a segment gets no digest");
@@ -73,8 +79,8 @@ impl Follower {
         Some(Event::Published(Box::new(Published { digest, body, url, range, came: Came::Copied })))
     }
 
-    /// Fetches, and tries again with growing pauses where that may help.
-    async fn attempt(&self, segment: &Segment) -> Result<Bytes, OriginError> {
+    /// Fetches, and tries again with growing pauses where that may help. What we come for `early` is asked for once more a moment later.
+    async fn attempt(&self, segment: &Segment, mut early: bool) -> Result<Bytes, OriginError> {
         let mut pause = self.config.pace.quick;
         let mut tries = 0;
         let is_part = segment.key.part > 0;
@@ -84,6 +90,10 @@ impl Follower {
                 let _place = self.fetches.acquire().await;
                 self.origin.segment(&self.allow, &segment.url, segment.range.clone()).await
             };
+            if std::mem::take(&mut early) && matches!(answer, Err(OriginError::Status(404))) {
+                tokio::time::sleep(self.config.pace.quick / 4).await;
+                continue;
+            }
             tries += 1;
             let hopeless = matches!(
                 answer,

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Url;
-use rillcast_protocol::id::SegmentKey;
+use rillcast_protocol::dash;
+use rillcast_protocol::id::{SegmentKey, SwarmId};
 
 use super::ahead::{Ahead, Wish};
 use super::pieces::{Pieces, Whole};
+use super::presentation::{Presentation, Presentations};
 use super::{How, PENDING};
 use crate::edge::Edge;
 use crate::origin::{Document, Validators};
@@ -42,6 +44,8 @@ pub(super) struct View {
     /// Where the document itself wants to be looked for.
     pub(super) moved: Option<Url>,
     pub(super) kept: Option<Kept>,
+    /// Of an MPD: what all its Representations share, and where that is.
+    presentation: Option<(Url, Arc<Presentation>)>,
     pub(super) edge: Edge,
     pub(super) validators: Validators,
     pub(super) playlist: Option<Arc<Playlist>>,
@@ -62,8 +66,8 @@ pub(super) struct View {
     /// When the last look began.
     pub(super) looked: Option<Instant>,
     pub(super) looking: bool,
-    /// It was said to have changed, since the last look began.
-    pub(super) told: bool,
+    /// When it was said to have changed, since the last look began.
+    pub(super) told: Option<Instant>,
     pub(super) failing: bool,
 }
 
@@ -73,6 +77,7 @@ impl View {
             addresses: vec![address],
             moved: None,
             kept: None,
+            presentation: None,
             edge: Edge::new(config.pace, Instant::now()),
             validators: Validators::default(),
             playlist: None,
@@ -88,7 +93,7 @@ impl View {
             ahead: Ahead::default(),
             looked: None,
             looking: false,
-            told: false,
+            told: None,
             failing: false,
         }
     }
@@ -104,9 +109,25 @@ impl View {
         self.moved.clone().unwrap_or_else(|| self.addresses[0].clone())
     }
 
+    /// What whoever follows the same MPD shares; nothing of HLS, where each rendition has a playlist of its own.
+    pub(super) fn presentation(&mut self, swarm: SwarmId, all: &Presentations) -> Option<Arc<Presentation>> {
+        // Where an MPD has moved to names no Representation.
+        dash::representation_id(self.addresses[0].as_str())?;
+        let place = self.place();
+        if self.presentation.as_ref().is_none_or(|(at, _)| *at != place) {
+            self.presentation = Some((place.clone(), all.at(swarm, &place)));
+        }
+        self.held()
+    }
+
+    /// The same, as it was when last looked for.
+    pub(super) fn held(&self) -> Option<Arc<Presentation>> {
+        self.presentation.as_ref().map(|(_, presentation)| Arc::clone(presentation))
+    }
+
     /// The document that says what there is now, unless it has to be read again.
     pub(super) fn kept_at(&self, now: Instant) -> Option<Document> {
-        let kept = self.kept.as_ref().filter(|kept| now < kept.until && !self.told)?;
+        let kept = self.kept.as_ref().filter(|kept| now < kept.until && self.told.is_none())?;
         Some(kept.document.clone())
     }
 
@@ -173,8 +194,9 @@ impl View {
         self.pending.push_back(Pending { segment, since });
     }
 
+    /// It has changed by now.
     pub(super) fn look(&mut self, now: Instant) {
-        self.told = true;
+        self.told = Some(now);
         self.edge.told(now);
     }
 

@@ -31,6 +31,8 @@ pub const ASKS: usize = 64;
 const IDLE: Duration = Duration::from_secs(120);
 /// How often the guess of where players are is told, and who has hung up is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// Looks at the clock are this far apart at least.
+const CLOCK: Duration = Duration::from_millis(1);
 /// A rendition that a player has asked for counts as played for so long: of several players each may play another one.
 const PLAYED: Duration = Duration::from_secs(30);
 /// What native players grant a server, conservatively.
@@ -172,6 +174,8 @@ impl Viewer {
         self.heard(first);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let clock = tokio::time::sleep(LOOK);
+        tokio::pin!(clock);
         let mut asked = tokio::time::Instant::now();
         while !*stop.borrow() && asked.elapsed() < IDLE {
             tokio::select! {
@@ -184,9 +188,13 @@ impl Viewer {
                     }
                 },
                 () = self.peer.step() => {}
-                _ = look.tick() => {
+                _ = look.tick() => self.look(),
+                () = &mut clock => {
                     self.look_at_the_clock();
-                    self.look();
+                    // Neighbours offer what is new at once, and what we don't know of yet is refused. Neither is it known of too soon.
+                    let left = self.catalog.until_next(self.number, SystemTime::now());
+                    let left = left.map_or(LOOK, |left| left.min(LOOK) + CLOCK);
+                    clock.as_mut().reset(tokio::time::Instant::now() + left);
                 }
             }
             self.heed();

@@ -57,6 +57,14 @@ impl Catalog {
     pub fn look_at(&self, number: usize, now: SystemTime) -> Vec<Listing> {
         self.lock().get_mut(number).map(|stream| stream.look(now)).unwrap_or_default()
     }
+
+    /// How long it is until the clock says something more of one stream, where it does so to the moment.
+    pub fn until_next(&self, number: usize, now: SystemTime) -> Option<Duration> {
+        let streams = self.lock();
+        let mpd = &streams.get(number)?.clock.as_ref()?.mpd;
+        let shared = mpd.representations().into_iter().filter(|named| named.is_shared);
+        shared.filter_map(|named| mpd.until_next(&named.id, now)).min()
+    }
 }
 
 impl Stream {
@@ -176,6 +184,7 @@ mod tests {
         let told = catalog.present(&url(MANIFEST), text("duration='20'>", "").as_bytes(), at(10));
         assert_eq!(told[0].1.entries.len(), 5);
         assert!(finds(&catalog, "a/5") && !finds(&catalog, "a/6"));
+        assert_eq!(catalog.until_next(0, at(11)), Some(Duration::from_secs(1)));
         assert!(catalog.look_at_the_clock(at(12)).is_empty(), "a moment ago it was looked at");
         std::thread::sleep(LOOK);
         assert_eq!(catalog.look_at_the_clock(at(12)).len(), 2);
