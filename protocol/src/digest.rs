@@ -3,8 +3,15 @@
 use crate::coding::{DecodeError, Reader, Wire, Writer};
 use crate::id::{BlockIndex, PublisherKey, SegmentKey, SwarmId};
 
-/// Blocks of segments up to [`LARGE_SEGMENT`].
+/// Blocks of most segments.
 pub const BLOCK: u32 = 32 * 1024;
+/// Blocks of streams below [`THIN`], in segments of [`LEAST_THIN`] bytes or more: on the uplinks that such streams are made for a block of
+/// [`BLOCK`] takes a second, in which nobody can pass it on.
+pub const SMALL_BLOCK: u32 = 16 * 1024;
+/// Bytes a second: 0.76 Mbit/s.
+pub const THIN: u64 = 95_000;
+/// What comes in shorter pieces comes in small ones anyway, and each block costs messages.
+pub const LEAST_THIN: u32 = 4 * BLOCK;
 /// Blocks of larger segments.
 pub const LARGE_BLOCK: u32 = 64 * 1024;
 /// From here on blocks are [`LARGE_BLOCK`].
@@ -20,9 +27,14 @@ const DOMAIN: &[u8] = b"rillcast segment digest v1\0";
 /// BLAKE3 of a block's bytes.
 pub type BlockHash = [u8; 32];
 
-/// The block size for a segment of `length` bytes.
-pub fn block_size(length: u32) -> u32 {
-    if length > LARGE_SEGMENT { LARGE_BLOCK } else { BLOCK }
+/// The block size for a segment of `length` bytes that plays for `duration_ms` milliseconds; both stand in the digest.
+pub fn block_size(length: u32, duration_ms: u32) -> u32 {
+    let thin = u64::from(length) * 1000 < THIN * u64::from(duration_ms);
+    match length {
+        ..=LARGE_SEGMENT if thin && length >= LEAST_THIN => SMALL_BLOCK,
+        ..=LARGE_SEGMENT => BLOCK,
+        _ => LARGE_BLOCK,
+    }
 }
 
 /// A signed description of one segment's bytes.
@@ -39,7 +51,7 @@ pub struct SegmentDigest {
     pub length: u32,
     /// Playing time in milliseconds, as the manifest states it.
     pub duration_ms: u32,
-    /// One hash per block of [`block_size`]`(length)` bytes, the last block being shorter.
+    /// One hash per block of [`block_size`] bytes, the last block being shorter.
     pub hashes: Vec<BlockHash>,
     /// Who signed.
     pub publisher: PublisherKey,
@@ -65,7 +77,7 @@ impl SegmentDigest {
 
     /// Size of a full block.
     pub fn block_size(&self) -> u32 {
-        block_size(self.length)
+        block_size(self.length, self.duration_ms)
     }
 
     /// Number of blocks.
@@ -106,7 +118,7 @@ impl Wire for SegmentDigest {
             r.fail(DecodeError::TooLarge);
         }
         let duration_ms = Wire::decode(r);
-        let blocks = length.div_ceil(block_size(length)) as usize;
+        let blocks = length.div_ceil(block_size(length, duration_ms)) as usize;
         let hashes = r.take(blocks.min(MAX_BLOCKS) * 32).as_chunks().0.to_vec();
         let (publisher, signature, hosted) = (Wire::decode(r), Wire::decode(r), Wire::decode(r));
         Self { swarm, key, length, duration_ms, hashes, publisher, signature, hosted }

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use rillcast_protocol::coding::{Blob, DecodeError, List, Reader, Text, Wire, Writer};
 use rillcast_protocol::digest::{
-    BLOCK, LARGE_BLOCK, LARGE_SEGMENT, MAX_BLOCKS, MAX_SEGMENT, SegmentDigest, block_size,
+    BLOCK, LARGE_BLOCK, LARGE_SEGMENT, LEAST_THIN, MAX_BLOCKS, MAX_SEGMENT, SMALL_BLOCK, SegmentDigest, THIN,
+    block_size,
 };
 use rillcast_protocol::id::{
     AuthorityKey, BlockIndex, Delivery, Fingerprint, PeerId, PublisherKey, Role, SealingKey, SegmentKey,
@@ -34,13 +35,15 @@ fn key() -> impl Strategy<Value = SegmentKey> {
 
 fn digest() -> impl Strategy<Value = SegmentDigest> {
     let length = prop_oneof![1u32..200_000, 1u32..=MAX_SEGMENT, Just(MAX_SEGMENT)];
-    (any::<[u8; 16]>(), key(), length, any::<u32>(), any::<[u8; 32]>(), any::<u8>(), any::<bool>()).prop_map(
+    // Of the usual lengths some are thin.
+    let duration = prop_oneof![any::<u32>(), 1u32..20_000];
+    (any::<[u8; 16]>(), key(), length, duration, any::<[u8; 32]>(), any::<u8>(), any::<bool>()).prop_map(
         |(swarm, key, length, duration_ms, publisher, fill, hosted)| SegmentDigest {
             swarm: SwarmId(swarm),
             key,
             length,
             duration_ms,
-            hashes: vec![[fill; 32]; length.div_ceil(block_size(length)) as usize],
+            hashes: vec![[fill; 32]; length.div_ceil(block_size(length, duration_ms)) as usize],
             publisher: PublisherKey(publisher),
             signature: [fill; 64],
             hosted,
@@ -377,7 +380,7 @@ fn segment_lengths_at_under_and_over_the_limit() {
         key: SegmentKey { track: TrackId(0), number: 0, discontinuity: 0, part: 0 },
         length,
         duration_ms: 0,
-        hashes: vec![[0; 32]; length.div_ceil(block_size(length.max(1))) as usize],
+        hashes: vec![[0; 32]; length.div_ceil(block_size(length.max(1), 0)) as usize],
         publisher: PublisherKey([0; 32]),
         signature: [0; 64],
         hosted: false,
@@ -394,5 +397,20 @@ fn segment_lengths_at_under_and_over_the_limit() {
     ] {
         assert_eq!(SegmentDigest::from_bytes(&digest(length).to_bytes()).is_ok(), good, "{length}");
     }
-    assert_eq!((block_size(LARGE_SEGMENT), block_size(LARGE_SEGMENT + 1)), (BLOCK, LARGE_BLOCK));
+    assert_eq!((block_size(LARGE_SEGMENT, 0), block_size(LARGE_SEGMENT + 1, 0)), (BLOCK, LARGE_BLOCK));
+}
+
+// At, under and over: as many bytes a second, and as many bytes.
+#[test]
+fn blocks_of_thin_streams_are_small_and_those_of_short_pieces_are_not() {
+    let second = THIN as u32;
+    assert!(second < LEAST_THIN, "a second of it is too short");
+    assert_eq!([4 * second - 1, 4 * second].map(|length| block_size(length, 4000)), [SMALL_BLOCK, BLOCK]);
+    assert_eq!([3999, 4000, 4001].map(|ms| block_size(4 * second, ms)), [BLOCK, BLOCK, SMALL_BLOCK]);
+    assert_eq!([LEAST_THIN - 1, LEAST_THIN].map(|length| block_size(length, 4000)), [BLOCK, SMALL_BLOCK]);
+    assert_eq!(
+        [LARGE_SEGMENT, LARGE_SEGMENT + 1].map(|length| block_size(length, u32::MAX)),
+        [SMALL_BLOCK, LARGE_BLOCK]
+    );
+    assert!(LARGE_SEGMENT.div_ceil(SMALL_BLOCK) as usize <= MAX_BLOCKS);
 }

@@ -6,9 +6,9 @@ use rillcast_protocol::id::{SegmentKey, SwarmId};
 
 use crate::key::PublishingKey;
 
-/// BLAKE3 of each block of a segment.
-pub fn block_hashes(body: &[u8]) -> Vec<BlockHash> {
-    let size = block_size(u32::try_from(body.len()).unwrap_or(u32::MAX)) as usize;
+/// BLAKE3 of each block of a segment that plays for so many milliseconds.
+pub fn block_hashes(body: &[u8], duration_ms: u32) -> Vec<BlockHash> {
+    let size = block_size(u32::try_from(body.len()).unwrap_or(u32::MAX), duration_ms) as usize;
     body.chunks(size).map(|block| *blake3::hash(block).as_bytes()).collect()
 }
 
@@ -26,7 +26,7 @@ pub fn digest(
         key: segment,
         length,
         duration_ms,
-        hashes: block_hashes(body),
+        hashes: block_hashes(body, duration_ms),
         publisher: key.public(),
         signature: [0; 64],
         hosted: false,

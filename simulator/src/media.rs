@@ -182,12 +182,13 @@ impl Media {
     /// What the publisher says of it.
     pub(crate) fn digest(&self, key: SegmentKey, hosted: bool) -> SegmentDigest {
         let length = self.len(key);
-        let blocks = length.div_ceil(block_size(length)) as usize;
+        let duration_ms = (self.unit / 1000) as u32;
+        let blocks = length.div_ceil(block_size(length, duration_ms)) as usize;
         SegmentDigest {
             swarm: SWARM,
             key,
             length,
-            duration_ms: (self.unit / 1000) as u32,
+            duration_ms,
             hashes: vec![[0; 32]; blocks],
             publisher: PUBLISHER,
             signature: SIGNATURE,

@@ -149,7 +149,7 @@ async fn parts_are_signed_as_they_come_and_their_segments_without_another_fetch(
             part => (part_body(number, part.into()).to_vec(), PART.as_millis()),
         };
         assert_eq!((&published.body[..], u128::from(published.digest.duration_ms)), (&right[..], ms));
-        assert_eq!(published.digest.hashes, sign::block_hashes(&right));
+        assert_eq!(published.digest.hashes, sign::block_hashes(&right, published.digest.duration_ms));
     }
     // The newest segment that was there, and all that came: each once, and a segment behind its parts.
     let names: Vec<_> = all.iter().map(|(p, _)| (p.digest.key.number, p.digest.key.part)).collect();

@@ -49,7 +49,7 @@ impl Record {
         let is_true = digest.publisher == publisher
             && body.len() == digest.length as usize
             && sign::verify(&digest)
-            && sign::block_hashes(body) == digest.hashes;
+            && sign::block_hashes(body, digest.duration_ms) == digest.hashes;
         let place = Place(u64::from_be_bytes(*place));
         is_true.then(|| Self { place, digest, body: file.slice_ref(body) })
     }

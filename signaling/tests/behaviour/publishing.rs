@@ -45,7 +45,7 @@ async fn what_a_viewer_plays_is_digested_and_its_bytes_are_handed_on_once() {
         assert!(sign::verify(&digest) && digest.hosted);
         let body = Origin::body(digest.key.number);
         assert_eq!(digest.length as usize, body.len());
-        assert_eq!(digest.hashes, sign::block_hashes(&body));
+        assert_eq!(digest.hashes, sign::block_hashes(&body, digest.duration_ms));
         numbers.push(digest.key.number);
         let path = format!("{}/{}", welcome.publisher_base.as_str(), hosted_path(digest.swarm, digest.key));
         let get = async || reqwest::get(url(&server, &path)).await.expect("answers");

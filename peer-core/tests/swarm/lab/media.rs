@@ -118,7 +118,7 @@ pub fn digest_of(key: SegmentKey, body: &[u8]) -> SegmentDigest {
         length: body.len() as u32,
         duration_ms: 4000,
         hashes: body
-            .chunks(block_size(body.len() as u32) as usize)
+            .chunks(block_size(body.len() as u32, 4000) as usize)
             .map(|c| *blake3::hash(c).as_bytes())
             .collect(),
         publisher: PUBLISHER,
