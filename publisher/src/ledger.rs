@@ -58,6 +58,8 @@ struct Entry {
     by: Option<PublisherKey>,
     /// That word is to be checked.
     audit: bool,
+    /// Who has said something else than that word: whoever of the two is wrong has us fetch a segment for it once.
+    against: Option<PublisherKey>,
     epoch: u32,
 }
 
@@ -98,12 +100,18 @@ impl Ledger {
     pub fn enter(&mut self, key: SegmentKey, place: Place, print: Print) -> Entered {
         let epoch = self.epoch;
         let Some(entry) = self.entries.get_mut(&key) else {
-            self.insert(key, Entry { print, place: Some(place), by: None, audit: false, epoch });
+            self.insert(
+                key,
+                Entry { print, place: Some(place), by: None, audit: false, against: None, epoch },
+            );
             return Entered::New;
         };
         (entry.place, entry.epoch, entry.audit) = (Some(place), epoch, false);
-        let by = entry.by.take();
+        let (by, against) = (entry.by.take(), entry.against.take());
         if entry.print == print {
+            if let Some(liar) = against {
+                self.disbelieve(liar);
+            }
             if let Some(by) = by
                 && (self.proven.len() < MAX_PROVEN || self.proven.contains_key(&by))
             {
@@ -123,7 +131,7 @@ impl Ledger {
     /// contradicts our own word.
     pub fn note(&mut self, digest: &SegmentDigest, audit: bool) -> bool {
         let print = Print::of(digest);
-        match self.entries.get(&digest.key) {
+        match self.entries.get_mut(&digest.key) {
             Some(entry) if entry.by.is_none() => {
                 let lies = entry.print != print;
                 if lies {
@@ -131,11 +139,18 @@ impl Ledger {
                 }
                 lies
             }
-            Some(_) => false,
+            Some(entry) => {
+                // Of two others one is wrong: the origin says which.
+                let is_other = entry.print != print && entry.by != Some(digest.publisher);
+                if is_other && entry.against.is_none() && !self.disbelieved.contains(&digest.publisher) {
+                    (entry.against, entry.audit) = (Some(digest.publisher), true);
+                }
+                false
+            }
             None => {
                 if !self.disbelieved.contains(&digest.publisher) {
                     let (by, epoch) = (Some(digest.publisher), self.epoch);
-                    self.insert(digest.key, Entry { print, place: None, by, audit, epoch });
+                    self.insert(digest.key, Entry { print, place: None, by, audit, against: None, epoch });
                 }
                 false
             }
@@ -282,6 +297,30 @@ mod tests {
         assert!(ledger.note(&says(1, b"a lie"), false));
         ledger.note(&says(2, b"a lie"), false);
         assert!(ledger.lacks(key(2), A));
+    }
+
+    // H2: whoever of them lies, and whichever comes first.
+    #[test]
+    fn of_two_others_that_contradict_each_other_the_origin_says_who_lies() {
+        let swarm = rillcast_protocol::id::SwarmId([0; 16]);
+        let [honest, liar] = [1, 2].map(|seed| crate::key::PublishingKey::from_seed(&[seed; 32]));
+        let says = |who: &crate::key::PublishingKey, n: u64, bytes: &[u8]| {
+            crate::sign::digest(who, swarm, key(n), 1, bytes).expect("in bounds")
+        };
+        for liar_first in [true, false] {
+            let mut ledger = Ledger::default();
+            let (truth, lie) = (says(&honest, 1, b"the origin's"), says(&liar, 1, b"a lie"));
+            let (first, second) = if liar_first { (&lie, &truth) } else { (&truth, &lie) };
+            assert!(!ledger.note(first, false) && !ledger.checks(key(1)));
+            assert!(!ledger.note(second, false) && ledger.checks(key(1)), "it is looked at");
+            let expected = if liar_first { Entered::Disputed(liar.public()) } else { Entered::New };
+            assert_eq!(ledger.enter(key(1), A, Print::of(&truth)), expected);
+            assert!(ledger.disbelieves(&liar.public()) && !ledger.disbelieves(&honest.public()));
+            // Nobody has us fetch more than once.
+            ledger.note(&says(&honest, 2, b"the origin's"), false);
+            ledger.note(&says(&liar, 2, b"a lie"), false);
+            assert!(!ledger.checks(key(2)) && !ledger.lacks(key(2), A));
+        }
     }
 
     #[test]
