@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use rillcast_protocol::id::{Delivery, PublisherKey};
+use rillcast_protocol::id::{Delivery, PeerId, PublisherKey};
 use rillcast_seed::node::Node;
 use rillcast_signaling::revocation::{Kind, Request};
 use rillcast_tests::native::{Site, Stream, Viewer, Visit, site, stream};
@@ -40,14 +40,19 @@ async fn both_play(one: &mut Viewer, two: &mut Viewer, segments: u64) {
     tokio::try_join!(one.plays(segments), two.plays(segments)).unwrap();
 }
 
-/// Both play, nobody is harmed, and meanwhile each gets something from others.
-async fn both_share(one: &mut Viewer, two: &mut Viewer, segments: u64) {
+/// Both play, nobody is harmed, nobody is called a liar but the one who is, and meanwhile each gets something from others.
+async fn both_share(one: &mut Viewer, two: &mut Viewer, segments: u64, liar: PeerId) {
     let before = [one.seen.from_peers, two.seen.from_peers];
     both_play(one, two, segments).await;
     for (viewer, before) in [&*one, &*two].into_iter().zip(before) {
-        unharmed(viewer, &[]).unwrap();
+        unharmed(viewer, &[liar]).unwrap();
         assert!(viewer.seen.from_peers > before, "nothing was shared: {:?}", viewer.stats());
     }
+}
+
+/// The name of a seed that has joined. One that signs what the origin doesn't give hands it to whoever asks: that is a false block.
+fn name(node: &Node) -> PeerId {
+    node.swarms[0].1.lock().unwrap().peer.unwrap()
 }
 
 /// Bytes that a viewer got from others, and gave them.
@@ -141,16 +146,16 @@ async fn a_publisher_that_lies_is_contradicted_named_and_can_be_sent_away_and_no
     let before = [&one, &two].map(|viewer| (shared(viewer), viewer.seen.late));
     both_play(&mut one, &mut two, 4).await;
     for (viewer, before) in [&one, &two].into_iter().zip(before) {
-        unharmed(viewer, &[]).unwrap();
+        unharmed(viewer, &[name(&liar)]).unwrap();
         assert_eq!((shared(viewer), viewer.seen.late), before, "played from the source, and in time");
     }
     println!("{} segments with two meanings", disputes());
     // Who of the two it is, the operator can see by looking; viewers can't, so it takes the operator to share again.
-    let peer = liar.swarms[0].1.lock().unwrap().peer.unwrap();
+    let peer = name(&liar);
     let request = Request { kind: Kind::Peer, name: peer.to_string(), until: None, why: None };
     site.server.hub.revoke(site::NAME, request).unwrap();
     both_play(&mut one, &mut two, 8).await;
-    both_share(&mut one, &mut two, 3).await;
+    both_share(&mut one, &mut two, 3, peer).await;
 }
 
 // H2 R12: two that say the same outvote one.
@@ -163,12 +168,12 @@ async fn one_publisher_that_lies_among_three_stops_nobody_from_sharing() {
     let (mut one, mut two) = (comes(&site, &stream, true), comes(&site, &stream, true));
     let both = |viewer: &Viewer| honest.iter().all(|node| signed_by(viewer, node.publisher) > 0);
     tokio::try_join!(one.until("both count", both), two.until("both count", both)).unwrap();
-    let _liar = seed(&site, &altered, "liar").await;
+    let liar = seed(&site, &altered, "liar").await;
     let disputes = || site.server.hub.metrics.disputes_total.value();
     while disputes() == 0 {
         both_play(&mut one, &mut two, 1).await;
     }
-    both_share(&mut one, &mut two, 10).await;
+    both_share(&mut one, &mut two, 10, name(&liar)).await;
     println!("{} segments with two meanings, {:?} bytes shared", disputes(), [&one, &two].map(shared));
 }
 
