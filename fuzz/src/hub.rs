@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rillcast_protocol::coding::{Text, Wire};
-use rillcast_protocol::id::{PeerId, PublisherKey, Role, SwarmId};
+use ed25519_dalek::{Signer, SigningKey};
+use rillcast_protocol::coding::{List, Text, Wire};
+use rillcast_protocol::id::{PeerId, PublisherKey, Role, SegmentKey, SessionKey, SwarmId, TrackId};
+use rillcast_protocol::receipt::{Receipt, Voucher};
 use rillcast_protocol::signal::{ClientMessage, Join, MAX_MESSAGE, ServerMessage};
-use rillcast_publisher::PublishingKey;
+use rillcast_protocol::ticket::{SignedTicket, statement_bytes};
+use rillcast_publisher::{PublishingKey, sign};
 use rillcast_signaling::auth::{Asker, Open};
 use rillcast_signaling::authority::Authority;
 use rillcast_signaling::hub::{Files, Hub};
@@ -41,6 +44,9 @@ pub fn hub() -> Arc<Hub> {
 struct Puppet {
     id: PeerId,
     swarm: SwarmId,
+    /// What it signs digests with.
+    publishes: Option<PublishingKey>,
+    ticket: Option<SignedTicket>,
     outgoing: Outgoing,
 }
 
@@ -51,14 +57,14 @@ pub fn run(data: &[u8]) {
     let mut peers: Vec<Puppet> = Vec::new();
     let mut now = Instant::now();
     while !feed.is_over() {
-        match feed.below(8) {
+        match feed.below(10) {
             0 => {
                 let bytes = feed.bytes();
                 if peers.len() < PEERS {
                     peers.extend(enter(&hub, bytes));
                 }
             }
-            1 => peers.extend((peers.len() < PEERS).then(|| familiar(&hub, feed.below(4))).flatten()),
+            1 => peers.extend((peers.len() < PEERS).then(|| familiar(&hub, feed.below(8))).flatten()),
             2 if !peers.is_empty() => {
                 let gone = peers.remove(usize::from(feed.byte()) % peers.len());
                 hub.leave(gone.swarm, gone.id);
@@ -73,6 +79,19 @@ pub fn run(data: &[u8]) {
                 if let (Some(from), Some(to)) = (one(&peers, from), one(&peers, to)) {
                     let bytes = [&[2], &to.id.0[..], &[1, 7]].concat();
                     say(&hub, from, &bytes);
+                }
+            }
+            // What takes a key: words that are as they should be, of whomever and whatever.
+            5 => {
+                let (giver, receiver, bytes) = (feed.byte(), feed.byte(), feed.short());
+                if let (Some(giver), Some(receiver)) = (one(&peers, giver), one(&peers, receiver)) {
+                    thank(&hub, giver, receiver, u64::from(bytes) << 10);
+                }
+            }
+            6 => {
+                let (from, number, body) = (feed.byte(), feed.below(8), feed.below(3));
+                if let Some(from) = one(&peers, from) {
+                    publish(&hub, from, number.into(), body);
                 }
             }
             _ => {
@@ -101,31 +120,61 @@ fn say(hub: &Hub, from: &Puppet, bytes: &[u8]) {
     }
 }
 
+fn session() -> SigningKey {
+    SigningKey::from_bytes(&[9; 32])
+}
+
+/// The giver shows that the receiver thanks it.
+fn thank(hub: &Hub, giver: &Puppet, receiver: &Puppet, bytes: u64) {
+    let Some(ticket) = receiver.ticket.clone() else { return };
+    let receipt = Receipt { swarm: receiver.swarm, giver: giver.id, receiver: receiver.id, bytes };
+    let signature = session().sign(&statement_bytes(&receipt)).to_bytes();
+    let vouchers = List::clipped(vec![Voucher { receipt, ticket, signature }]);
+    hub.message(giver.swarm, giver.id, ClientMessage::Vouchers { vouchers });
+}
+
+/// A seed says what a segment is; others may say something else.
+fn publish(hub: &Hub, from: &Puppet, number: u64, body: u8) {
+    let key = SegmentKey { track: TrackId(1), number, discontinuity: 0, part: 0 };
+    if let Some(pair) = &from.publishes
+        && let Some(digest) = sign::digest(pair, from.swarm, key, 4000, &[body])
+    {
+        hub.message(from.swarm, from.id, ClientMessage::Publish { digest });
+    }
+}
+
 /// What waits for a peer is bounded and can be read.
 fn hear(peer: &mut Puppet) {
     let mut heard = 0;
     while let Some(bytes) = peer.outgoing.ready() {
         heard += 1;
         assert!(heard <= QUEUE.0 && bytes.len() <= MAX_MESSAGE);
-        assert!(ServerMessage::from_bytes(&bytes).is_ok(), "the server speaks what can be read");
+        match ServerMessage::from_bytes(&bytes).expect("the server speaks what can be read") {
+            ServerMessage::Welcome { welcome } => peer.ticket = Some(welcome.ticket),
+            ServerMessage::Ticket { ticket, .. } => peer.ticket = Some(ticket),
+            _ => {}
+        }
     }
 }
 
 fn enter(hub: &Hub, bytes: &[u8]) -> Option<Puppet> {
     let Ok(ClientMessage::Join { join }) = ClientMessage::from_bytes(bytes) else { return None };
-    admit(hub, &join)
+    admit(hub, &join, None)
 }
 
-/// A peer of one of two swarms, a viewer or a seed.
+/// A peer of one of two swarms, a viewer, or a seed with one of two keys.
 fn familiar(hub: &Hub, n: u8) -> Option<Puppet> {
     let Some(ClientMessage::Join { join }) = filled(&[], 0) else { return None };
     let content = Text::clipped(if n & 1 == 0 { "a" } else { "b" });
     let role = if n & 2 == 0 { Role::Viewer } else { Role::Seed };
-    let publisher = (role == Role::Seed).then(|| PublishingKey::from_seed(&[1; 32]).public());
-    admit(hub, &Join { version: 1, site: Text::clipped("demo"), content, role, publisher, ..join })
+    let publishes = (role == Role::Seed).then(|| PublishingKey::from_seed(&[1 + (n >> 2 & 1); 32]));
+    let publisher = publishes.as_ref().map(PublishingKey::public);
+    let session = Some(SessionKey(session().verifying_key().to_bytes()));
+    let site = Text::clipped("demo");
+    admit(hub, &Join { version: 1, site, content, role, publisher, session, ..join }, publishes)
 }
 
-fn admit(hub: &Hub, join: &Join) -> Option<Puppet> {
+fn admit(hub: &Hub, join: &Join, publishes: Option<PublishingKey>) -> Option<Puppet> {
     let asker = Asker { address: [127, 0, 0, 1].into(), origin: None, forwarded: false };
     let admission = hub.admit(join, asker).ok()?;
     let (outbox, outgoing) = outbox(QUEUE.0, QUEUE.1);
@@ -144,5 +193,5 @@ fn admit(hub: &Hub, join: &Join) -> Option<Puppet> {
         version: join.version,
     };
     let id = hub.join(&admission, joiner).ok()?;
-    Some(Puppet { id, swarm, outgoing })
+    Some(Puppet { id, swarm, publishes, ticket: None, outgoing })
 }

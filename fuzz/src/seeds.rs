@@ -199,12 +199,21 @@ fn hubs(add: &mut impl FnMut(&'static str, &str, Vec<u8>), client: &[(String, Ve
     let meet = [1, 0, 1, 0, 1, 2, 3, 10];
     for (n, some) in client.chunks(6).enumerate() {
         let said: Vec<u8> =
-            some.iter().flat_map(|(_, message)| [&[5, 0], &counted(message)[..]].concat()).collect();
+            some.iter().flat_map(|(_, message)| [&[7, 0], &counted(message)[..]].concat()).collect();
         add("hub", &format!("messages-{n}"), [&meet, &said[..], &[4, 0, 1, 2, 0, 3, 200]].concat());
     }
     let joins: Vec<u8> =
         client.iter().take(2).flat_map(|(_, message)| [&[0], &counted(message)[..]].concat()).collect();
     add("hub", "joins", joins);
+    // Two viewers and two seeds with keys of their own: thanks, digests that agree, one that doesn't, and time.
+    let company = [1, 0, 1, 0, 1, 2, 1, 6];
+    let thanks = [5, 0, 1, 0, 4, 5, 0, 1, 0, 8, 5, 2, 0, 0, 1, 5, 1, 1, 9, 9];
+    let agree: Vec<u8> = (0..6).flat_map(|number| [6, 2, number, 0, 6, 3, number, 0]).collect();
+    add(
+        "hub",
+        "thanks-and-digests",
+        [&company, &thanks[..], &agree, &[6, 2, 7, 1, 6, 3, 7, 2, 3, 200]].concat(),
+    );
 }
 
 /// A masked binary frame of a WebSocket (RFC 6455, 5.2), with zeros for a mask.

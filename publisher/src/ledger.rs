@@ -13,6 +13,9 @@ pub const MAX_DISBELIEVED: usize = 16;
 
 /// So many of another publisher's first segments on a track are all looked at here before its word alone is taken.
 pub const PROOF: u8 = 8;
+/// Others' words that are to be looked at and haven't been, per track; beyond that the oldest is forgotten. Their numbers may be made up, and
+/// mustn't push out what is known.
+pub const MAX_UNSEEN: usize = 256;
 /// Publishers whose proof is remembered, per track; of one more all is looked at for good.
 const MAX_PROVEN: usize = 16;
 
@@ -69,6 +72,8 @@ pub struct Ledger {
     entries: BTreeMap<SegmentKey, Entry>,
     epoch: u32,
     disbelieved: VecDeque<PublisherKey>,
+    /// Keys that were entered only to be looked at, oldest first; some of them may have been by now.
+    unseen: VecDeque<SegmentKey>,
     /// How often another's word was found true.
     proven: BTreeMap<PublisherKey, u8>,
 }
@@ -127,10 +132,12 @@ impl Ledger {
         Entered::Disputed(by)
     }
 
-    /// Enters another publisher's digest, so that its segment isn't fetched here, unless to check it (`audit`). Told back: whether it
-    /// contradicts our own word.
+    /// Enters another publisher's digest, so that its segment isn't fetched here, unless to check it (`audit`). What is to be checked is fetched
+    /// even if nothing that its publisher says is believed: others may have to hear who else contradicts it. Told back: whether it contradicts
+    /// our own word.
     pub fn note(&mut self, digest: &SegmentDigest, audit: bool) -> bool {
         let print = Print::of(digest);
+        let is_heard = audit || !self.disbelieved.contains(&digest.publisher);
         match self.entries.get_mut(&digest.key) {
             Some(entry) if entry.by.is_none() => {
                 let lies = entry.print != print;
@@ -142,15 +149,18 @@ impl Ledger {
             Some(entry) => {
                 // Of two others one is wrong: the origin says which.
                 let is_other = entry.print != print && entry.by != Some(digest.publisher);
-                if is_other && entry.against.is_none() && !self.disbelieved.contains(&digest.publisher) {
+                if is_other && entry.against.is_none() && is_heard {
                     (entry.against, entry.audit) = (Some(digest.publisher), true);
                 }
                 false
             }
             None => {
-                if !self.disbelieved.contains(&digest.publisher) {
+                if is_heard {
                     let (by, epoch) = (Some(digest.publisher), self.epoch);
                     self.insert(digest.key, Entry { print, place: None, by, audit, against: None, epoch });
+                    if audit {
+                        self.owe(digest.key);
+                    }
                 }
                 false
             }
@@ -172,6 +182,11 @@ impl Ledger {
         self.entries.get(&key).is_some_and(|entry| entry.audit)
     }
 
+    /// Whether two others say different things of a key, and it hasn't been looked at.
+    pub fn is_contested(&self, key: SegmentKey) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.against.is_some())
+    }
+
     /// What only another publisher has digested is to be fetched here all the same.
     pub fn recheck(&mut self, key: SegmentKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -188,6 +203,17 @@ impl Ledger {
             }
             self.disbelieved.push_back(publisher);
         }
+    }
+
+    /// Remembers that a key is to be looked at.
+    fn owe(&mut self, key: SegmentKey) {
+        if self.unseen.len() == MAX_UNSEEN
+            && let Some(oldest) = self.unseen.pop_front()
+            && self.entries.get(&oldest).is_some_and(|entry| entry.audit && entry.by.is_some())
+        {
+            self.entries.remove(&oldest);
+        }
+        self.unseen.push_back(key);
     }
 
     fn insert(&mut self, key: SegmentKey, entry: Entry) {
@@ -316,11 +342,42 @@ mod tests {
             let expected = if liar_first { Entered::Disputed(liar.public()) } else { Entered::New };
             assert_eq!(ledger.enter(key(1), A, Print::of(&truth)), expected);
             assert!(ledger.disbelieves(&liar.public()) && !ledger.disbelieves(&honest.public()));
-            // Nobody has us fetch more than once.
+            // Nobody has us fetch more than once, unless it is asked for: whoever counts the words doesn't know what we have seen.
             ledger.note(&says(&honest, 2, b"the origin's"), false);
             ledger.note(&says(&liar, 2, b"a lie"), false);
-            assert!(!ledger.checks(key(2)) && !ledger.lacks(key(2), A));
+            assert!(!ledger.is_contested(key(2)) && !ledger.lacks(key(2), A));
+            ledger.note(&says(&liar, 2, b"a lie"), true);
+            assert!(ledger.is_contested(key(2)) && ledger.lacks(key(2), A));
+            ledger.note(&says(&liar, 3, b"a lie"), true);
+            ledger.note(&says(&honest, 3, b"the origin's"), false);
+            assert!(ledger.is_contested(key(3)) && ledger.lacks(key(3), A));
+            for n in [2, 3] {
+                let entered = ledger.enter(key(n), A, Print::of(&says(&honest, n, b"the origin's")));
+                let signs = if n == 2 { Entered::New } else { Entered::Disputed(liar.public()) };
+                assert_eq!(entered, signs, "{n}");
+                assert!(!ledger.is_contested(key(n)) && !ledger.lacks(key(n), A));
+            }
         }
+    }
+
+    // H4: under, at and over the limit.
+    #[test]
+    fn made_up_numbers_push_nothing_out_that_is_known() {
+        let newcomer = crate::key::PublishingKey::from_seed(&[1; 32]);
+        let swarm = rillcast_protocol::id::SwarmId([0; 16]);
+        let says = |n: u64| crate::sign::digest(&newcomer, swarm, key(n), 1, b"x").expect("in bounds");
+        let mut ledger = Ledger::default();
+        (0..10).for_each(|n| _ = ledger.enter(key(n), A, Print([0; 32])));
+        // One that is looked at in time stands on its own.
+        ledger.note(&says(10), true);
+        ledger.enter(key(10), A, Print::of(&says(10)));
+        let first = 1_000_000;
+        for n in 0..2 * MAX_UNSEEN as u64 {
+            ledger.note(&says(first + n), true);
+            assert_eq!(ledger.entries.len(), 11 + MAX_UNSEEN.min(n as usize + 1).min(MAX_UNSEEN), "{n}");
+        }
+        assert!((0..=10).all(|n| !ledger.lacks(key(n), A)));
+        assert!(!ledger.checks(key(first)) && ledger.checks(key(first + 2 * MAX_UNSEEN as u64 - 1)));
     }
 
     #[test]

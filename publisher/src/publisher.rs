@@ -374,18 +374,23 @@ impl Publisher {
             let others = state.companies.get(&digest.swarm).map_or(1, |of| of.borrow().seeds() - 1).max(1);
             drop(state);
             let every = u16::from(self.shared.config.audit) * others as u16;
-            let wakes;
+            let (wakes, contested);
             let contradicts = {
                 let mut ledger = follow::lock(&ledger);
                 // A newcomer's word alone isn't taken: whoever lies would be believed until it is found out.
-                let checks = checks || (every > 0 && ledger.is_unproven(&digest.publisher));
+                let is_new = ledger.is_unproven(&digest.publisher) && !ledger.disbelieves(&digest.publisher);
+                let checks = checks || (every > 0 && is_new);
                 let audit = checks || self.shared.key.audits(digest.key, every);
                 let contradicts = ledger.note(digest, audit);
-                wakes = ledger.checks(digest.key);
+                (wakes, contested) = (ledger.checks(digest.key), ledger.is_contested(digest.key));
                 contradicts
             };
             if wakes && let Some(company) = self.state().companies.get(&digest.swarm) {
                 company.send_modify(|_| ());
+            }
+            // Its turn may have passed long ago, and nobody is believed until it is looked at.
+            if contested {
+                self.want(digest.swarm, digest.key);
             }
             if contradicts {
                 follow::disputed(digest.key, digest.publisher);

@@ -11,6 +11,7 @@ use rillcast_publisher::{sign, track_id};
 
 use super::digests::Kept;
 use super::member::Member;
+use super::proof::Said;
 use super::{Desk, Swarm};
 
 /// Addresses kept of one track's playlist.
@@ -102,6 +103,9 @@ impl Swarm {
         let (members, digests, swarm) = (&mut self.members, &self.digests, self.id);
         self.behind.retain(|id| {
             let Some(member) = members.get_mut(id) else { return false };
+            if !member.takes_part() {
+                member.backlog.clear();
+            }
             let next = PER_TICK.min(member.backlog.len());
             for key in member.backlog.drain(..next) {
                 if let Some(digest) = digests.find(key) {
@@ -146,18 +150,28 @@ impl Swarm {
         }
         digest.hosted = desk.host.has(swarm, digest.key);
         desk.metrics.digests_from_seeds_total.up();
-        if self.compare(desk, &digest, now) {
+        let said = self.compare(desk, &digest, now);
+        eprintln!(
+            "DBG publish {} by {} body {:02x?} {said:?} list {:?}",
+            digest.key.number,
+            &digest.publisher.to_string()[..4],
+            &digest.hashes[0][..2],
+            self.told_publishers.iter().map(|k| k.to_string()[..4].to_owned()).collect::<Vec<_>>()
+        );
+        // Whoever is in doubt doesn't spare the built-in publisher its work, and that is to find out who lies.
+        self.follow(desk, now);
+        if said.counts {
             if let Some(publisher) = desk.publisher {
                 publisher.note(&digest);
             }
             self.spread(desk, &digest, Some(id));
-        } else {
+        }
+        if !said.is_idle && (!said.counts || said.contradicts.is_some()) {
             self.have_checked(desk, &digest, id);
         }
-        self.follow(desk, now);
     }
 
-    /// Has a newcomer's word looked at by those who count; of very many by the oldest.
+    /// Has a newcomer's word, or one that contradicts another's, looked at by those who count; of very many by the oldest.
     fn have_checked(&self, desk: &Desk<'_>, digest: &SegmentDigest, by: PeerId) {
         // Of a track that isn't followed it has nothing to say, and is to remember nothing.
         if let Some(publisher) = desk.publisher.filter(|_| self.following.contains(&digest.key.track)) {
@@ -173,8 +187,8 @@ impl Swarm {
         }
     }
 
-    /// Compares a digest with what others have said of its segment. Told back: whether viewers are to hear it.
-    fn compare(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, now: Instant) -> bool {
+    /// Compares a digest with what others have said of its segment, and tells everybody if that changes whose digests count.
+    fn compare(&mut self, desk: &Desk<'_>, digest: &SegmentDigest, now: Instant) -> Said {
         let said = self.proof.hear(digest, desk.limits.publisher_proof, now);
         if said.contradicts.is_some() {
             desk.metrics.disputes_total.up();
@@ -191,11 +205,11 @@ impl Swarm {
                 "a publisher's first digests were confirmed; it counts from now on"
             );
         }
-        if said.proves || said.contradicts.is_some() {
+        if said.proves || said.votes || said.contradicts.is_some() {
             self.tell_publishers(desk, None);
             self.tell_seeds(None, now);
         }
-        said.counts
+        said
     }
 
     /// A digest of the built-in publisher.
@@ -300,10 +314,12 @@ impl Swarm {
     /// built-in publisher has to have begun.
     fn seed_covers(&self, desk: &Desk<'_>, track: TrackId, played: &Played, now: Instant) -> bool {
         let following = self.following.contains(&track);
+        let here = self.publishing_seeds();
         self.seeds.iter().filter_map(|id| self.members.get(id)).any(|seed| {
-            // What a newcomer has said is compared with what the built-in publisher finds, until it counts; who stands in for the built-in publisher
-            // doesn't keep it from trying.
-            if !seed.joiner.publisher.is_some_and(|key| self.proof.has_proven(&key)) {
+            // What a newcomer has said is compared with what the built-in publisher finds, until it counts, and so is what somebody contradicts; who
+            // stands in for the built-in publisher doesn't keep it from trying.
+            let is_sure = |key| self.proof.has_proven(&key) && self.proof.counts(&key, &here);
+            if !seed.joiner.publisher.is_some_and(is_sure) {
                 return false;
             }
             let lease = Duration::from_secs(desk.limits.seed_lease_secs);

@@ -12,8 +12,10 @@ use rillcast_protocol::id::PeerId;
 
 /// What is said counts for so long.
 pub const FRESH: Duration = Duration::from_secs(300);
-/// Receivers whose receipts are counted. Far more than anybody has links.
-pub const MAX_RECEIVERS: usize = 512;
+/// Receivers whose receipts are counted: a seed that stays for weeks meets far more than it has links at a time.
+pub const MAX_RECEIVERS: usize = 1 << 16;
+/// Receivers of which it is known who they are, to count witnesses: those who have said something last.
+pub const MAX_THANKFUL: usize = 512;
 /// Accusers that are remembered.
 pub const MAX_ACCUSERS: usize = 256;
 
@@ -39,37 +41,42 @@ pub fn independent<'a>(witnesses: impl IntoIterator<Item = &'a Witness>) -> usiz
     count
 }
 
-/// A receipt's place in the account.
-#[derive(Debug)]
-struct Thanks {
-    bytes: u64,
-    witness: Witness,
-    at: Instant,
-}
-
 /// One member's account.
 #[derive(Debug, Default)]
 pub struct Repute {
-    thanks: HashMap<PeerId, Thanks>,
+    /// Bytes that each receiver vouches for. Nobody is forgotten: whoever shows a receipt a second time would be thanked twice.
+    received: HashMap<PeerId, u64>,
+    total: u64,
+    thankful: HashMap<PeerId, (Witness, Instant)>,
     accusers: HashMap<PeerId, (Witness, Instant)>,
 }
 
 impl Repute {
     /// A receiver vouches for so many bytes in all. Returns how many of them are new; none if there is no room for another receiver.
     pub fn thank(&mut self, by: PeerId, witness: Witness, bytes: u64, now: Instant) -> u64 {
-        if self.thanks.len() >= MAX_RECEIVERS && !self.thanks.contains_key(&by) {
+        if self.received.len() >= MAX_RECEIVERS && !self.received.contains_key(&by) {
             return 0;
         }
-        let before = self.thanks.get(&by).map_or(0, |thanks| thanks.bytes);
-        if bytes > before {
-            self.thanks.insert(by, Thanks { bytes, witness, at: now });
+        let before = self.received.get(&by).copied().unwrap_or(0);
+        if bytes <= before {
+            return 0;
         }
-        bytes.saturating_sub(before)
+        self.received.insert(by, bytes);
+        self.total = self.total.saturating_add(bytes - before);
+        if self.thankful.len() >= MAX_THANKFUL
+            && !self.thankful.contains_key(&by)
+            && let Some(oldest) =
+                self.thankful.iter().min_by_key(|(id, (_, at))| (*at, **id)).map(|(id, _)| *id)
+        {
+            self.thankful.remove(&oldest);
+        }
+        self.thankful.insert(by, (witness, now));
+        bytes - before
     }
 
     /// Bytes that receivers vouch for in all.
     pub fn thanked(&self) -> u64 {
-        self.thanks.values().fold(0, |sum, thanks| sum.saturating_add(thanks.bytes))
+        self.total
     }
 
     /// Somebody says that it sent a false block. Told back: how many witnesses against it there are, if they are enough to send it away.
@@ -90,10 +97,10 @@ impl Repute {
         }
         let against = independent(self.accusers.values().map(|(witness, _)| witness));
         let thankful = self
-            .thanks
+            .thankful
             .iter()
-            .filter(|(receiver, t)| is_fresh(&t.at) && !self.accusers.contains_key(receiver));
-        let grateful = independent(thankful.map(|(_, thanks)| &thanks.witness));
+            .filter(|(receiver, (_, at))| is_fresh(at) && !self.accusers.contains_key(receiver));
+        let grateful = independent(thankful.map(|(_, (witness, _))| witness));
         let all = independent(introduced.iter().map(|(_, witness)| witness));
         (against >= least.max(1) && against > grateful && 2 * against > all).then_some(against)
     }
@@ -167,6 +174,24 @@ mod tests {
         assert_eq!(accused_by(&mut repute, &[0, 1], 3, now), None);
         assert_eq!(accused_by(&mut repute, &[2], 3, now + FRESH), None, "the first two are old");
         assert_eq!(accused_by(&mut repute, &[0, 1], 3, now + FRESH), Some(3));
+    }
+
+    // H2: who speaks last is heard, however many there were before.
+    #[test]
+    fn of_many_receivers_those_who_said_something_last_are_witnesses() {
+        let begin = Instant::now();
+        let name = |n: usize| PeerId((n as u128 + 1000).to_be_bytes());
+        for late in [0, 3] {
+            let mut repute = Repute::default();
+            for n in 0..MAX_THANKFUL + late {
+                repute.thank(name(n), at_home(n + 1000), 1, begin + FRESH * u32::from(n >= MAX_THANKFUL));
+            }
+            assert_eq!(repute.thankful.len(), MAX_THANKFUL);
+            assert_eq!(repute.thanked(), (MAX_THANKFUL + late) as u64);
+            // Three accuse it: enough, unless as many are thankful.
+            let accused = accused_by(&mut repute, &[0, 1, 2], 5, begin + FRESH);
+            assert_eq!(accused, (late == 0).then_some(3), "{late} of late");
+        }
     }
 
     // R60: at, under and over.

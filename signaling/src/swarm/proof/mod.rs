@@ -38,6 +38,10 @@ pub(super) struct Said {
     pub(super) again: bool,
     /// Whether its publisher, or another, counts from now on.
     pub(super) proves: bool,
+    /// Whether it is a word in a contradiction that was there already: who is to be believed may be known now.
+    pub(super) votes: bool,
+    /// Whether most have contradicted its publisher lately: nobody needs to look at it.
+    pub(super) is_idle: bool,
 }
 
 /// A segment with more than one meaning.
@@ -127,17 +131,19 @@ impl Proof {
             self.asked.get_or_insert(now);
         }
         let counts = self.trusts(&by);
-        let mut said = Said { counts, contradicts: None, again: false, proves: false };
+        let mut said =
+            Said { counts, contradicts: None, again: false, proves: false, votes: false, is_idle: false };
         // One voice against most would cast doubt on whoever is the first to say what the others would say too.
         if self.is_outvoted(&by) {
-            return Said { counts: false, ..said };
+            return Said { counts: false, is_idle: true, ..said };
         }
         let trusted = |key: &PublisherKey| {
             self.built_in.as_ref() == Some(key) || self.trusted.contains(key) || self.stand_ins.contains(key)
         };
         if let Some(contest) = self.contested.iter_mut().find(|contest| contest.key == digest.key) {
-            if contest.words.of(&by).is_none() {
-                contest.words.add(by, print, trusted);
+            if contest.words.of(&by).is_none() && contest.words.add(by, print, trusted) {
+                let words: Vec<_> = contest.words.all().collect();
+                (said.votes, said.proves) = (true, self.confirm(&words, by, proof));
             }
             return said;
         }
@@ -145,33 +151,35 @@ impl Proof {
         if words.of(&by) == Some(print) || !words.add(by, print, trusted) {
             return said;
         }
+        let all: Vec<_> = words.all().collect();
         said.contradicts = words.other_than(print);
         if said.contradicts.is_some() {
             let words = std::mem::take(words);
-            for key in words.keys() {
-                self.confirmed.remove(key);
-            }
             said.again = self.contested.iter().any(|contest| contest.words.of(&by).is_some());
             self.contest(Contest { since: now, key: digest.key, by, words });
-            return said;
         }
-        said.proves = self.confirm(digest.key, by, proof);
+        said.proves = self.confirm(&all, by, proof);
         said
     }
 
-    /// All say the same of a segment, of which `by` has just spoken: each newcomer among them is confirmed once. Newcomers don't vouch for each other.
-    fn confirm(&mut self, key: SegmentKey, by: PublisherKey, proof: u16) -> bool {
-        let keys: Vec<PublisherKey> = self.heard.of(key, by).keys().copied().collect();
-        let vouched = |key: &PublisherKey| *key != by && self.trusts(key);
-        let confirmed: Vec<PublisherKey> = if keys.iter().any(vouched) {
-            // Those who spoke before were confirmed before.
-            Some(by).into_iter().filter(|by| !self.trusts(by)).collect()
-        } else if self.trusts(&by) {
-            keys.iter().copied().filter(|key| !self.trusts(key)).collect()
-        } else {
-            Vec::new()
-        };
-        let proven = keys.iter().any(|key| self.has_proven(key));
+    /// These words were said of a segment, the last of them by `by`. Newcomers who say what those say who count are confirmed, each once, others
+    /// lose what was confirmed of them; newcomers don't vouch for each other, and while those who count contradict each other nobody does. A
+    /// segment that is in doubt confirms as well: one liar could keep everybody who comes later from ever being confirmed.
+    fn confirm(&mut self, words: &[(PublisherKey, Print)], by: PublisherKey, proof: u16) -> bool {
+        let vouches = |(key, _): &&(PublisherKey, Print)| self.trusts(key);
+        let Some((_, print)) = words.iter().find(vouches).copied() else { return false };
+        if words.iter().filter(vouches).any(|(_, other)| *other != print) {
+            return false;
+        }
+        let is_false = |key: &PublisherKey| words.iter().any(|(other, said)| other == key && *said != print);
+        let newcomers = words.iter().map(|(key, _)| *key).filter(|key| !self.trusts(key));
+        let (liars, honest): (Vec<_>, Vec<_>) = newcomers.partition(is_false);
+        // Those who spoke before were confirmed before, if anybody could.
+        let is_first = !words.iter().filter(vouches).any(|(key, _)| *key != by);
+        let honest = honest.into_iter().filter(|key| is_first || *key == by);
+        let confirmed: Vec<_> = honest.collect();
+        let proven = words.iter().any(|(key, _)| self.has_proven(key));
+        liars.iter().for_each(|key| _ = self.confirmed.remove(key));
         let mut proves = false;
         for key in confirmed {
             let times = self.confirmed.entry(key).or_default();

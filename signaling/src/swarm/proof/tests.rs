@@ -87,6 +87,40 @@ fn a_lie_undoes_what_was_confirmed() {
     assert!(!proof.hear(&says(2, 51, b"x"), PROOF, now).proves);
 }
 
+// H2: under, at and over the limit.
+#[test]
+fn a_liar_keeps_nobody_from_being_confirmed_whoever_speaks_first() {
+    for order in [[1, 2, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]] {
+        let (mut proof, now) = (of(&[1, 2, 3]), Instant::now());
+        for number in 0..=u64::from(PROOF) {
+            // Once it is outvoted the liar isn't heard any more.
+            let expected: &[u8] = match number {
+                0 => &[1],
+                _ if number < u64::from(PROOF) => &[],
+                _ => &[1, 2],
+            };
+            assert_eq!(counting(&proof, &[1, 2, 3]), expected, "after {number}, {order:?}");
+            let said: Vec<Said> = order
+                .iter()
+                .map(|by| proof.hear(&says(*by, number, if *by == 3 { b"y" } else { b"x" }), PROOF, now))
+                .collect();
+            assert_eq!(said.iter().any(|said| said.proves), number + 1 == u64::from(PROOF), "{number}");
+        }
+    }
+}
+
+#[test]
+fn nobody_is_confirmed_by_those_who_contradict_each_other_or_by_another_newcomer() {
+    let (mut proof, now) = (of(&[1, 2, 3, 4, 5]), Instant::now());
+    proof.trusted.insert(key(2));
+    for number in 0..2 * u64::from(PROOF) {
+        for (by, body) in [(1, b"x"), (2, b"y"), (3, b"x"), (4, b"y"), (5, b"z")] {
+            assert!(!proof.hear(&says(by, number, body), PROOF, now).proves);
+        }
+    }
+    assert!(proof.confirmed.is_empty() && counting(&proof, &[1, 2, 3, 4, 5]).is_empty());
+}
+
 // H2
 #[test]
 fn most_of_those_who_count_outvote_one_and_newcomers_have_no_vote() {
@@ -104,11 +138,14 @@ fn most_of_those_who_count_outvote_one_and_newcomers_have_no_vote() {
     }
     let everybody: Vec<u8> = (1..14).collect();
     assert_eq!(counting(&proof, &everybody), [2], "newcomers prove nothing, but they cast doubt");
-    proof.hear(&says(2, 2, b"x"), PROOF, now);
+    let said = proof.hear(&says(2, 2, b"x"), PROOF, now);
+    assert!(said.votes && !said.is_idle && said.contradicts.is_none());
+    assert!(!proof.hear(&says(2, 2, b"x"), PROOF, now).votes, "once");
     assert_eq!(counting(&proof, &everybody), [1, 2]);
-    // It isn't heard any more, so it casts no doubt on whoever is the first to say something.
+    // It isn't heard any more, so it casts no doubt on whoever is the first to say something, and nobody is to look at it.
     proof.hear(&says(1, 3, b"x"), PROOF, now);
-    assert_eq!(proof.hear(&says(4, 3, b"y"), PROOF, now).contradicts, None);
+    let said = proof.hear(&says(4, 3, b"y"), PROOF, now);
+    assert!(said.is_idle && said.contradicts.is_none());
     assert_eq!(counting(&proof, &everybody), [1, 2]);
     // One who counted lies: the others do.
     let mut proof = of(&[1, 2, 3]);
