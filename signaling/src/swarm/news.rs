@@ -151,13 +151,6 @@ impl Swarm {
         digest.hosted = desk.host.has(swarm, digest.key);
         desk.metrics.digests_from_seeds_total.up();
         let said = self.compare(desk, &digest, now);
-        eprintln!(
-            "DBG publish {} by {} body {:02x?} {said:?} list {:?}",
-            digest.key.number,
-            &digest.publisher.to_string()[..4],
-            &digest.hashes[0][..2],
-            self.told_publishers.iter().map(|k| k.to_string()[..4].to_owned()).collect::<Vec<_>>()
-        );
         // Whoever is in doubt doesn't spare the built-in publisher its work, and that is to find out who lies.
         self.follow(desk, now);
         if said.counts {
