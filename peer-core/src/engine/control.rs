@@ -74,7 +74,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
                         self.index.add(link, name.key, name.block.0);
                     }
                     self.with(link, |l| l.decline(name.key, why, now));
-                    self.has_room();
+                    // Even where the uplink had room: now it may be offered something else, or this again after a while.
+                    self.dirty.give = true;
                 }
             }
             Message::Request { transfer, name, need_ms, priority } => {

@@ -251,7 +251,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
             self.outputs.push_back(Output::Bulk { link: slice.link, frame: BulkFrame { header, payload } });
         }
         if self.uploads.queued() < queued {
-            self.has_room();
+            // Whoever it is for may be offered another, even where the uplink had room before.
+            self.dirty.give = true;
         }
         if self.uploads.queued() > 0
             && let Some(at) = self.pacer.wait(super::BULK_PAYLOAD as u64, now)

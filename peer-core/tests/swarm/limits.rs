@@ -181,6 +181,39 @@ fn offers_are_few_at_a_time_and_fewer_to_one() {
     }
 }
 
+// R30: nobody else says anything meanwhile, and the uplink has had room for more all the time.
+#[test]
+fn an_only_receiver_is_offered_the_next_block_as_soon_as_one_is_sent_or_declined() {
+    let mut solo = Solo::with(Role::Seed, 64 << 20, Settings::default());
+    let link = solo.neighbour(1);
+    solo.hear(link, profile([Playing { track: MAIN, next: 19 }]));
+    solo.said.clear();
+    let (digest, body) = (crate::lab::digest(&solo.rendition, 20, false), crate::lab::Buf(solo.body(20)));
+    solo.tell(Input::Published { digest, body });
+    let (all, began) = (solo.blocks(20), solo.now);
+    let mut offered = Vec::new();
+    while offered.len() < usize::from(all) {
+        let mut granted = Vec::new();
+        for message in solo.take_said(link) {
+            let Message::Offer { transfer, name, .. } = message else { continue };
+            // One in four it gets elsewhere.
+            let has_it = offered.len() % 4 == 3;
+            offered.push(name.block.0);
+            if has_it {
+                solo.hear(link, decline(transfer, No::Held));
+            } else {
+                solo.hear(link, grant(transfer, name));
+                granted.push(transfer);
+            }
+        }
+        solo.wait(Duration::from_millis(1));
+        granted.into_iter().for_each(|transfer| solo.hear(link, Message::Arrived { transfer }));
+        assert!(solo.now.since(began) < Duration::from_millis(500), "{} of {all} blocks", offered.len());
+    }
+    offered.sort_unstable();
+    assert!(offered.into_iter().eq(0..all), "each once");
+}
+
 /// Most offers that a seed has open while nobody answers, of segments that this many bytes a second fill, each for neighbours that lack the end of them.
 fn most_offers_open(receivers: usize, rate: u64) -> usize {
     let mut solo = Solo::with(Role::Seed, 64 << 20, Settings::default());

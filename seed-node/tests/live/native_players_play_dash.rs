@@ -212,8 +212,8 @@ async fn a_seed_brings_a_live_dash_stream_to_its_viewers() {
         "with a seed: {source} bytes from the source, {seed} from the seed; {:?}",
         (first..player.next).map(asked).collect::<Vec<_>>()
     );
-    // A player a second behind the edge gets what the seed hasn't brought by then from the source.
-    assert!(seed * 4 > source * 3, "{source} from the source, {seed} from the seed");
+    // A player that asks for each segment as soon as it is there needs little from the source, however slow the machine.
+    assert!(seed > 4 * source, "{source} from the source, {seed} from the seed");
     let picture = node.swarms[0].1.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     assert_eq!((picture.followed, picture.conflicts, picture.skipped), (1, 0, 0));
     assert!(picture.published >= 8, "{}", picture.published);
