@@ -351,7 +351,7 @@ mod tests {
             ledger.note(&says(&liar, 3, b"a lie"), true);
             ledger.note(&says(&honest, 3, b"the origin's"), false);
             assert!(ledger.is_contested(key(3)) && ledger.lacks(key(3), A));
-            for n in [2, 3] {
+            for n in [3, 2] {
                 let entered = ledger.enter(key(n), A, Print::of(&says(&honest, n, b"the origin's")));
                 let signs = if n == 2 { Entered::New } else { Entered::Disputed(liar.public()) };
                 assert_eq!(entered, signs, "{n}");

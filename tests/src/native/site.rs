@@ -73,6 +73,11 @@ impl Site {
 
     /// A seed that follows a manifest, once it has joined. What `key` names is its signing key, and made where it isn't there.
     pub async fn seed(&self, manifest: &str, content: &str, key: &str) -> Result<Node> {
+        self.seed_with(manifest, content, key, &[]).await
+    }
+
+    /// The same with more flags.
+    pub async fn seed_with(&self, manifest: &str, content: &str, key: &str, flags: &[&str]) -> Result<Node> {
         let token = self.dir.path().join(format!("{key}.token"));
         std::fs::write(&token, self.token(&json!({"role": "publisher"}))?)?;
         let key = self.dir.path().join(format!("{key}.key"));
@@ -88,6 +93,7 @@ impl Site {
             ["--udp", "127.0.0.1:0"],
         ];
         let arguments = std::iter::once("rillcast-seed").chain(named.into_iter().flatten());
+        let arguments = arguments.chain(flags.iter().copied());
         let mut node =
             Node::start(rillcast_seed::config::Options::try_parse_from(arguments)?.settle()?).await?;
         node.joined().await.context("the seed isn't let in")?;

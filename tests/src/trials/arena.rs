@@ -25,9 +25,18 @@ pub struct Arena {
 impl Arena {
     /// Opens it, with these settings (TOML) of signaling.
     pub async fn open(settings: &str) -> Result<Self> {
+        Self::open_with(settings, &[]).await
+    }
+
+    /// The same, where the seed signs and gives nothing: what an attacker says that it holds nobody else has.
+    pub async fn open_with_publisher_alone() -> Result<Self> {
+        Self::open_with("", &["--publish-only"]).await
+    }
+
+    async fn open_with(settings: &str, flags: &[&str]) -> Result<Self> {
         let stream = Stream::begin().await?;
         let site = Site::open(settings).await?;
-        let seed = site.seed(&stream.playlist(), CONTENT, "seed").await?;
+        let seed = site.seed_with(&stream.playlist(), CONTENT, "seed", flags).await?;
         Ok(Self { stream, site, seed })
     }
 
