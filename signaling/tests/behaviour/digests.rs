@@ -221,33 +221,33 @@ async fn a_newcomers_word_goes_to_so_many_seeds_at_most() {
         let heard = seeds.iter_mut().map(|seed| seed.digests() == [2]);
         assert_eq!(heard.filter(|heard| *heard).count(), looking);
     }
+}
 
-    // H2: nobody is made to look, or to fetch, by whoever was found to lie a moment ago.
-    #[tokio::test]
-    async fn whoever_is_outvoted_is_shown_to_nobody_for_a_while() {
-        let bench = Bench::new(Limits { publisher_proof: 1, ..Limits::default() }, "");
-        let keys = [1, 2, 3].map(|n| PublishingKey::from_seed(&[n; 32]));
-        let [mut one, mut two, liar] = keys.each_ref().map(|key| bench.seed(key));
-        let lies = |number| {
-            let key = key_of(source(PLAYLIST).track, number);
-            let lie = sign::digest(&keys[2], liar.swarm, key, 4000, b"other bytes").expect("in bounds");
-            bench.say(&liar, ClientMessage::Publish { digest: lie });
-        };
-        publish(&bench, &one, &keys[0], 1);
-        publish(&bench, &two, &keys[1], 1);
-        publish(&bench, &one, &keys[0], 2);
-        for seed in [&mut one, &mut two] {
-            drop(seed.heard());
-        }
-        lies(2);
-        assert_eq!((one.digests(), two.digests()), (vec![2], vec![2]), "both are to look at it");
-        publish(&bench, &two, &keys[1], 2);
-        for seed in [&mut one, &mut two] {
-            drop(seed.heard());
-        }
-        lies(3);
-        assert_eq!((one.digests(), two.digests()), (vec![], vec![]));
+// H2: nobody is made to look, or to fetch, by whoever was found to lie a moment ago.
+#[tokio::test]
+async fn whoever_is_outvoted_is_shown_to_nobody_for_a_while() {
+    let bench = Bench::new(Limits { publisher_proof: 1, ..Limits::default() }, "");
+    let keys = [1, 2, 3].map(|n| PublishingKey::from_seed(&[n; 32]));
+    let [mut one, mut two, liar] = keys.each_ref().map(|key| bench.seed(key));
+    let lies = |number| {
+        let key = key_of(source(PLAYLIST).track, number);
+        let lie = sign::digest(&keys[2], liar.swarm, key, 4000, b"other bytes").expect("in bounds");
+        bench.say(&liar, ClientMessage::Publish { digest: lie });
+    };
+    publish(&bench, &one, &keys[0], 1);
+    publish(&bench, &two, &keys[1], 1);
+    publish(&bench, &one, &keys[0], 2);
+    for seed in [&mut one, &mut two] {
+        drop(seed.heard());
     }
+    lies(2);
+    assert_eq!((one.digests(), two.digests()), (vec![2], vec![2]), "both are to look at it");
+    publish(&bench, &two, &keys[1], 2);
+    for seed in [&mut one, &mut two] {
+        drop(seed.heard());
+    }
+    lies(3);
+    assert_eq!((one.digests(), two.digests()), (vec![], vec![]));
 }
 
 #[tokio::test]
