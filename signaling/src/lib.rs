@@ -2,7 +2,7 @@
 //! tells them what is true (digests). It never sees media, except where it has to publish digests itself.
 //!
 //! - [`options`], [`limits`], [`site`]: everything that can be set
-//! - [`listen`], [`tls`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
+//! - [`listen`], [`proxy`], [`http`], [`socket`]: connections, from accept to message
 //! - [`auth`]: who may join
 //! - [`policy`], [`revocation`]: who may stay, and as what
 //! - [`authority`]: signs for all of that, so that peers can check it without us
@@ -41,7 +41,6 @@ pub mod server;
 pub mod site;
 pub mod socket;
 pub mod swarm;
-pub mod tls;
 pub mod watch;
 
 pub use options::Options;

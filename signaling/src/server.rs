@@ -9,6 +9,7 @@ use rillcast_protocol::id::PublisherKey;
 use rillcast_publisher::key::KeyError;
 use rillcast_publisher::origin::OriginError;
 use rillcast_publisher::{Config, Publisher, PublishingKey};
+use rillcast_tls::{Certificate, TlsAcceptor, TlsError};
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
@@ -29,7 +30,6 @@ use crate::proxy::Proxies;
 use crate::receipts::{Receipts, ReceiptsError};
 use crate::revocation::{Store, StoreError};
 use crate::site::{Changes, ChangesError, SettingsError, SettingsFile, Sites};
-use crate::tls::{Certificate, TlsError};
 use crate::{random, watch as files};
 use rillcast_relay::stun::{self, Guard};
 
@@ -266,7 +266,7 @@ pub async fn start(mut options: Options) -> Result<Running, StartError> {
 
 async fn listen_on(
     address: SocketAddr,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<TlsAcceptor>,
     server: &Server,
     tasks: &mut JoinSet<()>,
 ) -> Result<SocketAddr, StartError> {

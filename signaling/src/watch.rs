@@ -1,13 +1,14 @@
 //! Files that may change while the server runs: settings, certificate, key, databases. Looked at every other second and on SIGHUP.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use rillcast_tls::{Certificate, Watched};
 
 use crate::geo::GeoFiles;
 use crate::hub::Hub;
 use crate::site::SettingsFile;
-use crate::tls::Certificate;
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -30,7 +31,6 @@ async fn watch(
     mut hangup: Hangup,
 ) {
     let mut settings = config.map(|path| Watched::new(&path));
-    let mut pem: Vec<Watched> = certificate.iter().flat_map(|c| c.files()).map(Watched::new).collect();
     let mut databases: Vec<Watched> = geo.paths().map(Watched::new).collect();
     let mut interval = tokio::time::interval(EVERY);
     interval.tick().await;
@@ -57,12 +57,10 @@ async fn watch(
             }
         }
         if let Some(certificate) = &certificate {
-            let changed = pem.iter_mut().fold(false, |any, file| any | file.changed());
-            if changed || asked {
-                match certificate.reload() {
-                    Ok(()) => tracing::info!("certificate read again"),
-                    Err(error) => tracing::error!(%error, "the old certificate stays; correct the files"),
-                }
+            match if asked { certificate.reload().map(|()| true) } else { certificate.follow() } {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("certificate read again"),
+                Err(error) => tracing::error!(%error, "the old certificate stays; correct the files"),
             }
         }
         if asked && let Err(error) = hub.audit.reopen() {
@@ -89,29 +87,6 @@ async fn relocate(hub: &Hub, geo: &GeoFiles) {
         Ok(Err(error)) => tracing::error!(%error, "the old databases stay; correct the file"),
         Err(error) => tracing::error!(%error, "the old databases stay: reading them broke off"),
     }
-}
-
-struct Watched {
-    path: PathBuf,
-    seen: Option<(SystemTime, u64)>,
-}
-
-impl Watched {
-    fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), seen: stamp(path) }
-    }
-
-    fn changed(&mut self) -> bool {
-        let now = stamp(&self.path);
-        let changed = now.is_some() && now != self.seen;
-        self.seen = now.or(self.seen);
-        changed
-    }
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
 }
 
 #[cfg(unix)]
