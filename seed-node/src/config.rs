@@ -132,6 +132,15 @@ pub struct Options {
     /// Take streams that encoders push over HTTP (HLS, DASH) at this address, and be their origin. Default: nowhere.
     #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST")]
     pub ingest: Option<SocketAddr>,
+    /// The same over TLS, for encoders elsewhere and viewers. --ingest is then a port of this machine's own, unless it is given. Default: nowhere.
+    #[arg(long, value_name = "ADDR:PORT", env = "RILLCAST_SEED_INGEST_TLS")]
+    pub ingest_tls: Option<SocketAddr>,
+    /// Certificate chain for --ingest-tls, PEM. Read again when it changes.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_INGEST_CERT")]
+    pub ingest_cert: Option<PathBuf>,
+    /// Its private key, PEM. Read again when it changes.
+    #[arg(long, value_name = "FILE", env = "RILLCAST_SEED_INGEST_CERT_KEY")]
+    pub ingest_cert_key: Option<PathBuf>,
     /// Where viewers find what is pushed: manifests under this prefix are this node's own. A proxy before it keeps paths. Default:
     /// http://ADDR:PORT/ of --ingest.
     #[arg(long, value_name = "URL-PREFIX", env = "RILLCAST_SEED_INGEST_URL")]
@@ -261,6 +270,9 @@ impl Options {
         if let Some(path) = self.config.take() {
             self = self.over(Self::read(&path)?);
         }
+        if self.ingest_tls.is_some() && self.ingest.is_none() {
+            self.ingest = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        }
         if self.manifest.is_empty() && (self.ingest.is_none() || self.agent.is_some()) {
             return Err(ConfigError::NoManifest);
         }
@@ -336,10 +348,9 @@ impl Options {
         if let Some(agent) = settings.agent.filter(is_open) {
             return Err(ConfigError::OpenAgent(agent));
         }
-        if let Some(ingest) =
-            settings.ingest.as_ref().filter(|ingest| ingest.keys.is_none() && is_open(&ingest.listen))
-        {
-            return Err(ConfigError::OpenIngest(ingest.listen));
+        let unlocked = settings.ingest.iter().filter(|ingest| ingest.keys.is_none());
+        if let Some(ingest) = unlocked.flat_map(IngestConfig::addresses).find(is_open) {
+            return Err(ConfigError::OpenIngest(ingest));
         }
         Ok(settings)
     }
@@ -415,6 +426,9 @@ impl Options {
             relay_allow: list(self.relay_allow, file.relay_allow),
             relay_cap: self.relay_cap.or(file.relay_cap),
             ingest: self.ingest.or(file.ingest),
+            ingest_tls: self.ingest_tls.or(file.ingest_tls),
+            ingest_cert: self.ingest_cert.or(file.ingest_cert),
+            ingest_cert_key: self.ingest_cert_key.or(file.ingest_cert_key),
             ingest_url: self.ingest_url.or(file.ingest_url),
             ingest_dir: self.ingest_dir.or(file.ingest_dir),
             ingest_size: self.ingest_size.or(file.ingest_size),

@@ -97,7 +97,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(ingest) = &node.ingest {
         println!(
             "{}",
-            json!({ "ingest": format!("http://{}/", ingest.address), "metrics": node.metrics.map(|m| m.to_string()) })
+            json!({
+                "ingest": format!("http://{}/", ingest.address),
+                "ingest_tls": ingest.tls.map(|address| format!("https://{address}/")),
+                "metrics": node.metrics.map(|m| m.to_string()),
+            })
         );
     }
     let mut all_joined = false;

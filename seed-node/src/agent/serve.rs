@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Agent;
 use super::respond::respond;
-use crate::serve::{self, Limits};
+use crate::serve::{self, Door, Limits};
 
 /// What players' connections may cost.
 const LIMITS: Limits = Limits { connections: 256, silent: Duration::from_secs(60), outlives_sender: false };
@@ -27,8 +27,7 @@ pub(super) async fn serve(agent: Arc<Agent>, listener: TcpListener, stop: watch:
         async move { Ok::<_, Infallible>(respond(&agent, bound, &request).await) }
     });
     serve::serve(
-        listener,
-        LIMITS,
+        Door { listener, tls: None, limits: LIMITS },
         |open| counted.tally.connections.store(open as u64, Relaxed),
         || service.clone(),
         stop,

@@ -81,12 +81,22 @@ pub enum ConfigError {
     /// Settings of an origin that there is none of.
     #[error("--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest too")]
     NoIngest(&'static str),
+    /// TLS without a certificate.
+    #[error(
+        "--ingest-tls needs --ingest-cert and --ingest-cert-key: PEM files of the certificate chain and its private key"
+    )]
+    NoCertificate,
+    /// A certificate that nobody is shown.
+    #[error(
+        "--ingest-cert and --ingest-cert-key are shown at --ingest-tls, which isn't given; give it, or leave them out"
+    )]
+    NoIngestTls,
     /// Not a place for streams.
     #[error("--ingest-url {0:?} has a query or fragment; give scheme, host, port and path alone")]
     IngestUrl(String),
     /// Everybody may push.
     #[error(
-        "--ingest {0} can be reached by others, who could push what they like; name the stream keys with --ingest-keys, use a \
+        "{0}, where encoders push, can be reached by others, who could push what they like; name the stream keys with --ingest-keys, use a \
          loopback address, or add --insecure-open if that is what you want"
     )]
     OpenIngest(SocketAddr),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rillcast_publisher::Url;
 
 use super::{CACHE_SIZE, ConfigError, Options, Settings, url};
-use crate::ingest::Config as IngestConfig;
+use crate::ingest::{Config as IngestConfig, Tls};
 
 const RETAIN: Duration = Duration::from_secs(3600);
 
@@ -44,6 +44,8 @@ impl Options {
     pub(super) fn ingest(&self, url: Option<&Url>) -> Result<Option<IngestConfig>, ConfigError> {
         let Some(listen) = self.ingest else {
             let given = [
+                ("ingest-cert", self.ingest_cert.is_some()),
+                ("ingest-cert-key", self.ingest_cert_key.is_some()),
                 ("ingest-url", self.ingest_url.is_some()),
                 ("ingest-dir", self.ingest_dir.is_some()),
                 ("ingest-size", self.ingest_size.is_some()),
@@ -63,9 +65,11 @@ impl Options {
         if retain < MIN_RETAIN {
             return Err(ConfigError::TooShort("retain", "10s"));
         }
+        let tls = self.tls()?;
         let prefix = url.map_or("/", Url::path).to_owned();
         Ok(Some(IngestConfig {
             listen,
+            tls,
             dir,
             budget,
             retain,
@@ -73,5 +77,15 @@ impl Options {
             keys: self.ingest_keys.clone(),
             channels: self.channel.clone(),
         }))
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, ConfigError> {
+        let files = (self.ingest_cert.clone(), self.ingest_cert_key.clone());
+        match (self.ingest_tls, files) {
+            (Some(listen), (Some(cert), Some(key))) => Ok(Some(Tls { listen, cert, key })),
+            (Some(_), _) => Err(ConfigError::NoCertificate),
+            (None, (None, None)) => Ok(None),
+            (None, _) => Err(ConfigError::NoIngestTls),
+        }
     }
 }

@@ -195,6 +195,27 @@ fn an_origin_has_a_place_and_keys_where_others_can_reach_it() {
 }
 
 #[test]
+fn tls_has_a_certificate_and_a_plain_port_behind_it() {
+    const FILES: [&str; 6] = ["--ingest-cert", "c", "--ingest-cert-key", "k", "--ingest-dir", "d"];
+    let with = |extra: &[&str]| settle(&[&FILES, extra].concat());
+    let settings = with(&["--ingest-tls", "127.0.0.1:7"]).expect("enough");
+    let addresses: Vec<SocketAddr> = settings.ingest.as_ref().expect("an origin").addresses().collect();
+    let loopback = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(addresses, [loopback(0), loopback(7)]);
+    let both = with(&["--ingest-tls", "127.0.0.1:7", "--ingest", "127.0.0.1:8"]).expect("enough");
+    assert_eq!(both.ingest.expect("an origin").listen.port(), 8);
+    let refused = |flags: &[&str]| settle(flags).expect_err("refused").to_string();
+    let said = refused(&["--ingest-tls", "127.0.0.1:7", "--ingest-dir", "d", "--ingest-cert", "c"]);
+    assert!(said.contains("--ingest-cert-key"), "{said}");
+    let said = refused(&["--ingest", "127.0.0.1:7", "--ingest-dir", "d", "--ingest-cert", "c"]);
+    assert!(said.contains("--ingest-tls"), "{said}");
+    assert!(refused(&["--ingest-cert", "c"]).contains("--ingest"));
+    // Who may push is asked there too.
+    let said = refused(&[&FILES[..], &["--ingest-tls", "0.0.0.0:7"]].concat());
+    assert!(said.contains("0.0.0.0:7") && said.contains("--ingest-keys"), "{said}");
+}
+
+#[test]
 fn what_lies_under_the_public_address_is_pushed_here() {
     let settle = |extra: &[&str]| {
         let base = ["--ingest", "127.0.0.1:7", "--ingest-dir", "d"];

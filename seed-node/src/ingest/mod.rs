@@ -36,6 +36,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
 
+use rillcast_tls::{Certificate, TlsError};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -43,24 +44,38 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::Error;
 use crate::channel::{self, Channel, ChannelError};
-use crate::serve::{self, Limits};
+use crate::serve::{self, Door, Limits};
 use keys::{Keys, KeysError};
 use library::Library;
 use name::{FilePath, NameError, StreamName};
 use refusal::Refusal;
 
-/// Connections at once; more wait in the kernel's queue.
+/// Connections at once at each address; more wait in the kernel's queue.
 pub const CONNECTIONS: usize = 2048;
 /// A request's head has to come within this, and a connection without a request is closed after it.
 pub const SILENT: Duration = Duration::from_secs(60);
+const LIMITS: Limits = Limits { connections: CONNECTIONS, silent: SILENT, outlives_sender: true };
 /// How often what is too old goes, and lost segments are given up.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Where it is served over TLS besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where encoders and viewers connect.
+    pub listen: SocketAddr,
+    /// The certificate chain's file.
+    pub cert: PathBuf,
+    /// Its key's file.
+    pub key: PathBuf,
+}
 
 /// What an operator sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where encoders and viewers connect.
     pub listen: SocketAddr,
+    /// The same over TLS.
+    pub tls: Option<Tls>,
     /// Where streams lie.
     pub dir: PathBuf,
     /// Bytes of disk for them.
@@ -73,6 +88,13 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// Schedules of linear channels that are served besides.
     pub channels: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        [Some(self.listen), self.tls.as_ref().map(|tls| tls.listen)].into_iter().flatten()
+    }
 }
 
 /// Why the origin can't start.
@@ -90,8 +112,11 @@ pub enum IngestError {
     /// A linear channel.
     #[error("--channel: {0}")]
     Channel(#[from] ChannelError),
+    /// The certificate.
+    #[error("--ingest-cert, --ingest-cert-key: {0}")]
+    Tls(#[from] TlsError),
     /// The address.
-    #[error("can't take streams at {0}: {1}; choose another address with --ingest")]
+    #[error("can't take streams at {0}: {1}; choose another address with --ingest or --ingest-tls")]
     Listen(SocketAddr, std::io::Error),
 }
 
@@ -109,6 +134,8 @@ impl Changes {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for TLS.
+    pub tls: Option<SocketAddr>,
     /// What it keeps.
     pub library: Arc<Library>,
 }
@@ -136,20 +163,30 @@ pub async fn start(
     let ended = |_| IngestError::Directory(config.dir.clone(), std::io::Error::other("its task ended"));
     let (library, channels) = tokio::task::spawn_blocking(opening).await.map_err(ended)??;
     let library = Arc::new(library);
-    let listener =
-        TcpListener::bind(config.listen).await.map_err(|e| IngestError::Listen(config.listen, e))?;
-    let address = listener.local_addr().map_err(|e| IngestError::Listen(config.listen, e))?;
+    let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.cert, &tls.key)).transpose()?;
     let app = Arc::new(App { library: Arc::clone(&library), keys, channels, prefix: config.prefix.clone() });
     let router = Router::new().fallback(respond).with_state(app).layer(cors());
-    let (counted, stopped) = (Arc::clone(&library), stop.clone());
-    tasks.spawn(async move {
-        let limits = Limits { connections: CONNECTIONS, silent: SILENT, outlives_sender: true };
-        let open = |count| counted.tally.connections.store(count as u64, Relaxed);
-        let serials = Arc::new(AtomicU64::new(1));
-        serve::serve(listener, limits, open, || numbered(router.clone(), Arc::clone(&serials)), stopped)
-            .await;
-        Ok(())
-    });
+    let mut bound = Vec::new();
+    let serials = Arc::new(AtomicU64::new(1));
+    for (at, listen) in config.addresses().enumerate() {
+        let listener = TcpListener::bind(listen).await.map_err(|e| IngestError::Listen(listen, e))?;
+        bound.push(listener.local_addr().map_err(|e| IngestError::Listen(listen, e))?);
+        let tls = certificate.as_ref().filter(|_| at > 0).map(Certificate::acceptor_for_uploads);
+        let (router, serials, counted) = (router.clone(), Arc::clone(&serials), Arc::clone(&library));
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            // Of all addresses together; each counts its own.
+            let mut before = 0;
+            let open = move |count| {
+                let connections = &counted.tally.connections;
+                connections.fetch_add((count as u64).wrapping_sub(before), Relaxed);
+                before = count as u64;
+            };
+            let service = || numbered(router.clone(), Arc::clone(&serials));
+            serve::serve(Door { listener, tls, limits: LIMITS }, open, service, stopped).await;
+            Ok(())
+        });
+    }
     let (swept, mut stopped) = (Arc::clone(&library), stop.clone());
     tasks.spawn(async move {
         let mut tick = tokio::time::interval(TICK);
@@ -158,13 +195,21 @@ pub async fn start(
                 _ = tick.tick() => {
                     let swept = Arc::clone(&swept);
                     let _ = tokio::task::spawn_blocking(move || swept.tick()).await;
+                    match certificate.as_ref().map(|certificate| certificate.follow()) {
+                        None | Some(Ok(false)) => {}
+                        Some(Ok(true)) => tracing::info!("certificate read again"),
+                        Some(Err(error)) => {
+                            tracing::error!(%error, "the old certificate stays; correct the files");
+                        }
+                    }
                 }
                 _ = stopped.changed() => break,
             }
         }
         Ok(())
     });
-    Ok(Running { address, library })
+    // The plain one is bound in any case, and first.
+    Ok(Running { address: bound[0], tls: bound.get(1).copied(), library })
 }
 
 /// Milliseconds since 1970.

@@ -25,6 +25,7 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
         ("--metrics", settings.metrics),
         ("--agent", settings.agent),
         ("--ingest", ingest.map(|i| i.listen)),
+        ("--ingest-tls", ingest.and_then(|i| i.tls.as_ref()).map(|tls| tls.listen)),
     ];
     findings.extend(served.into_iter().filter_map(|(flag, address)| Some(tcp(flag, address?))));
     let relay = settings.relay.iter().flat_map(|relay| &relay.place.listen);
@@ -34,7 +35,7 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     findings.extend(settings.cache.as_ref().map(copies));
     findings.extend(ingest.into_iter().flat_map(origin));
     let files = getrlimit(Resource::Nofile).current;
-    let connections = ingest.map_or(0, |_| ingest::CONNECTIONS);
+    let connections = ingest.map_or(0, |config| ingest::CONNECTIONS * config.addresses().count());
     findings.push(descriptors(files, settings.max_links + connections));
     findings
 }
@@ -182,6 +183,15 @@ fn origin(config: &ingest::Config) -> Vec<Finding> {
             Finding::good("--ingest-keys", format!("{} can be read, by this user alone", path.display()))
         }
         Err(error) => Finding::wrong("--ingest-keys", error.to_string()),
+    }));
+    findings.extend(config.tls.as_ref().map(|tls| {
+        match rillcast_tls::Certificate::load(&tls.cert, &tls.key) {
+            Ok(_) => Finding::good(
+                "--ingest-cert",
+                format!("{} can be read, and its key belongs to it", tls.cert.display()),
+            ),
+            Err(error) => Finding::wrong("--ingest-cert", error.to_string()),
+        }
     }));
     findings.extend(config.channels.iter().map(|path| schedule(path)));
     findings
@@ -357,12 +367,17 @@ mod tests {
             prefix: "/".to_owned(),
             keys: None,
             channels: Vec::new(),
+            tls: None,
         };
         let states = |config: &ingest::Config| origin(config).iter().map(|f| f.state).collect::<Vec<_>>();
         assert_eq!(states(&config), [State::Good]);
         assert!(!at("new").exists(), "nothing is left behind");
         (config.keys, config.channels) = (Some(at("keys")), vec![at("tv.toml")]);
         assert_eq!(states(&config), [State::Good, State::Wrong, State::Wrong]);
+        config.tls = Some(ingest::Tls { listen: config.listen, cert: at("cert.pem"), key: at("cert.key") });
+        let said = origin(&config).into_iter().find(|finding| finding.says.contains("cert.pem"));
+        assert_eq!(said.map(|finding| finding.state), Some(State::Wrong));
+        config.tls = None;
         std::fs::write(at("keys"), "tv a-key-of-some-length\n").expect("written");
         std::fs::set_permissions(at("keys"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
         let schedule = |file: &str| {

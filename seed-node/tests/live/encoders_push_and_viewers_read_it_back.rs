@@ -195,3 +195,54 @@ async fn dash_comes_back_and_an_encoder_that_begins_anew_overwrites_nothing() {
     );
     station.node.stop().await;
 }
+
+// R19 R48: no proxy stands before the node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_pushed_and_read_over_tls_is_the_same_and_certificates_are_renewed_meanwhile() {
+    let files = tempfile::tempdir().expect("a directory");
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| files.path().join(name));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        std::fs::write(&cert, made.cert.pem()).expect("written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("PEM");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().expect("a client")
+    };
+    let first = renew();
+    let [cert_at, key_at] = [&cert, &key].map(|path| path.to_str().expect("text"));
+    let tls = ["--ingest-tls", "127.0.0.1:0", "--ingest-cert", cert_at, "--ingest-cert-key", key_at];
+    let station = Station::locked(&tls).await;
+    let at = station.dir.path().join("tape.mkv");
+    tape(&at, 8, true).await;
+    let all = ["-f", "hls", "-hls_time", "2", "-hls_list_size", "0"];
+    let folder = made(&station, &at, &all, "index.m3u8").await;
+    let secure = station.secure("tv/index.m3u8");
+    let to = secure.replace("https://localhost", &format!("https://encoder:{KEY}@127.0.0.1"));
+    package(&at, &[&all[..], &PUT].concat(), &to).await;
+    // ffmpeg has sent all when it ends, and hasn't waited for answers.
+    let listed = async || uris(&station.text("tv/index.m3u8").await).len();
+    let patience = std::time::Instant::now();
+    while listed().await < 4 && patience.elapsed().as_secs() < 5 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    println!("all is there {} ms after the encoder has ended", patience.elapsed().as_millis());
+    assert_eq!(compare(&station, "tv/index.m3u8", &folder).await, 4);
+    let get = async |client: &reqwest::Client, path: &str| {
+        client.get(station.secure(path)).send().await?.error_for_status()?.bytes().await
+    };
+    let listed = get(&first, "tv/index.m3u8").await.expect("trusted");
+    assert_eq!(listed, station.text("tv/index.m3u8").await);
+    let segment = uris(str::from_utf8(&listed).expect("text"))[0].to_owned();
+    let served = get(&first, &format!("tv/{segment}")).await.expect("trusted");
+    assert!(served == std::fs::read(folder.join("index0.ts")).expect("made"));
+    // Without the key nobody pushes here either.
+    let refused = first.put(station.secure("tv/index0.ts")).body("false").send().await.expect("answers");
+    assert_eq!(refused.status(), 401);
+    let second = renew();
+    while get(&second, "tv/index.m3u8").await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let plain = first.get(secure.replace("https", "http")).send().await;
+    assert!(plain.is_err(), "nothing is told without TLS there");
+}

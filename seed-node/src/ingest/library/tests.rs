@@ -21,6 +21,7 @@ impl Place {
             prefix: "/".to_owned(),
             keys: None,
             channels: Vec::new(),
+            tls: None,
         };
         Library::open(&config).expect("a directory of its own")
     }
@@ -178,6 +179,7 @@ fn a_directory_belongs_to_one_node() {
         prefix: "/".to_owned(),
         keys: None,
         channels: Vec::new(),
+        tls: None,
     };
     assert!(matches!(Library::open(&config), Err(IngestError::Taken(_))));
     drop(library);

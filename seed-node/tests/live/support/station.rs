@@ -45,6 +45,12 @@ impl Station {
         self.node.ingest.as_ref().expect("it was asked for").address.to_string()
     }
 
+    /// Where it is found over TLS.
+    pub(crate) fn secure(&self, path: &str) -> String {
+        let at = self.node.ingest.as_ref().and_then(|ingest| ingest.tls).expect("it was asked for");
+        format!("https://localhost:{}/{path}", at.port())
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.authority())
     }
