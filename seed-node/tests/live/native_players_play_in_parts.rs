@@ -101,16 +101,21 @@ async fn two_agents_share_a_low_latency_stream() {
     assert!(queries.iter().all(|query| !query.contains("_HLS_skip")), "nobody asks for deltas");
 }
 
+async fn seed(manifest: &str, signal: &str, more: &[&str]) -> Node {
+    let flags = ["rillcast-seed", "--manifest", manifest, "--signal", signal, "--udp", "127.0.0.1:0"];
+    let settings = Options::try_parse_from(flags.iter().chain(more)).expect("flags that exist");
+    let mut seed = Node::start(settings.settle().expect("enough")).await.expect("a node");
+    seed.joined().await.expect("it joins");
+    seed
+}
+
 // R2 R24
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seed_signs_parts_and_gives_them() {
     let origin = Origin::start().await;
     let (_signaling, signal) = signaling("http://127.0.0.1:9/").await;
     let manifest = origin.url("master.m3u8");
-    let flags = ["rillcast-seed", "--manifest", &manifest, "--signal", &signal, "--udp", "127.0.0.1:0"];
-    let settings = Options::try_parse_from(flags).expect("flags that exist").settle().expect("enough");
-    let mut seed = Node::start(settings).await.expect("a node");
-    seed.joined().await.expect("it joins");
+    let seed = seed(&manifest, &signal, &[]).await;
     let agent = Agent::start(&manifest, &signal, &[]).await;
     let mut player = Player::start(&agent, &origin, false).await;
     player.plays(24).await;
@@ -131,4 +136,36 @@ async fn a_seed_signs_parts_and_gives_them() {
     early.plays(16).await;
     assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
     seed.stop().await;
+}
+
+// R2 R30 R32
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_seeds_share_a_stream_in_parts() {
+    let origin = Origin::start().await;
+    let (_signaling, signal) = signaling("http://127.0.0.1:9/").await;
+    let manifest = origin.url("master.m3u8");
+    let flags = ["--audit", "0"];
+    let seeds = [seed(&manifest, &signal, &flags).await, seed(&manifest, &signal, &flags).await];
+    let agent = Agent::start(&manifest, &signal, &[]).await;
+    let mut player = Player::start(&agent, &origin, false).await;
+    player.plays(24).await;
+    let (before, begun) = (agent.brought(), origin.served());
+    player.plays(48).await;
+    let (after, ended) = (agent.brought(), origin.served());
+    let (source, given) = (after.0 - before.0, after.1 - before.1);
+    let asked = |name: &&String| ended[*name] - begun.get(*name).copied().unwrap_or(0);
+    let parts = ended.keys().filter(|name| name.matches('.').count() == 2 && asked(name) > 0);
+    let (parts, copies) = parts.fold((0, 0), |(parts, copies), name| (parts + 1, copies + asked(&name)));
+    let published = seeds
+        .each_ref()
+        .map(|seed| seed.swarms[0].1.lock().unwrap_or_else(PoisonError::into_inner).published);
+    eprintln!(
+        "two seeds: {source} bytes from the source, {given} from them; {parts} parts fetched {copies} times; {published:?} signed"
+    );
+    assert!(given * 3 > source, "{source} from the source, {given} from the seeds");
+    assert!(published.iter().all(|signed| *signed > 0), "each does a part of it: {published:?}");
+    assert_eq!(agent.requests(Outcome::FellBack) + agent.requests(Outcome::Cancelled), 0);
+    for seed in seeds {
+        seed.stop().await;
+    }
 }

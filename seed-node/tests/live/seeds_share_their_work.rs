@@ -1,11 +1,14 @@
 //! Three seeds of one live stream, each a program of its own: who fetches and who holds what, with more viewers and with one seed less. The viewers
-//! have no source, so every byte that they play was fetched by a seed.
+//! have no source, so every byte that they play was fetched by a seed. And three seeds of a film, whose viewers have one.
 
 use crate::support;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use support::agent::Agent;
+use support::ffmpeg::{copied, film};
+use support::files::Files;
 use support::origin::{Origin, RENDITIONS};
 use support::program::{Program, signaling_with};
 use support::viewer::Viewer;
@@ -115,4 +118,41 @@ async fn a_seed_that_hangs_or_dies_leaves_its_own_segments_alone_to_others_and_n
     );
     let played = viewer.played();
     assert!(played[3..].iter().copied().eq((hung..hung + 6).chain(dead..=end)), "{played:?}");
+}
+
+// R30 R32: on demand nobody fetches ahead of its viewers, and what one of them came to is there for all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_film_each_segment_is_fetched_by_one_seed_when_somebody_comes_to_it() {
+    const SECONDS: u32 = 40;
+    let directory = tempfile::tempdir().expect("a directory");
+    film(directory.path(), SECONDS, &["-hls_segment_filename", "%d.ts"]).await;
+    let files = Files::start().await;
+    files.directory("/film/", directory.path());
+    let manifest = files.url("/film/index.m3u8");
+    let own = copied(&manifest).await;
+    let segments = files.count(".ts");
+    let (_signaling, signal) = signaling_with(SETTINGS).await;
+    let mut seeds = [(); 3].map(|()| Program::seed_of(&manifest, &signal, &FLAGS));
+    for seed in &mut seeds {
+        seed.joined().await;
+    }
+    settled().await;
+    assert_eq!(files.count(".ts"), segments, "nobody has come yet, and nothing was fetched");
+    let first = Agent::start(&manifest, &signal, &[]).await;
+    assert!(copied(&first.local(&manifest)).await == own, "bit by bit");
+    let second = Agent::start(&manifest, &signal, &[]).await;
+    assert!(copied(&second.local(&manifest)).await == own, "bit by bit");
+    settled().await;
+    let together = sums(&seeds).await;
+    let asked = files.count(".ts") - segments;
+    println!(
+        "{segments} segments, asked for {asked} times; first {:?}, second {:?}",
+        first.brought(),
+        second.brought()
+    );
+    println!("{together:?}");
+    let (source, peers) = second.brought();
+    assert!(peers > source, "{source} from the source, {peers} from seeds and the first");
+    let fetched = ["first", "later", "again"].map(|how| of(&together, &format!("fetched_{how}")));
+    assert!(fetched.iter().sum::<u64>() <= segments as u64, "{fetched:?} of {segments}");
 }

@@ -36,10 +36,14 @@ pub(crate) struct Program {
 impl Program {
     /// Seeds the origin's stream on free ports.
     pub(crate) fn seed(origin: &Origin, signal: &str, more: &[&str]) -> Self {
+        Self::seed_of(&origin.url("master.m3u8"), signal, more)
+    }
+
+    /// The same of any stream.
+    pub(crate) fn seed_of(manifest: &str, signal: &str, more: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let manifest = origin.url("master.m3u8");
         let mut child = Command::new(env!("CARGO_BIN_EXE_rillcast-seed"))
-            .args(["--manifest", &manifest, "--signal", signal])
+            .args(["--manifest", manifest, "--signal", signal])
             .args(["--udp", "127.0.0.1:0", "--metrics", "127.0.0.1:0"])
             .args(more)
             .stdout(Stdio::piped())
