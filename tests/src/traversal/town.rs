@@ -25,17 +25,19 @@ use crate::netlab::internet::net::{Line, Net, Spot};
 use crate::netlab::internet::{Internet, PUBLIC};
 use crate::netlab::{Host, Living};
 use crate::services::{Place, Turn};
+use crate::site;
 
 /// The prefix of public IPv6 addresses here: of documentation.
 const PUBLIC_V6: &str = "2001:db8::/32";
 const SECRET: &str = "a secret that coturn and signaling share";
+const SIGNALING: u16 = 9100;
 /// A link's round trip is twice both ends' delay.
 const DELAY: Duration = Duration::from_millis(10);
 
 /// The town.
 #[derive(Debug)]
 pub struct Town {
-    internet: Internet,
+    pub(super) internet: Internet,
     lives: HashMap<String, (Handle, Living)>,
     /// The server; its counters tell what it has relayed.
     pub server: Option<Running>,
@@ -91,7 +93,7 @@ impl Town {
         std::fs::write(&config, settings)?;
         let options = Options {
             config: Some(config),
-            listen: vec![SocketAddr::new(v4, 9100)],
+            listen: vec![SocketAddr::new(v4, SIGNALING)],
             insecure_open: true,
             ..if relays {
                 Options {
@@ -101,6 +103,7 @@ impl Town {
                 }
             } else {
                 Options {
+                    bundle: site::dist(),
                     stun_also: Some(stun[2].to_string().parse()?),
                     stun: stun.clone(),
                     ..Options::default()
@@ -201,23 +204,26 @@ impl Town {
     /// A whole native peer in a home.
     pub async fn visitor(&self, home: &Home) -> Result<Visitor> {
         let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
-        Visitor::come(life, home.address, SocketAddr::new(self.turn.ip(), 9100)).await
+        Visitor::come(life, home.address, self.signaling()).await
+    }
+
+    /// Where signaling listens.
+    pub(super) fn signaling(&self) -> SocketAddr {
+        SocketAddr::new(self.turn.ip(), SIGNALING)
     }
 
     /// A seed in a home, of what visitors watch, which relays. There is no origin: it gives nothing else.
     pub async fn seed(&self, home: &Home) -> Result<Node> {
+        self.seed_that(home, &["--manifest", CONTENT, "--site", "demo"]).await
+    }
+
+    /// A seed in a home, which relays, of what these flags say.
+    pub(super) async fn seed_that(&self, home: &Home, flags: &[&str]) -> Result<Node> {
         let (life, _) = self.lives.get(&home.namespace).context("nobody lives there")?;
-        let (signal, udp) = (format!("ws://{}:9100/ws", self.turn.ip()), format!("{}:0", home.address));
+        let (signal, udp) = (format!("ws://{}/ws", self.signaling()), format!("{}:0", home.address));
         let relay = format!("{}:3478", home.address);
-        let named = [
-            ["--manifest", CONTENT],
-            ["--signal", &signal],
-            ["--site", "demo"],
-            ["--udp", &udp],
-            ["--relay", &relay],
-            ["--relay-allow", PUBLIC],
-        ];
-        let arguments = ["rillcast-seed", "--insecure-open"].into_iter().chain(named.into_iter().flatten());
+        let own = ["--signal", &signal, "--udp", &udp, "--relay", &relay, "--relay-allow", PUBLIC];
+        let arguments = ["rillcast-seed", "--insecure-open"].iter().chain(&own).chain(flags);
         let settings = rillcast_seed::config::Options::try_parse_from(arguments)?.settle()?;
         let mut node = life.spawn(Node::start(settings)).await??;
         node.joined().await.context("the seed isn't let in")?;
@@ -257,8 +263,13 @@ impl Town {
     }
 
     /// A Chromium in a home; the home must have its namespace to itself.
-    pub async fn chromium(&mut self, home: &Home, ice: Vec<IceServer>) -> Result<Chromium> {
-        let launch = Launch::new(BrowserKind::Chromium).in_namespace(home.host.namespace());
+    pub async fn chromium(&self, home: &Home, ice: Vec<IceServer>) -> Result<Chromium> {
+        self.browser(BrowserKind::Chromium, home, ice).await
+    }
+
+    /// A browser in a home; the home must have its namespace to itself.
+    pub async fn browser(&self, kind: BrowserKind, home: &Home, ice: Vec<IceServer>) -> Result<Chromium> {
+        let launch = Launch::new(kind).in_namespace(home.host.namespace());
         let browser = Browser::launch(&launch).await?;
         let page = browser.open("about:blank").await?;
         Ok(Chromium::new(page, ice, Some(browser)))

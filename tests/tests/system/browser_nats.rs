@@ -1,11 +1,16 @@
 //! Real browsers behind NATs that let nobody in, and in an office without UDP (R13, R42). All kinds: `bench nat`.
 
+use crate::common;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
+use common::library;
 use rillcast_protocol::nat::Gathered;
+use rillcast_tests::browser;
 use rillcast_tests::netlab::internet::kind::{Allocation, Dependence, Kind};
 use rillcast_tests::netlab::internet::net::{Line, Policy};
+use rillcast_tests::scene::Viewer;
 use rillcast_tests::traversal::{End, Outcome, Town, meet};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,4 +58,42 @@ async fn a_chromiums_candidates_show_a_nat_that_gives_each_server_another_port()
         assert!(lines.iter().any(|line| line.contains("srflx")), "{lines:?}");
         assert_eq!(dependent, shows, "{lines:?}");
     }
+}
+
+/// How many of this viewer's connections run through its own relay or the other's, now.
+async fn relayed(viewer: &Viewer) -> usize {
+    let relayed = "rcStats.wires().then((all) => all.filter(({ ends }) => ends?.includes('relay')).length)";
+    viewer.page.eval(relayed).await.unwrap()
+}
+
+// R13: as native peers in `nats`, but with the whole page, in both browsers.
+#[tokio::test]
+async fn browsers_that_no_path_joins_share_through_a_seed_that_relays() {
+    const STREAM: &str = "/live/master.m3u8";
+    let mut town = Town::whose_seeds_relay(13).await.unwrap();
+    let origin = town.origin(library()).await.unwrap();
+    let abroad = town.home("seed", 1, None).await.unwrap();
+    // It gives hardly anything itself, so that viewers have something to give each other.
+    let seed = town.seed_of(&abroad, &origin, STREAM, "16K").await.unwrap();
+    let mut viewers = Vec::new();
+    for (number, kind) in [browser::Kind::Chromium, browser::Kind::Firefox].into_iter().enumerate() {
+        let home = town.home(&format!("viewer{number}"), number as u8, Some(HARD)).await.unwrap();
+        viewers.push(town.viewer(kind, &home, &origin, STREAM).await.unwrap());
+    }
+    for viewer in &viewers {
+        let linked = "window.Rillcast?.stats()?.neighbours.length === 2";
+        viewer.page.wait_until(linked, PATIENCE).await.unwrap();
+    }
+    viewers[1].plays(16).await.unwrap();
+    let mut shared = 0;
+    for viewer in &viewers {
+        assert!(relayed(viewer).await > 0, "the seed is met directly, the other viewer is not");
+        shared += viewer.from_peers().await.unwrap();
+    }
+    let counters = &seed.relay.as_ref().unwrap().counters;
+    // What comes from the one that has the relay, and what goes to it.
+    let carried = counters.sent_bytes_total.value() + counters.received_bytes_total.value();
+    println!("{shared} bytes between viewers, {carried} carried by the seed's relay");
+    assert!(shared > 0 && carried > shared, "{shared} bytes between viewers, {carried} carried");
+    seed.stop().await;
 }
