@@ -134,10 +134,7 @@ impl Attack for Listens {
 
 async fn broken_promise(promise: Promise) -> Result<(u64, Viewer)> {
     // Where a seed brings everything at once nobody else is asked.
-    let arena = match promise {
-        Promise::Haves => Arena::open_with_publisher_alone().await?,
-        Promise::Upload | Promise::Claims => Arena::open("").await?,
-    };
+    let arena = Arena::open_with_publisher_alone().await?;
     let hostile = arena.hostile(Breaks(promise)).await?;
     let liar = name(&hostile)?;
     let mut viewer = arena.viewer_with_source()?;
