@@ -31,7 +31,7 @@ fn plain_viewers_save_nothing_and_p2p_media_loader_something() {
         "--viewers",
         "2",
         "--seconds",
-        "40",
+        "24",
         "--flat",
         "--verify",
     ];

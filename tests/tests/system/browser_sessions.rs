@@ -33,7 +33,7 @@ async fn two_share(plan: Plan, other: Kind) {
     let one = scene.viewer().await.unwrap();
     let two = scene.viewer_with(other, Link::VIEWER, "").await.unwrap();
     gets_from_peers(&two).await;
-    tokio::try_join!(one.plays(20), two.plays(20)).unwrap();
+    tokio::try_join!(one.plays(12), two.plays(12)).unwrap();
     let (first, second) = (scene.intact(&one).await.unwrap(), scene.intact(&two).await.unwrap());
     let peers = first.sources.peers + second.sources.peers;
     assert!(peers > 0, "{}\n{}", first.brief(), second.brief());
@@ -113,7 +113,7 @@ async fn an_origin_without_range_is_enough() {
     let scene = scene(Plan::LIVE).await;
     scene.origin.set_faults(Faults { no_range: true, ..Faults::default() });
     let (one, two) = (scene.viewer().await.unwrap(), scene.viewer().await.unwrap());
-    tokio::try_join!(one.plays(20), two.plays(20)).unwrap();
+    tokio::try_join!(one.plays(12), two.plays(12)).unwrap();
     scene.intact(&one).await.unwrap();
     scene.intact(&two).await.unwrap();
 }
@@ -132,7 +132,7 @@ async fn a_browser_that_cannot_verify_loads_what_can() {
     let scene = scene(Plan::LIVE).await;
     let one = scene.viewer().await.unwrap();
     let two = scene.viewer_with(Kind::Chromium, Link::VIEWER, "&noed25519").await.unwrap();
-    one.plays(24).await.unwrap();
+    one.plays(12).await.unwrap();
     gets_from_peers(&two).await;
     scene.intact(&two).await.unwrap();
 }
@@ -256,7 +256,7 @@ async fn seeks_in_vod_find_their_segments() {
 async fn a_seed_delivers_to_viewers() {
     let scene = scene(Plan { seed: true, ..Plan::LIVE }).await;
     let viewer = scene.viewer().await.unwrap();
-    viewer.plays(24).await.unwrap();
+    viewer.plays(12).await.unwrap();
     let report = scene.intact(&viewer).await.unwrap();
     assert!(report.sources.seeds > 0, "{}", report.brief());
 }
