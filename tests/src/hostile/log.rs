@@ -17,7 +17,7 @@ pub struct Fate {
     pub lied: Option<Instant>,
     /// Lies told to it: false blocks in whole, or what the attack counts.
     pub lies: u64,
-    /// When it ended the link.
+    /// When it ended the link: the first one that ended after a lie, for whoever comes back in vain has more of them.
     pub cut: Option<Instant>,
     /// Calls of ours to it that the attack has made.
     pub attempts: u64,
@@ -32,9 +32,18 @@ pub struct Fate {
 }
 
 impl Fate {
+    /// A link to it has ended, or an attempt at one.
+    pub fn ended(&mut self, now: Instant) {
+        let known = self.cut.zip(self.lied).is_some_and(|(cut, lied)| cut >= lied);
+        if !known {
+            self.cut = Some(now);
+        }
+    }
+
     /// Seconds from the first lie to the end of the link.
     pub fn lived(&self) -> Option<f64> {
-        Some(self.cut?.saturating_duration_since(self.lied?).as_secs_f64())
+        let (cut, lied) = (self.cut?, self.lied?);
+        (cut >= lied).then(|| cut.duration_since(lied).as_secs_f64())
     }
 }
 
@@ -70,6 +79,27 @@ impl Log {
 
     /// Those of them that have ended the link.
     pub fn cut(&self) -> usize {
-        self.fates.values().filter(|fate| fate.lied.is_some() && fate.cut.is_some()).count()
+        self.fates.values().filter(|fate| fate.lived().is_some()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_liar_lived_until_its_link_ended_however_often_it_tries_again() {
+        let zero = Instant::now();
+        let at = |seconds| zero + Duration::from_secs(seconds);
+        let mut fate = Fate::default();
+        fate.ended(at(1));
+        fate.lied = Some(at(3));
+        assert_eq!(fate.lived(), None, "an earlier link's end is no answer to the lie");
+        for end in [5, 60, 90] {
+            fate.ended(at(end));
+        }
+        assert_eq!(fate.lived(), Some(2.0));
     }
 }

@@ -188,7 +188,7 @@ impl Hostile {
                 self.neighbours.retain(|other| other.link != id);
                 self.carriers.remove(&peer);
                 self.note(|log| {
-                    log.fates.entry(peer).or_default().cut = Some(Instant::now());
+                    log.fates.entry(peer).or_default().ended(Instant::now());
                 });
             }
         }
