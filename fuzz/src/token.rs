@@ -31,13 +31,15 @@ pub fn run(data: &[u8]) {
         assert!(verified.is_err() || text.ends_with(&signature(text)), "nobody but the key's owner signs");
         return;
     }
-    let Some((header, claims)) = text.split_once('\n') else { return };
-    let token = signed(header, claims);
+    let Some((header, claims_text)) = text.split_once('\n') else { return };
+    let token = signed(header, claims_text);
     let shown = show(&token, NOW);
     match keys().verify(token.as_bytes()) {
         Ok((claims, key)) => {
             assert_eq!(key, "shared");
-            assert!(shown.is_ok(), "who can use a token can have it explained");
+            // Servers don't read claims that they don't know, and there a number may have no end.
+            let readable = serde_json::from_str::<Value>(claims_text).is_ok();
+            assert!(shown.is_ok() || !readable, "who can use a token can have it explained");
             check(&claims);
         }
         Err(Denied::Signature) => assert!(!is_ours(header), "it is signed: {header}"),

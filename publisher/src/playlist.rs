@@ -195,6 +195,8 @@ struct Parser<'a> {
     track: TrackId,
     number: u64,
     discontinuity: u32,
+    /// A segment or a part has been named.
+    begun: bool,
     duration_ms: Option<u32>,
     range: Option<(u64, Option<u64>)>,
     /// Where the previous byte range ended, and of which resource.
@@ -216,6 +218,7 @@ impl<'a> Parser<'a> {
             track,
             number: 0,
             discontinuity: 0,
+            begun: false,
             duration_ms: None,
             range: None,
             previous: None,
@@ -239,6 +242,8 @@ impl<'a> Parser<'a> {
         match name {
             "INF" => self.duration_ms = Some(milliseconds(value.split(',').next().unwrap_or(""))?),
             "-X-TARGETDURATION" => self.done.target_ms = milliseconds(value)?.max(1),
+            // Behind a segment they would give its number, or a smaller one, to another (RFC 8216, 4.3.3.2 and 4.3.3.3).
+            "-X-MEDIA-SEQUENCE" | "-X-DISCONTINUITY-SEQUENCE" if self.begun => return Err(Bad::Line),
             "-X-MEDIA-SEQUENCE" => self.number = number(value)?,
             "-X-DISCONTINUITY-SEQUENCE" => {
                 self.discontinuity = number(value)?.try_into().map_err(|_| Bad::Line)?;
@@ -263,6 +268,7 @@ impl<'a> Parser<'a> {
 
     fn uri(&mut self, uri: &str) -> Result<(), Bad> {
         let Some(duration_ms) = self.duration_ms.take() else { return Err(Bad::Line) };
+        self.begun = true;
         if self.done.segments.len() == MAX_SEGMENTS {
             return Err(Bad::Whole(PlaylistError::TooLong));
         }
@@ -283,6 +289,7 @@ impl<'a> Parser<'a> {
     }
 
     fn part(&mut self, list: Attributes<'_>) -> Result<(), Bad> {
+        self.begun = true;
         if self.part == MAX_PARTS {
             return Err(Bad::Whole(PlaylistError::TooManyParts));
         }

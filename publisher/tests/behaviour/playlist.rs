@@ -67,6 +67,9 @@ fn what_cannot_be_read_is_named_by_its_line() {
         (2, "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:-1\n"),
         (2, "#EXTM3U\n#EXT-X-DISCONTINUITY-SEQUENCE:4294967296\n"),
         (3, "#EXTM3U\n#EXTINF:1,\nhttp://[\n"),
+        (4, "#EXTM3U\n#EXTINF:1,\na.ts\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\nb.ts\n"),
+        (4, "#EXTM3U\n#EXTINF:1,\na.ts\n#EXT-X-DISCONTINUITY-SEQUENCE:0\n"),
+        (3, "#EXTM3U\n#EXT-X-PART:DURATION=1,URI=\"a.ts\"\n#EXT-X-MEDIA-SEQUENCE:7\n"),
         (4, "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n#EXTINF:1,\na\n"),
     ] {
         assert_eq!(parse(text), Err(PlaylistError::Line(line)), "{text}");
