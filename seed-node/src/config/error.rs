@@ -79,7 +79,9 @@ pub enum ConfigError {
     #[error("--ingest needs --ingest-dir: what is pushed is kept there, past what the encoder lists")]
     NoIngestDir,
     /// Settings of an origin that there is none of.
-    #[error("--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest too")]
+    #[error(
+        "--{0} says how pushed streams are kept, but not where they are pushed to; give --ingest or --ingest-tls too"
+    )]
     NoIngest(&'static str),
     /// TLS without a certificate.
     #[error(

@@ -166,12 +166,16 @@ pub async fn start(
     let certificate = config.tls.as_ref().map(|tls| Certificate::load(&tls.cert, &tls.key)).transpose()?;
     let app = Arc::new(App { library: Arc::clone(&library), keys, channels, prefix: config.prefix.clone() });
     let router = Router::new().fallback(respond).with_state(app).layer(cors());
-    let mut bound = Vec::new();
+    let (plain, address) = bind(config.listen).await?;
+    let mut doors = vec![(plain, None)];
+    let mut secured = None;
+    if let (Some(tls), Some(certificate)) = (&config.tls, &certificate) {
+        let (listener, address) = bind(tls.listen).await?;
+        secured = Some(address);
+        doors.push((listener, Some(certificate.acceptor_for_uploads())));
+    }
     let serials = Arc::new(AtomicU64::new(1));
-    for (at, listen) in config.addresses().enumerate() {
-        let listener = TcpListener::bind(listen).await.map_err(|e| IngestError::Listen(listen, e))?;
-        bound.push(listener.local_addr().map_err(|e| IngestError::Listen(listen, e))?);
-        let tls = certificate.as_ref().filter(|_| at > 0).map(Certificate::acceptor_for_uploads);
+    for (listener, tls) in doors {
         let (router, serials, counted) = (router.clone(), Arc::clone(&serials), Arc::clone(&library));
         let stopped = stop.clone();
         tasks.spawn(async move {
@@ -187,29 +191,41 @@ pub async fn start(
             Ok(())
         });
     }
-    let (swept, mut stopped) = (Arc::clone(&library), stop.clone());
-    tasks.spawn(async move {
-        let mut tick = tokio::time::interval(TICK);
-        while !*stopped.borrow() {
-            tokio::select! {
-                _ = tick.tick() => {
-                    let swept = Arc::clone(&swept);
-                    let _ = tokio::task::spawn_blocking(move || swept.tick()).await;
-                    match certificate.as_ref().map(|certificate| certificate.follow()) {
-                        None | Some(Ok(false)) => {}
-                        Some(Ok(true)) => tracing::info!("certificate read again"),
-                        Some(Err(error)) => {
-                            tracing::error!(%error, "the old certificate stays; correct the files");
-                        }
-                    }
+    tasks.spawn(keep(Arc::clone(&library), certificate, stop.clone()));
+    Ok(Running { address, tls: secured, library })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), IngestError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error| IngestError::Listen(address, error))
+}
+
+/// Lets go of what is too old, and follows the certificate's files.
+async fn keep(
+    library: Arc<Library>,
+    certificate: Option<Arc<Certificate>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let mut tick = tokio::time::interval(TICK);
+    while !*stop.borrow() {
+        tokio::select! {
+            _ = tick.tick() => {
+                let library = Arc::clone(&library);
+                let _ = tokio::task::spawn_blocking(move || library.tick()).await;
+                match certificate.as_deref().map(Certificate::follow) {
+                    None | Some(Ok(false)) => {}
+                    Some(Ok(true)) => tracing::info!("certificate read again"),
+                    Some(Err(error)) => tracing::error!(%error, "the old certificate stays; correct the files"),
                 }
-                _ = stopped.changed() => break,
             }
+            _ = stop.changed() => break,
         }
-        Ok(())
-    });
-    // The plain one is bound in any case, and first.
-    Ok(Running { address: bound[0], tls: bound.get(1).copied(), library })
+    }
+    Ok(())
 }
 
 /// Milliseconds since 1970.
