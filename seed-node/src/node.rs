@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rillcast_publisher::{Copies, PublishingKey, Url};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -52,7 +53,13 @@ pub struct Node {
 
 impl Node {
     /// Starts it. Must be called within a tokio runtime.
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
+    //
+    // Boxed, so that what it runs is compiled here, and not once more in every program and test that starts a node.
+    pub fn start(settings: Settings) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(Self::start_here(settings))
+    }
+
+    async fn start_here(settings: Settings) -> Result<Self, Error> {
         // Another provider may be installed already; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let key = match &settings.key {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use rillcast_protocol::id::PublisherKey;
 use rillcast_publisher::key::KeyError;
 use rillcast_publisher::origin::OriginError;
@@ -136,7 +137,13 @@ impl Running {
 }
 
 /// Binds every address and starts serving. Must be called within a tokio runtime.
-pub async fn start(mut options: Options) -> Result<Running, StartError> {
+//
+// Boxed, so that what it runs is compiled here, and not once more in every program and test that starts a server.
+pub fn start(options: Options) -> BoxFuture<'static, Result<Running, StartError>> {
+    Box::pin(start_here(options))
+}
+
+async fn start_here(mut options: Options) -> Result<Running, StartError> {
     if options.listen.is_empty() && options.listen_tls.is_empty() {
         options.listen.push(SocketAddr::from(([127, 0, 0, 1], 9100)));
     }

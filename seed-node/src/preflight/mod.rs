@@ -6,6 +6,7 @@
 pub mod machine;
 pub mod services;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::config::Options;
@@ -87,7 +88,13 @@ impl State {
 }
 
 /// Looks at everything. Takes up to half a minute where something doesn't answer.
-pub async fn check(options: Options) -> Report {
+//
+// Boxed for the same reason as a node's start.
+pub fn check(options: Options) -> BoxFuture<'static, Report> {
+    Box::pin(check_here(options))
+}
+
+async fn check_here(options: Options) -> Report {
     let settings = match options.settle() {
         Ok(settings) => settings,
         // Nothing else can be looked at without settings.

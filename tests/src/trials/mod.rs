@@ -31,8 +31,8 @@ pub struct Trial {
 
 macro_rules! trials {
     ($($room:ident::$name:ident => $attack:literal,)*) => {
-        /// All of them, in the order of the report.
-        pub const ALL: &[Trial] =
+        /// All of them, in the order of the report. A static: what a constant refers to would be compiled by each of its users.
+        pub static ALL: &[Trial] =
             &[$(Trial { name: stringify!($name), attack: $attack, run: || Box::pin($room::$name()) }),*];
     };
 }
