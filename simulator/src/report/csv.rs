@@ -32,7 +32,7 @@ pub(super) fn viewers(facts: &Facts) -> String {
     let mut text =
         "viewer,joined_s,stayed_s,up_bps,down_bps,start_ms,stalls,stall_ms,buffering_ms,latency_s,\
                     bitrate_bps,last_bps,switches,consumed,given,from_peers,from_seeds,from_publisher,\
-                    from_source,rescue,hops\n"
+                    from_source,rescue,hops,withholds\n"
             .to_owned();
     for (n, v) in facts.visits.iter().enumerate() {
         let maybe = |value: Option<f64>| value.map(|x| format!("{x:.3}")).unwrap_or_default();
@@ -62,6 +62,7 @@ pub(super) fn viewers(facts: &Facts) -> String {
             (t.first + t.rescue + t.whole + t.election).to_string(),
             t.rescue.to_string(),
             maybe(v.hops),
+            v.withholds.to_string(),
         ];
         text += &fields.join(",");
         text.push('\n');
@@ -90,9 +91,9 @@ mod tests {
         );
         let viewers = viewers(&facts);
         let counts: Vec<usize> = viewers.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [21, 21, 21]);
+        assert_eq!(counts, [22, 22, 22]);
         let line = viewers.lines().nth(1).expect("the first visit");
         assert!(line.starts_with("0,0.000,9.500,0,0,,0,0,9500,,167,200,1,0,"), "{line}");
-        assert!(line.ends_with(",1.500"), "{line}");
+        assert!(line.ends_with(",1.500,false"), "{line}");
     }
 }

@@ -119,12 +119,14 @@ impl Findings {
             judge(
                 "swarm: no stalls are added to honest viewers'",
                 format!(
-                    "{:.4} per hour clean, {:.4} with a fifth of polluters ({:.4} with theirs)",
+                    "{} clean, {} attacked, in the same {} visits; per hour {:.4}, and {:.4} with polluters' own",
+                    s.stalls.clean,
+                    s.stalls.polluted,
+                    s.stalls.visits,
                     s.clean.stalls_per_hour,
-                    s.polluted.honest_stalls(),
                     s.polluted.stalls_per_hour
                 ),
-                s.polluted.honest_stalls() <= s.clean.stalls_per_hour,
+                s.stalls.polluted <= s.stalls.clean,
             );
             judge(
                 "swarm: honest viewers' savings within 3 points of the clean run's",
@@ -186,25 +188,24 @@ fn savings(clean: f64, attacked: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::attack::stalls::Stalls;
     use crate::bench::attack::swarm::{Lies, Simulated};
 
     fn simulated(savings: f64, lies: Lies) -> Simulated {
-        Simulated {
-            savings,
-            givers_savings: None,
-            stalls_per_hour: 0.0,
-            givers_stalls_per_hour: None,
-            stalled_peers: 0.0,
-            lies,
-        }
+        Simulated { savings, givers_savings: None, stalls_per_hour: 0.0, stalled_peers: 0.0, lies }
     }
 
     fn swarm(savings: f64, framed: u64) -> Findings {
         let none = Lies { blocks: 0, played_bytes: 0, relayed_bytes: 0, cut: 0, framed: 0 };
         let some = Lies { blocks: 7, cut: 7, framed, ..none.clone() };
         let clean = simulated(0.9, none);
-        let swarm =
-            Swarm { peers: 20, clean: clean.clone(), polluted: simulated(savings, some), outage: clean };
+        let swarm = Swarm {
+            peers: 20,
+            clean: clean.clone(),
+            polluted: simulated(savings, some),
+            stalls: Stalls { visits: 16, clean: 1, polluted: 1 },
+            outage: clean,
+        };
         Findings { swarm: Some(swarm), ..Findings::default() }
     }
 
@@ -219,10 +220,10 @@ mod tests {
 
     #[test]
     fn not_one_stall_may_be_added_but_polluters_own_are_theirs() {
-        for (honest, failed) in [(0.0, 0), (0.001, 1)] {
+        for (honest, failed) in [(0, 0), (1, 0), (2, 1)] {
             let mut findings = swarm(0.9, 0);
-            let polluted = findings.swarm.as_mut().map(|swarm| &mut swarm.polluted).unwrap();
-            (polluted.stalls_per_hour, polluted.givers_stalls_per_hour) = (0.5, Some(honest));
+            let swarm = findings.swarm.as_mut().unwrap();
+            (swarm.polluted.stalls_per_hour, swarm.stalls.polluted) = (0.5, honest);
             let judged = findings.judged();
             assert_eq!(judged.iter().filter(|one| !one.holds).count(), failed, "{judged:?}");
         }

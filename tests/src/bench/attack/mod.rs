@@ -6,6 +6,7 @@
 //! - [`outage`]: what becomes of links and tickets while signaling is dead
 //! - [`costs`]: what verifying costs a viewer's processor
 //! - [`swarm`]: the simulator's polluters, and the same swarm without them; ten minutes without signaling
+//! - [`stalls`]: honest viewers' in both of these
 //! - [`findings`]: all that, and what it is judged by
 
 mod browsers;
@@ -14,6 +15,7 @@ mod findings;
 mod options;
 mod outage;
 mod revocation;
+mod stalls;
 mod swarm;
 mod trials;
 

@@ -1,5 +1,6 @@
 //! The simulator's swarms: the same crowd with a fifth of polluters and with none, and one whose server is away for ten minutes.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::options::Options;
+use super::stalls::{Stalls, visits};
 use crate::services::program;
 
 /// The most peers of the swarm without signaling: its scenario's own number.
@@ -21,6 +23,8 @@ pub(crate) struct Swarm {
     pub(crate) clean: Simulated,
     /// With them.
     pub(crate) polluted: Simulated,
+    /// Stalls of honest viewers in both.
+    pub(crate) stalls: Stalls,
     /// With signaling away from minute 5 to 15, seeds and no polluters.
     pub(crate) outage: Simulated,
 }
@@ -35,9 +39,6 @@ pub(crate) struct Simulated {
     pub(crate) givers_savings: Option<f64>,
     /// Stalls by hours watched.
     pub(crate) stalls_per_hour: f64,
-    /// The same of those who give, where some don't.
-    #[serde(default)]
-    pub(crate) givers_stalls_per_hour: Option<f64>,
     /// Share of the viewers that stalled.
     pub(crate) stalled_peers: f64,
     /// What became of false blocks.
@@ -48,11 +49,6 @@ impl Simulated {
     /// Savings of those who aren't hostile: a polluter that is cut off has its own bytes from the source, as it would without us.
     pub(crate) fn honest(&self) -> f64 {
         self.givers_savings.unwrap_or(self.savings)
-    }
-
-    /// Stalls per hour of the same: whoever is cut off by everybody is as its source lets it be.
-    pub(crate) fn honest_stalls(&self) -> f64 {
-        self.givers_stalls_per_hour.unwrap_or(self.stalls_per_hour)
     }
 }
 
@@ -77,19 +73,28 @@ pub(super) async fn run(options: &Options) -> Result<Swarm> {
     let small = options.peers.min(OUTAGE_PEERS).to_string();
     let clean = ["polluters", "--peers", &peers, "--set", "conduct.polluters=0.0"];
     let polluted = ["polluters", "--peers", &peers];
-    let (clean, polluted) = tokio::try_join!(simulate(&clean), simulate(&polluted))?;
+    let files = tempfile::tempdir()?;
+    let (without, with) = (files.path().join("clean"), files.path().join("polluted"));
+    let (clean, polluted) =
+        tokio::try_join!(simulate(&clean, Some(&without)), simulate(&polluted, Some(&with)))?;
     Ok(Swarm {
         peers: options.peers,
         clean,
         polluted,
-        outage: simulate(&["tracker-outage", "--peers", &small]).await?,
+        stalls: Stalls::of(&visits(&without)?, &visits(&with)?)?,
+        outage: simulate(&["tracker-outage", "--peers", &small], None).await?,
     })
 }
 
-async fn simulate(arguments: &[&str]) -> Result<Simulated> {
+/// Plays a scenario, and leaves its files where they are asked for.
+async fn simulate(arguments: &[&str], files: Option<&Path>) -> Result<Simulated> {
     eprintln!("simulator: {}", arguments.join(" "));
     let mut command = Command::new(program("simulator")?);
-    command.args(arguments).args(["--pairs", "none", "--no-files"]).stderr(Stdio::inherit());
+    command.args(arguments).args(["--pairs", "none"]).stderr(Stdio::inherit());
+    match files {
+        Some(folder) => command.arg("--out").arg(folder),
+        None => command.arg("--no-files"),
+    };
     let output = command.kill_on_drop(true).stdout(Stdio::piped()).output().await?;
     ensure!(output.status.success(), "the simulator has failed: {}", output.status);
     let said = String::from_utf8_lossy(&output.stdout);
