@@ -82,9 +82,16 @@ impl Workspace {
         command
     }
 
-    /// The cargo that runs us.
+    /// The cargo that runs us, without what it told us about ourselves: build scripts that look at such variables would run again, and all that
+    /// stands on them be built again, whenever somebody calls cargo without us in between.
     pub(crate) fn cargo(&self) -> Command {
-        self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut command = self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(is_about_us) {
+                command.env_remove(name);
+            }
+        }
+        command
     }
 
     /// A program that came with an npm package.
@@ -95,9 +102,30 @@ impl Workspace {
     }
 }
 
+/// Whether cargo sets this variable for the program that it runs.
+fn is_about_us(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_")
+        || variable.starts_with("CARGO_MANIFEST_")
+        || ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"].contains(&variable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_is_called_as_if_by_hand() {
+        let about_us = env::vars().filter(|(name, _)| is_about_us(name)).count();
+        assert!(about_us > 0, "cargo tells its tests about themselves");
+        let command = Workspace::at(Path::new("/w"), None).cargo();
+        let removed = command.get_envs().filter(|(_, value)| value.is_none()).count();
+        assert_eq!(removed, about_us);
+        assert!(
+            ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "CARGO"]
+                .iter()
+                .all(|name| !is_about_us(name))
+        );
+    }
 
     #[test]
     fn the_wasm_build_has_a_target_folder_of_its_own() {
