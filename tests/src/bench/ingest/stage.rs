@@ -17,10 +17,12 @@ use crate::site;
 /// Port of the pages, and of the node that is pushed to.
 const PAGES: u16 = 8080;
 const INGEST: u16 = 8081;
-/// Browsers are started one after the other: more only wait for each other.
-const GAP: Duration = Duration::from_secs(2);
-/// When in a segment the first viewer comes: how far behind the edge a player settles depends on it.
-const PHASE: Duration = Duration::from_millis(500);
+/// Pages are opened one after the other: more only wait for each other. How far behind the edge a player settles depends on when in a segment it
+/// comes, by up to a segment: four of them come at each quarter of one, so that a page which takes longer to load is neither favoured nor
+/// put at a disadvantage by the moment.
+pub(super) const GAP: Duration = Duration::from_millis(2500);
+/// When in a segment the first viewer comes.
+const PHASE: Duration = Duration::from_millis(250);
 /// Players begin three segments behind the edge.
 const SEGMENTS: usize = 4;
 /// Longer than this nothing takes to be there.
