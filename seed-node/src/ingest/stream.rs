@@ -264,7 +264,13 @@ impl Stream {
         if self.coming.contains_key(&name) {
             return Lookup::Coming;
         }
-        self.public(&name, None).cloned().map_or(Lookup::Missing, Lookup::There)
+        let newest = self.runs.back().is_some_and(|run| run.names.contains_key(&name));
+        let is_plain = self.runs.iter().any(|run| run.names.contains_key(&name));
+        match self.public(&name, None).cloned() {
+            None => Lookup::Missing,
+            Some(file) if is_plain && !newest => Lookup::Former(file),
+            Some(file) => Lookup::There(file),
+        }
     }
 
     /// A media playlist as it is served. `root` is the stream's place among URLs.

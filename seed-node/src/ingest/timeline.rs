@@ -78,6 +78,8 @@ pub struct Head {
 pub enum Lookup {
     /// Under this public name.
     There(FilePath),
+    /// Under this one, since before the encoder began to use its names anew: it may be about to push another.
+    Former(FilePath),
     /// It is being uploaded.
     Coming,
     /// No.
@@ -147,20 +149,26 @@ impl Timeline {
             pushed.items.iter().filter(|item| known.is_none_or(|known| item.sequence > known)).collect();
         let mut left_ms: u64 = fresh.iter().map(|item| u64::from(item.duration_ms)).sum();
         for item in fresh {
-            let map =
-                item.map.as_deref().map(|line| (line, attribute(line, "URI").map_or(Lookup::Missing, &find)));
-            let file = match (find(&item.uri), &map) {
-                (Lookup::There(_), Some((_, Lookup::Coming))) | (Lookup::Coming, _) => None,
-                (Lookup::There(_), Some((_, Lookup::Missing))) | (Lookup::Missing, _) if patient => None,
-                (Lookup::There(_), Some((_, Lookup::Missing))) | (Lookup::Missing, _) => Some(None),
-                (Lookup::There(file), _) => Some(Some(file)),
+            // Initialisation is pushed once, and segments' names may come round many times after it.
+            let at = |line| match attribute(line, "URI").map_or(Lookup::Missing, &find) {
+                Lookup::Former(file) => Lookup::There(file),
+                found => found,
+            };
+            let map = item.map.as_deref().map(|line| (line, at(line)));
+            let file = match (self.unless_used(find(&item.uri)), &map) {
+                (_, Some((_, Lookup::Coming))) | (Lookup::Coming, _) => None,
+                (_, Some((_, Lookup::Missing))) | (Lookup::Missing, _) if patient => None,
+                (_, Some((_, Lookup::Missing))) | (Lookup::Missing, _) => Some(None),
+                (Lookup::There(file) | Lookup::Former(file), _) => Some(Some(file)),
             };
             let Some(file) = file else {
                 taken.waits = true;
                 break;
             };
             let map = map.and_then(|(line, at)| match at {
-                Lookup::There(file) => Some((line.to_owned(), file.as_str().to_owned())),
+                Lookup::There(file) | Lookup::Former(file) => {
+                    Some((line.to_owned(), file.as_str().to_owned()))
+                }
                 Lookup::Coming | Lookup::Missing => None,
             });
             let played_ms = left_ms;
@@ -174,6 +182,17 @@ impl Timeline {
         let ended = pushed.ended && !taken.waits;
         self.ended = if ended { self.ended.or(Some((now_ms, pushed.finite))) } else { None };
         taken
+    }
+
+    /// What is found for a new segment: a file that has been an earlier one, and hasn't been pushed again, isn't it, though it has the name.
+    fn unless_used(&self, found: Lookup) -> Lookup {
+        let used = |file: &FilePath| {
+            self.entries.iter().rev().any(|entry| entry.file.as_deref() == Some(file.as_str()))
+        };
+        match found {
+            Lookup::Former(file) if used(&file) => Lookup::Missing,
+            found => found,
+        }
     }
 
     /// The encoder's newest number in this life.
@@ -195,8 +214,8 @@ impl Timeline {
             let item = pushed.items.get((entry.sequence - first) as usize);
             let (Some(item), Some(file)) = (item, &entry.file) else { continue };
             match find(&item.uri) {
-                Lookup::There(there) if there.as_str() == file => compared = true,
-                Lookup::There(_) => return Relation::BeginsAnew,
+                Lookup::There(there) | Lookup::Former(there) if there.as_str() == file => compared = true,
+                Lookup::There(_) | Lookup::Former(_) => return Relation::BeginsAnew,
                 // Named by the old number, and new bytes on their way.
                 Lookup::Coming => return Relation::Waits,
                 // It has been retained for less long than the encoder lists it.

@@ -261,3 +261,29 @@ fn what_was_written_down_is_the_same_stream() {
     let shown = again.render(&path("index.m3u8"), Some(Duration::MAX), "/radio/", station.now).expect("some");
     assert!(shown.contains("#EXT-X-MEDIA-SEQUENCE:5\n"), "{shown}");
 }
+
+// H12 R43: an encoder that begins anew lists what it is about to push, and its uploads are late.
+#[test]
+fn a_former_life_s_segment_is_not_taken_for_the_new_one_of_its_name() {
+    let mut station = Station::new();
+    station.segments(0..4, "a");
+    for number in 0..2 {
+        station.upload(&format!("{number}.ts"), &format!("b{number}"));
+    }
+    station.now += SECOND;
+    assert_eq!(station.push(&list(0..=3)), Some(true));
+    assert_eq!(station.listed(), 6, "{}", station.shown());
+    for number in 2..4 {
+        station.now += SECOND / 2;
+        station.upload(&format!("{number}.ts"), &format!("b{number}"));
+        assert_eq!(station.listed() as u64, 5 + number, "{}", station.shown());
+    }
+    assert_eq!(station.shown().matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{}", station.shown());
+    // The same bytes pushed again are a segment again.
+    for number in 0..4 {
+        station.now += SECOND;
+        station.upload(&format!("{number}.ts"), &format!("b{number}"));
+        assert_eq!(station.push(&list(0..=number)), Some(true));
+    }
+    assert_eq!(station.listed(), 12, "{}", station.shown());
+}
