@@ -77,8 +77,9 @@ fn chart(found: &Findings) -> String {
         drawing.curves(below, "Savings up to each moment, viewers in browsers", &curves);
     }
     if let Some(s) = swarm {
-        let bars = pair(s.clean.savings, s.polluted.savings, &share);
-        let title = format!("Savings, {} simulated viewers", s.peers);
+        // Polluters are cut off by everybody and play from the source, which says nothing of those they attack.
+        let bars = pair(s.clean.savings, s.polluted.honest(), &share);
+        let title = format!("Savings of honest ones, {} simulated", s.peers);
         drawing.bars(area(1.0), &title, 1.0, &bars);
     }
     drawing.finish()
