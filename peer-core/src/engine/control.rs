@@ -187,7 +187,8 @@ impl<P: Payload + core::fmt::Debug + 'static> Engine<P> {
         map.merge(&blocks);
         map.insert(name.block.0);
         self.with(link, |l| l.offers = l.offers.saturating_add(1));
-        let arrives = now + self.members.link(link).map_or(Duration::ZERO, Link::takes);
+        // It may have another one to send first.
+        let arrives = now + self.members.link(link).map_or(Duration::ZERO, |l| l.takes(3 * BLOCK));
         let promised = self.downloads.promised(link);
         let trusted = self.members.link(link).is_some_and(|l| !l.is_shunned(now) && l.may_promise(promised));
         let chosen = if trusted { self.choose(link, name, arrives, now) } else { Err(No::Busy) };

@@ -1,7 +1,6 @@
 //! One open link: what the other end plays, gives and has promised. What it holds stands in the index.
 
 use rillcast_protocol::OLDEST_VERSION;
-use rillcast_protocol::digest::BLOCK;
 use rillcast_protocol::id::{Fingerprint, Network, PeerId, Role, SegmentKey, TrackId};
 use rillcast_protocol::nat::NatClass;
 use rillcast_protocol::ticket::SignedTicket;
@@ -295,10 +294,10 @@ impl Link {
         now + (self.delay * 4).min(SLOWEST)
     }
 
-    /// How long a block takes from it, as far as it says what its uplink carries: it may have another one to send first.
-    pub fn takes(&self) -> Duration {
+    /// How long it takes for so many bytes, as far as it says what its uplink carries.
+    pub fn takes(&self, bytes: u32) -> Duration {
         let rate = Rate::new(u64::from(if self.upload == 0 { UNKNOWN_UPLINK } else { self.upload }));
-        (rate.time_for(3 * u64::from(BLOCK)) + self.delay).min(SLOWEST)
+        (rate.time_for(u64::from(bytes)) + self.delay).min(SLOWEST)
     }
 
     /// Takes a round trip, whatever it was due to.

@@ -389,6 +389,10 @@ impl Hybrid {
         if way < 2 * bitrate || (view.timeline.has_started() && view.timeline.is_starving()) {
             return Instant::NEVER;
         }
+        // The first picture gets all of the way to us, of which nothing is known yet.
+        if !view.timeline.has_started() {
+            return now + TICK;
+        }
         let weigh = |given, upload| match view.switches.has(Mechanism::Weights) {
             true => election::weight(given, upload, bitrate),
             false => 100,

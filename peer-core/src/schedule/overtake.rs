@@ -2,9 +2,9 @@
 
 use crate::media::{Bits, Segment};
 use crate::payload::Payload;
-use crate::time::{Duration, millis};
+use crate::time::{Duration, Rate, millis};
 
-use super::pulls::Pulls;
+use super::pulls::{Pulls, Race};
 use super::wanted::Wanted;
 use super::{Action, View};
 
@@ -40,9 +40,15 @@ pub(super) fn overtake<P: Payload>(
     late.intersect(&segment.missing());
     late.subtract(&view.downloads.coming_of(&want.key));
     let soon = here * MEANWHILE_MS / waited / block + 1;
-    let late = late.list().into_iter().skip(soon as usize).rev();
+    let late = late.list();
+    // Where it is our own downlink that is slow, neighbours' blocks hold up the source's, and what comes twice makes the player wait longer
+    // than without them. What is measured of the source is less than what comes in all, and shows how little it would bring alone.
+    let all = Rate::new((here * 1000 / waited).max(1));
+    let source = view.sources.throughput(view.now).unwrap_or(all).min(all);
+    pulls.race = late.first().map(|first| Race { first: *first, each: source.time_for(block) });
     pulls.hurry = HURRIED;
+    let late = late.into_iter().skip(soon as usize).rev();
     let all = pulls.request_all(view, want.key, late, want.deadline, actions);
-    pulls.hurry = Duration::ZERO;
+    (pulls.hurry, pulls.race) = (Duration::ZERO, None);
     !all
 }
