@@ -1,6 +1,6 @@
 //! What the operator, the viewer and the page can switch off.
 
-use rillcast_core::engine::{Conditions, Input};
+use rillcast_core::engine::{Conditions, Input, MediaKind};
 use rillcast_core::protocol::coding::List;
 use rillcast_core::protocol::id::Role;
 use rillcast_core::protocol::settings::Settings;
@@ -9,7 +9,7 @@ use rillcast_core::wire::message::{No, Playing};
 use rillcast_core::wire::{Message, TransferId};
 
 use crate::lab::solo::{declined, name, offer, request};
-use crate::lab::{MAIN, Net, Setup, Solo, key};
+use crate::lab::{MAIN, Net, Setup, Solo, entry, key};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -169,6 +169,24 @@ fn a_hidden_page_stays_out_of_elections() {
     };
     assert!(elected(false), "the only candidate is always elected");
     assert!(!elected(true));
+}
+
+// R25: of a downlink of which nothing is known the first picture gets all.
+#[test]
+fn who_has_no_picture_yet_fetches_nothing_for_others() {
+    let mut solo = Solo::viewer();
+    let segments = (10..=21).map(|number| entry(key(number))).collect();
+    solo.tell(Input::Timeline { track: MAIN, kind: MediaKind::Main, segments, live: true });
+    solo.demand(20);
+    let link = solo.neighbour(1);
+    let playing = List::clipped([Playing { track: MAIN, next: 20 }]);
+    solo.hear(link, Message::Profile { playing, passive: true, upload: 0, short: 0, helps: None });
+    solo.describe(21);
+    solo.wait(Duration::from_millis(400));
+    assert!(solo.fetches.iter().all(|f| f.key == key(20)), "its own first segment: {:?}", solo.fetches);
+    solo.plays(17, 12, 21, true);
+    solo.wait(Duration::from_millis(400));
+    assert!(solo.fetches.iter().any(|f| f.key == key(21)), "the only candidate, once it plays");
 }
 
 // A passive neighbour is asked for nothing and no candidate in elections.

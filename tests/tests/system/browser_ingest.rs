@@ -12,7 +12,7 @@ async fn viewers_of_a_pushed_stream_share_it_and_get_it_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let tape = tape(folder.path(), 500).await.unwrap();
     let mut stage = Stage::set(small_library(), 2, &tape).await.unwrap();
-    let viewers = stage.watch(Way::Peers, 12).await.unwrap();
+    let viewers = stage.watch(Way::Peers, 12, (0, 1)).await.unwrap();
     let mut reports = Vec::new();
     for viewer in &viewers {
         viewer

@@ -32,6 +32,9 @@ pub struct Run {
     pub way: &'static str,
     /// Seconds behind the encoder.
     pub latency_s: f64,
+    /// The same of each viewer. They differ by up to a segment, by the moment they came at, and rounds have moments of their own: only all
+    /// rounds' together say what a viewer who comes at any moment has.
+    pub latencies_s: Vec<f64>,
     /// Of those that were furthest behind.
     pub latency_most_s: f64,
     /// Milliseconds from navigation to the first picture.
@@ -59,7 +62,7 @@ pub async fn ingest(options: &Options) -> Result<()> {
     for round in 1..=options.runs {
         for way in [Way::Plain, Way::Peers] {
             eprintln!("round {round}/{}: {}", options.runs, way.name());
-            let viewers = stage.watch(way, options.seconds).await?;
+            let viewers = stage.watch(way, options.seconds, (round - 1, options.runs)).await?;
             let mut reports = Vec::new();
             for viewer in &viewers {
                 reports.push(viewer.report().await?);
@@ -99,6 +102,7 @@ impl Run {
         Ok(Self {
             way: way.name(),
             latency_most_s: round(latencies.iter().copied().fold(0.0, f64::max)),
+            latencies_s: latencies.iter().copied().map(round).collect(),
             latency_s: round(median(latencies).unwrap_or(0.0)),
             start_ms: round(median(starts).unwrap_or(0.0)),
             stalls: reports.iter().map(|report| report.stalls).sum(),
@@ -110,13 +114,15 @@ impl Run {
     }
 }
 
-/// Medians of the runs in one way; stalls and errors are of all of them.
+/// Medians of the runs in one way, of latency that of all viewers in all of them; stalls and errors are of all.
 fn middle(runs: &[Run], way: Way) -> Run {
     let own: Vec<&Run> = runs.iter().filter(|run| run.way == way.name()).collect();
     let of = |field: fn(&Run) -> f64| round(median(own.iter().map(|run| field(run))).unwrap_or(0.0));
+    let latencies_s: Vec<f64> = own.iter().flat_map(|run| &run.latencies_s).copied().collect();
     Run {
         way: way.name(),
-        latency_s: of(|run| run.latency_s),
+        latency_s: round(median(latencies_s.iter().copied()).unwrap_or(0.0)),
+        latencies_s,
         latency_most_s: of(|run| run.latency_most_s),
         start_ms: of(|run| run.start_ms),
         stalls: own.iter().map(|run| run.stalls).sum(),

@@ -27,7 +27,7 @@ impl Options {
     /// The conditions in words.
     pub fn conditions(&self) -> String {
         format!(
-            "{} viewers, coming {:.1} s apart, so at each quarter of a segment, {} s; ffmpeg pushes {} kbit/s in segments of {} s; each viewer in a Chromium and namespace of its own, 2.1 Mbit/s up, \
+            "{} viewers, coming {:.1} s apart, so at each quarter of a segment, each round a little later in it, {} s; ffmpeg pushes {} kbit/s in segments of {} s; each viewer in a Chromium and namespace of its own, 2.1 Mbit/s up, \
              20 down; the node that is pushed to has 40 Mbit/s up; medians of {} runs each",
             self.viewers,
             super::stage::GAP.as_secs_f64(),

@@ -21,8 +21,10 @@ const INGEST: u16 = 8081;
 /// comes, by up to a segment: four of them come at each quarter of one, so that a page which takes longer to load is neither favoured nor
 /// put at a disadvantage by the moment.
 pub(super) const GAP: Duration = Duration::from_millis(2500);
-/// When in a segment the first viewer comes.
+/// When in a segment the first viewer of the first round comes.
 const PHASE: Duration = Duration::from_millis(250);
+/// By how much of a segment one viewer's moment is before the next one's: what rounds divide among them.
+const BETWEEN: Duration = Duration::from_millis(500);
 /// Players begin three segments behind the edge.
 const SEGMENTS: usize = 4;
 /// Longer than this nothing takes to be there.
@@ -111,8 +113,8 @@ impl Stage {
     }
 
     /// Viewers come one by one and watch; told back when the last one has come and `seconds` are over since the first one did. They stay until they are
-    /// dropped.
-    pub async fn watch(&mut self, way: Way, seconds: u64) -> Result<Vec<Viewer>> {
+    /// dropped. Of `(n, rounds)` each `n`, from 0 on, has moments of its own to come at, so that all together they come at many.
+    pub async fn watch(&mut self, way: Way, seconds: u64, (n, rounds): (u32, u32)) -> Result<Vec<Viewer>> {
         let page = match way {
             Way::Plain => "plain.html".to_owned(),
             Way::Peers => format!("rillcast.html?script={}", self.signaling.script()),
@@ -126,7 +128,7 @@ impl Stage {
             browsers.push(Browser::launch(&launch).await.context("a viewer can't start")?);
         }
         self.begins(SEGMENTS).await?;
-        let began = Instant::now() + PHASE;
+        let began = Instant::now() + PHASE + BETWEEN * n / rounds.max(1);
         let mut coming = JoinSet::new();
         for (index, browser) in browsers.into_iter().enumerate() {
             let (url, turn) = (url.clone(), began + GAP * index as u32);
