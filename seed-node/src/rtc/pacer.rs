@@ -33,6 +33,14 @@ pub const TARGET: Duration = Duration::from_millis(60);
 /// retransmission time-outs are 1, 2 and 4 s apart, so two retransmissions have been lost by then.
 pub const STALL: Duration = Duration::from_secs(5);
 
+/// While bytes are on their way and nothing of them has been acknowledged for so long beyond a round trip, the other end is nudged. Whoever waits with an
+/// acknowledgement waits 200 ms (RFC 9260, 6.2).
+pub const QUIET: Duration = Duration::from_millis(250);
+/// So often: what is missing is sent again when three acknowledgements have come without it (RFC 9260, 7.2.4), and one may get lost.
+pub const NUDGES: u32 = 4;
+/// Far enough apart that each is a packet of its own, and is acknowledged by itself.
+const BETWEEN_NUDGES: Duration = Duration::from_millis(15);
+
 /// Window over measured bandwidth-delay product, in percent.
 const GAIN: u64 = 150;
 /// A rate above which no link needs a larger window (100 Mbit/s); it keeps the window small where the path is short.
@@ -58,6 +66,8 @@ pub struct Pacer {
     credit: u64,
     credited_at: Instant,
     progress_at: Instant,
+    /// Nudges since then.
+    nudged: u32,
 }
 
 /// One send, to be timed when its last byte is acknowledged.
@@ -120,6 +130,7 @@ impl Pacer {
             credit: BURST as u64,
             credited_at: now,
             progress_at: now,
+            nudged: 0,
         }
     }
 
@@ -140,7 +151,7 @@ impl Pacer {
     /// A message was handed over.
     pub fn sent(&mut self, now: Instant, bytes: usize) {
         if self.in_flight() == 0 {
-            self.progress_at = now;
+            (self.progress_at, self.nudged) = (now, 0);
         }
         self.refill(now);
         self.credit = self.credit.saturating_sub(bytes as u64);
@@ -162,7 +173,7 @@ impl Pacer {
             return;
         }
         self.acked = acked;
-        self.progress_at = now;
+        (self.progress_at, self.nudged) = (now, 0);
         // Where nothing is left the receiver may have waited with its acknowledgement (200 ms by RFC 9260, 6.2).
         let prompt = self.in_flight() > 0;
         while let Some(mark) = self.marks.front().filter(|m| m.end <= acked).copied() {
@@ -198,6 +209,15 @@ impl Pacer {
         let missing = (bytes as u64).saturating_sub(self.credit);
         let rate = self.pace()?;
         Some(now + Duration::from_micros(missing.saturating_mul(1_000_000) / rate.max(1)).max(MIN_WAIT))
+    }
+
+    /// Whether something small is to be sent now, whatever it says. If what was sent last is lost, nothing comes after it that would show it, and SCTP waits
+    /// for its time-out, of a second at least (RTO.Min of RFC 9260): a freeze that three more acknowledgements spare.
+    pub fn nudges(&mut self, now: Instant) -> bool {
+        let patience = self.base.shortest().unwrap_or_default() + QUIET + BETWEEN_NUDGES * self.nudged;
+        let is_due = self.in_flight() > 0 && self.nudged < NUDGES && now.since(self.progress_at) >= patience;
+        self.nudged += u32::from(is_due);
+        is_due
     }
 
     /// When the link is to be given up unless something is acknowledged before.
@@ -444,6 +464,26 @@ mod tests {
         assert!(pacer.stalled(later + STALL));
         pacer.outstanding(later, 0);
         assert!(!pacer.stalled(later + STALL * 100));
+    }
+
+    #[test]
+    fn whoever_is_silent_is_nudged_some_times_and_anew_after_it_has_answered() {
+        let (micro, far) = (Duration::from_micros(1), Duration::from_secs(60));
+        let mut now = Instant::ZERO + far;
+        let mut pacer = Pacer::new(now);
+        assert!(!pacer.nudges(now + far), "nothing on its way");
+        pacer.sent(now, MESSAGE);
+        assert!(!pacer.nudges(now + (QUIET - micro)) && pacer.nudges(now + QUIET));
+        assert!(!pacer.nudges(now + QUIET), "a packet of its own");
+        (1..NUDGES).for_each(|n| assert!(pacer.nudges(now + QUIET + BETWEEN_NUDGES * n)));
+        assert!(!pacer.nudges(now + far), "no more than that");
+        // An acknowledgement shows a round trip of 100 ms, and ends it.
+        now += Duration::from_millis(100);
+        pacer.outstanding(now, MESSAGE / 2);
+        pacer.outstanding(now, 0);
+        pacer.sent(now, MESSAGE);
+        let patience = Duration::from_millis(100) + QUIET;
+        assert!(!pacer.nudges(now + (patience - micro)) && pacer.nudges(now + patience));
     }
 
     #[test]

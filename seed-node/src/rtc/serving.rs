@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rillcast_core::engine::{BULK_HEADER, BulkFrame};
 use rillcast_core::time::Instant;
-use rillcast_protocol::coding::Text;
+use rillcast_core::wire::Message;
+use rillcast_protocol::coding::{Text, Wire};
 use rillcast_protocol::id::Fingerprint;
 use rillcast_protocol::session::{SessionSignal, Side};
 use tokio::sync::{mpsc, watch};
@@ -271,11 +272,23 @@ impl<'a> Serving<'a> {
         Ok(())
     }
 
+    /// Sends what asks for nothing but an acknowledgement: a ping whose answer means nothing to any engine, for its time hasn't come.
+    async fn nudge(&self) -> Result<(), Why> {
+        let ping = Message::Ping { stamp: u64::MAX }.to_bytes();
+        match self.control.try_send(BytesMut::from(&ping[..])).await {
+            Ok(()) | Err(webrtc::error::Error::ErrSendBufferFull) => Ok(()),
+            Err(_) => Err(Why::Peer),
+        }
+    }
+
     /// Hands over what the pacer allows.
     async fn pump(&mut self) -> Result<(), Why> {
         if self.pacer.in_flight() > 0 {
             let outstanding = self.bulk.outstanding_bytes().await.map_err(|_| Why::Peer)?;
             self.pacer.outstanding(self.now(), outstanding);
+            if self.is_open() && self.pacer.nudges(self.now()) {
+                self.nudge().await?;
+            }
         }
         let mut handed = 0;
         while let Some(frame) = self.queue.front() {

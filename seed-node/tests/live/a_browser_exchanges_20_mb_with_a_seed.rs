@@ -62,10 +62,8 @@ async fn exchange(browser: &str, page_offers: bool) {
                     up_started = Some(std::time::Instant::now());
                     page.tell(json!({"op": "send", "seed": 6, "total": BYTES})).await;
                 }
-                Said::Control(text) => {
-                    assert_eq!(text, "hello");
-                    echoed = true;
-                }
+                // A nudge, where something was lost, is no echo.
+                Said::Control(text) => echoed |= text == "hello",
                 Said::Closed => panic!("the page's channel closed"),
             },
             (_, what) = next(&mut events) => {

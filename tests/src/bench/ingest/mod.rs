@@ -39,6 +39,8 @@ pub struct Run {
     pub latency_most_s: f64,
     /// Milliseconds from navigation to the first picture.
     pub start_ms: f64,
+    /// Milliseconds to it from the player's making. It reads its playlist at once, so that this is part of how far behind it is.
+    pub start_player_ms: f64,
     /// Stalls of all.
     pub stalls: u64,
     /// Shares of the bytes consumed, by who brought them.
@@ -95,6 +97,7 @@ impl Run {
         let latencies: Vec<f64> = reports.iter().filter_map(|report| report.latency_s).collect();
         ensure!(latencies.len() == reports.len() && !reports.is_empty(), "a viewer didn't play: {reports:?}");
         let starts = reports.iter().filter_map(|report| report.start_ms);
+        let of_players = reports.iter().filter_map(|report| report.start_player_ms);
         let consumed: u64 = reports.iter().map(|report| report.consumed_bytes).sum();
         let share = |of: fn(&ViewerReport) -> u64| {
             reports.iter().map(of).sum::<u64>() as f64 / consumed.max(1) as f64
@@ -105,6 +108,7 @@ impl Run {
             latencies_s: latencies.iter().copied().map(round).collect(),
             latency_s: round(median(latencies).unwrap_or(0.0)),
             start_ms: round(median(starts).unwrap_or(0.0)),
+            start_player_ms: round(median(of_players).unwrap_or(0.0)),
             stalls: reports.iter().map(|report| report.stalls).sum(),
             peer_share: round(share(|report| report.sources.peers)),
             seed_share: round(share(|report| report.sources.seeds)),
@@ -125,6 +129,7 @@ fn middle(runs: &[Run], way: Way) -> Run {
         latencies_s,
         latency_most_s: of(|run| run.latency_most_s),
         start_ms: of(|run| run.start_ms),
+        start_player_ms: of(|run| run.start_player_ms),
         stalls: own.iter().map(|run| run.stalls).sum(),
         peer_share: of(|run| run.peer_share),
         seed_share: of(|run| run.seed_share),

@@ -17,6 +17,8 @@ use crate::origin::{Origin, Resource, SegmentBytes, SegmentId};
 pub struct ViewerReport {
     /// Navigation to the first moving playhead.
     pub start_ms: Option<f64>,
+    /// The same from the player's making.
+    pub start_player_ms: Option<f64>,
     /// Stalls after that.
     pub stalls: u64,
     /// Their length in all.
