@@ -67,7 +67,7 @@ async fn a_stopped_seed_is_missed_at_once() {
     viewer.play(&origin, 1).await;
     // Who plays has one of them from it; it may still be reading the others' playlists.
     while picture(&node).followed < RENDITIONS.len() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     node.stop().await;
     // Its goodbye, not a time-out: a silent link would take eight seconds.
